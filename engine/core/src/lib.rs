@@ -1,0 +1,1 @@
+//! The shard engine: keyspace, types, commands, executor, journal.

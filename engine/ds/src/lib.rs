@@ -1,0 +1,1 @@
+//! Compact in-memory data structures that know no commands.

@@ -1,0 +1,1 @@
+//! The bytes of Moon: encoders and decoders over slices.

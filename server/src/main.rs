@@ -1,0 +1,3 @@
+//! The `moon` binary.
+
+fn main() {}

@@ -1,0 +1,135 @@
+//! The door to the disk and to time.
+//!
+//! Invariants:
+//! * No other module of Moon opens, renames, syncs or removes a data file.
+//! * A completed [`File::sync`] makes every earlier completed write of that file durable,
+//!   size included. Names become durable only by [`Disk::sync_dir`].
+//! * After a failed write or sync a file is *suspect*: callers never write or sync it again.
+//! * Futures are `!Send`: a file belongs to the thread (shard) that opened it.
+
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::rc::Rc;
+
+/// A boxed future bound to the current thread.
+pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// How a file is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Read an existing file.
+    Read,
+    /// Read and write an existing file.
+    ReadWrite,
+    /// Create a new file; it must not exist.
+    CreateNew,
+}
+
+/// Which way bytes travel between a file and the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path2Disk {
+    /// Past the page cache (`O_DIRECT`) where the driver and the file system can.
+    /// Offsets, lengths and buffers are multiples of [`Disk::alignment`].
+    Direct,
+    /// Through the page cache. A completed write survives the process, not the kernel.
+    Cached,
+}
+
+/// One row of a directory listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirEntry {
+    /// File name without directory.
+    pub name: String,
+    /// Size in bytes (0 for directories).
+    pub bytes: u64,
+    /// True for a directory.
+    pub is_dir: bool,
+}
+
+/// A storage device holding files: `dma`, `posix` or `sim`.
+pub trait Disk {
+    /// Driver name as `INFO` and the log print it.
+    fn driver(&self) -> &'static str;
+
+    /// Alignment of every offset and length of [`Path2Disk::Direct`] I/O: a power of two >= 4096.
+    fn alignment(&self) -> usize;
+
+    /// Opens a file.
+    fn open<'a>(
+        &'a self,
+        path: &'a Path,
+        access: Access,
+        via: Path2Disk,
+    ) -> LocalFuture<'a, io::Result<Rc<dyn File>>>;
+
+    /// Renames a file within the device, replacing the target. Durable after [`Disk::sync_dir`].
+    fn rename<'a>(&'a self, from: &'a Path, to: &'a Path) -> LocalFuture<'a, io::Result<()>>;
+
+    /// Removes a file. Durable after [`Disk::sync_dir`].
+    fn remove<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>>;
+
+    /// Makes the names in a directory durable.
+    fn sync_dir<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>>;
+
+    /// Lists a directory, sorted by name.
+    fn list<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<Vec<DirEntry>>>;
+
+    /// Creates a directory and its parents and makes the new names durable.
+    fn create_dir_all<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>>;
+
+    /// Free and total bytes of the file system that holds `path`.
+    fn space<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<Space>>;
+}
+
+/// Room on a file system, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes an unprivileged writer can still use.
+    pub free: u64,
+    /// Size of the file system.
+    pub total: u64,
+}
+
+/// An open file of a [`Disk`].
+pub trait File {
+    /// Size in bytes as this handle knows it.
+    fn size(&self) -> u64;
+
+    /// Reads up to `len` bytes at `offset`; fewer only at the end of the file.
+    fn read_at(&self, offset: u64, len: usize) -> LocalFuture<'_, io::Result<Vec<u8>>>;
+
+    /// Writes at `offset`; returns the bytes written, which may be fewer than asked.
+    fn write_at<'a>(&'a self, offset: u64, bytes: &'a [u8]) -> LocalFuture<'a, io::Result<usize>>;
+
+    /// Writes without waiting, for [`Path2Disk::Cached`] files; `None` if this file cannot.
+    /// The shard's thread calls it once per turn, so that a reply under `everysec` costs one
+    /// system call and no scheduling.
+    fn write_now(&self, offset: u64, bytes: &[u8]) -> Option<io::Result<usize>>;
+
+    /// Makes all completed writes and the size durable (`fdatasync`).
+    fn sync(&self) -> LocalFuture<'_, io::Result<()>>;
+
+    /// Grows the file to `len` bytes whose blocks are written (zeros), so that later writes
+    /// and syncs touch no metadata. Fails with `StorageFull` when there is no room.
+    fn preallocate(&self, len: u64) -> LocalFuture<'_, io::Result<()>>;
+
+    /// Cuts or extends the logical size.
+    fn truncate(&self, len: u64) -> LocalFuture<'_, io::Result<()>>;
+}
+
+/// Time and tasks of the thread that runs a shard.
+pub trait Runtime {
+    /// Monotonic microseconds.
+    fn mono_us(&self) -> u64;
+
+    /// Wall clock in microseconds since 1970.
+    fn wall_us(&self) -> i64;
+
+    /// Completes after `us` microseconds.
+    fn sleep_us(&self, us: u64) -> LocalFuture<'static, ()>;
+
+    /// Runs a task on this thread until it ends.
+    fn spawn(&self, task: LocalFuture<'static, ()>);
+}

@@ -1,0 +1,3 @@
+//! Command-line tool.
+
+fn main() {}
