@@ -27,9 +27,9 @@ pub enum Access {
     CreateNew,
 }
 
-/// Which way bytes travel between a file and the device.
+/// Whether bytes go through the page cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Path2Disk {
+pub enum Caching {
     /// Past the page cache (`O_DIRECT`) where the driver and the file system can.
     /// Offsets, lengths and buffers are multiples of [`Disk::alignment`].
     Direct,
@@ -53,7 +53,7 @@ pub trait Disk {
     /// Driver name as `INFO` and the log print it.
     fn driver(&self) -> &'static str;
 
-    /// Alignment of every offset and length of [`Path2Disk::Direct`] I/O: a power of two >= 4096.
+    /// Alignment of every offset and length of [`Caching::Direct`] I/O: a power of two >= 4096.
     fn alignment(&self) -> usize;
 
     /// Opens a file.
@@ -61,7 +61,7 @@ pub trait Disk {
         &'a self,
         path: &'a Path,
         access: Access,
-        via: Path2Disk,
+        via: Caching,
     ) -> LocalFuture<'a, io::Result<Rc<dyn File>>>;
 
     /// Renames a file within the device, replacing the target. Durable after [`Disk::sync_dir`].
@@ -103,7 +103,7 @@ pub trait File {
     /// Writes at `offset`; returns the bytes written, which may be fewer than asked.
     fn write_at<'a>(&'a self, offset: u64, bytes: &'a [u8]) -> LocalFuture<'a, io::Result<usize>>;
 
-    /// Writes without waiting, for [`Path2Disk::Cached`] files; `None` if this file cannot.
+    /// Writes without waiting, for [`Caching::Cached`] files; `None` if this file cannot.
     /// The shard's thread calls it once per turn, so that a reply under `everysec` costs one
     /// system call and no scheduling.
     fn write_now(&self, offset: u64, bytes: &[u8]) -> Option<io::Result<usize>>;
