@@ -7,6 +7,11 @@
 //! * After a failed write or sync a file is *suspect*: callers never write or sync it again.
 //! * Futures are `!Send`: a file belongs to the thread (shard) that opened it.
 
+#[cfg(test)]
+mod conformance;
+pub mod sim;
+mod task;
+
 use std::future::Future;
 use std::io;
 use std::path::Path;

@@ -1,0 +1,299 @@
+//! What the simulated device holds: a stable state and the operations that are not stable yet.
+//!
+//! Invariants:
+//! * `stable` changes only when a sync completes (or a power loss picks an image).
+//! * `volatile` is `stable` plus every completed operation: what a running process sees.
+//! * `pending` lists, in order of issue, every operation that is in flight or not yet synced.
+//!
+//! A state is a tree of reference-counted parts, so a copy at every stop point is cheap.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::content::{Content, PAGE};
+
+/// Identity of a file, whatever its name.
+pub(super) type Ino = u64;
+/// Names of one directory.
+pub(super) type Names = Rc<BTreeMap<String, Ino>>;
+
+#[derive(Clone, Default)]
+pub(super) struct FileState {
+    pub(super) stable: Content,
+    pub(super) volatile: Content,
+    /// Blocks written with data and covered by a completed sync since the file was last put under a `.tmp` name.
+    pub(super) sealed: Rc<Vec<u64>>,
+}
+
+impl FileState {
+    pub(super) fn is_sealed(&self, block: u64) -> bool {
+        self.sealed.get((block / 64) as usize).is_some_and(|w| w >> (block % 64) & 1 == 1)
+    }
+
+    pub(super) fn seal(&mut self, offset: u64, len: u64) {
+        if len == 0 {
+            return;
+        }
+        let bits = Rc::make_mut(&mut self.sealed);
+        for block in offset / PAGE as u64..=(offset + len - 1) / PAGE as u64 {
+            let word = (block / 64) as usize;
+            if bits.len() <= word {
+                bits.resize(word + 1, 0);
+            }
+            bits[word] |= 1 << (block % 64);
+        }
+    }
+}
+
+#[derive(Clone, Default)]
+pub(super) struct DirState {
+    pub(super) stable: Names,
+    pub(super) volatile: Names,
+}
+
+/// Effect of one operation.
+pub(super) enum Body {
+    Data {
+        ino: Ino,
+        offset: u64,
+        bytes: Vec<u8>,
+    },
+    Zeros {
+        ino: Ino,
+        offset: u64,
+        len: u64,
+    },
+    /// The file is at least this long.
+    Grow {
+        ino: Ino,
+        size: u64,
+    },
+    /// The file is exactly this long.
+    Truncate {
+        ino: Ino,
+        size: u64,
+    },
+    Link {
+        dir: PathBuf,
+        name: String,
+        ino: Ino,
+    },
+    Unlink {
+        dir: PathBuf,
+        name: String,
+    },
+    Rename {
+        from: (PathBuf, String),
+        to: (PathBuf, String),
+        ino: Ino,
+    },
+}
+
+impl Body {
+    /// File whose bytes or size this changes.
+    pub(super) fn file(&self) -> Option<Ino> {
+        match self {
+            Body::Data { ino, .. }
+            | Body::Zeros { ino, .. }
+            | Body::Grow { ino, .. }
+            | Body::Truncate { ino, .. } => Some(*ino),
+            _ => None,
+        }
+    }
+
+    /// Bytes range of a data operation.
+    pub(super) fn range(&self) -> Option<(Ino, u64, u64)> {
+        match self {
+            Body::Data { ino, offset, bytes } => Some((*ino, *offset, bytes.len() as u64)),
+            Body::Zeros { ino, offset, len } => Some((*ino, *offset, *len)),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Pending {
+    /// Number of the operation in the log.
+    pub(super) op: u64,
+    pub(super) body: Rc<Body>,
+    /// Completed: the process has been told.
+    pub(super) done: bool,
+    /// For a rename between directories: which of the two has been synced (from, to).
+    pub(super) synced: (bool, bool),
+}
+
+#[derive(Clone, Default)]
+pub(super) struct DiskState {
+    pub(super) files: BTreeMap<Ino, FileState>,
+    pub(super) dirs: BTreeMap<PathBuf, DirState>,
+    pub(super) pending: Vec<Pending>,
+    pub(super) next_ino: Ino,
+}
+
+/// Which of the two versions an operation is applied to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    Stable,
+    Volatile,
+}
+
+impl DiskState {
+    /// An empty device with a root directory.
+    pub(super) fn new() -> Self {
+        let mut s = Self { next_ino: 1, ..Self::default() };
+        s.dirs.insert(PathBuf::from("/"), DirState::default());
+        s
+    }
+
+    /// Inode behind a path as the process sees it.
+    pub(super) fn lookup(&self, path: &Path) -> Option<Ino> {
+        let (dir, name) = split(path)?;
+        self.dirs.get(dir)?.volatile.get(name).copied()
+    }
+
+    /// A name of a file as the process sees it.
+    pub(super) fn name_of(&self, ino: Ino) -> Option<PathBuf> {
+        self.dirs.iter().find_map(|(dir, d)| {
+            let (name, _) = d.volatile.iter().find(|(_, i)| **i == ino)?;
+            Some(dir.join(name))
+        })
+    }
+
+    /// Applies an operation to one version.
+    pub(super) fn apply(&mut self, body: &Body, to: Version) {
+        if let Some(ino) = body.file() {
+            let Some(f) = self.files.get_mut(&ino) else {
+                return;
+            };
+            let c = match to {
+                Version::Stable => &mut f.stable,
+                Version::Volatile => &mut f.volatile,
+            };
+            apply_file(c, body);
+        } else {
+            apply_name(&mut self.dirs, body, to);
+        }
+    }
+
+    /// Completed operations on a file's bytes and size.
+    pub(super) fn done_on(&self, ino: Ino) -> Vec<u64> {
+        self.pending.iter().filter(|p| p.done && p.body.file() == Some(ino)).map(|p| p.op).collect()
+    }
+
+    /// Completed operations on names in a directory.
+    pub(super) fn done_in(&self, dir: &Path) -> Vec<u64> {
+        let touches = |b: &Body| match b {
+            Body::Link { dir: d, .. } | Body::Unlink { dir: d, .. } => d == dir,
+            Body::Rename { from, to, .. } => from.0 == dir || to.0 == dir,
+            _ => false,
+        };
+        self.pending.iter().filter(|p| p.done && touches(&p.body)).map(|p| p.op).collect()
+    }
+
+    /// Takes the file operations `ops` of a file off the list.
+    pub(super) fn take_file(&mut self, ino: Ino, ops: &[u64]) -> Vec<Rc<Body>> {
+        let mut taken = Vec::new();
+        self.pending.retain(|p| {
+            let hit = p.body.file() == Some(ino) && ops.contains(&p.op);
+            if hit {
+                taken.push(Rc::clone(&p.body));
+            }
+            !hit
+        });
+        taken
+    }
+
+    /// Makes the bytes and size that operations `ops` gave a file stable; their blocks are sealed.
+    pub(super) fn settle_file(&mut self, ino: Ino, ops: &[u64]) {
+        let settled = self.take_file(ino, ops);
+        let Some(f) = self.files.get_mut(&ino) else {
+            return;
+        };
+        for body in &settled {
+            apply_file(&mut f.stable, body);
+            if let Body::Data { offset, bytes, .. } = &**body {
+                f.seal(*offset, bytes.len() as u64);
+            }
+        }
+    }
+
+    /// Makes the name changes `ops` stable as far as directory `dir` is concerned.
+    pub(super) fn settle_dir(&mut self, dir: &Path, ops: &[u64]) {
+        let mut settled = Vec::new();
+        self.pending.retain_mut(|p| {
+            if !ops.contains(&p.op) || p.body.file().is_some() {
+                return true;
+            }
+            if let Body::Rename { from, to, .. } = &*p.body {
+                p.synced.0 |= from.0 == dir;
+                p.synced.1 |= to.0 == dir;
+                if !(p.synced.0 && p.synced.1) {
+                    return true;
+                }
+            }
+            settled.push(Rc::clone(&p.body));
+            false
+        });
+        for body in &settled {
+            apply_name(&mut self.dirs, body, Version::Stable);
+        }
+    }
+
+    /// Forgets files that no name leads to.
+    pub(super) fn collect_unnamed(&mut self) {
+        let mut named: BTreeSet<Ino> = BTreeSet::new();
+        for d in self.dirs.values() {
+            named.extend(d.stable.values().chain(d.volatile.values()));
+        }
+        self.files.retain(|ino, _| named.contains(ino));
+    }
+}
+
+/// Applies a data or size operation.
+pub(super) fn apply_file(c: &mut Content, body: &Body) {
+    match body {
+        Body::Data { offset, bytes, .. } => c.write(*offset, bytes),
+        Body::Zeros { offset, len, .. } => c.zero(*offset, *len),
+        Body::Grow { size, .. } => c.size = c.size.max(*size),
+        Body::Truncate { size, .. } => c.truncate(*size),
+        Body::Link { .. } | Body::Unlink { .. } | Body::Rename { .. } => {}
+    }
+}
+
+/// Applies a name operation.
+pub(super) fn apply_name(dirs: &mut BTreeMap<PathBuf, DirState>, body: &Body, to: Version) {
+    let mut with = |dir: &Path, f: &mut dyn FnMut(&mut BTreeMap<String, Ino>)| {
+        if let Some(d) = dirs.get_mut(dir) {
+            f(Rc::make_mut(match to {
+                Version::Stable => &mut d.stable,
+                Version::Volatile => &mut d.volatile,
+            }));
+        }
+    };
+    match body {
+        Body::Link { dir, name, ino } => with(dir, &mut |n| {
+            n.insert(name.clone(), *ino);
+        }),
+        Body::Unlink { dir, name } => with(dir, &mut |n| {
+            n.remove(name);
+        }),
+        Body::Rename { from, to, ino } => {
+            with(&from.0, &mut |n| {
+                // Under an image that dropped an earlier name change the source may be another file.
+                if n.get(&from.1) == Some(ino) {
+                    n.remove(&from.1);
+                }
+            });
+            with(&to.0, &mut |n| {
+                n.insert(to.1.clone(), *ino);
+            });
+        }
+        _ => {}
+    }
+}
+
+/// Directory and file name of a path.
+pub(super) fn split(path: &Path) -> Option<(&Path, &str)> {
+    Some((path.parent()?, path.file_name()?.to_str()?))
+}
