@@ -1,1 +1,28 @@
 //! The bytes of Moon: encoders and decoders over slices.
+//!
+//! Everything Moon writes to a disk or a socket is laid out here and nowhere else. The crate
+//! is pure: no I/O, no clock, no threads, no engine types, no `unsafe`.
+//!
+//! Invariants:
+//! * A decoder is a total function: any input yields a value or a [`DecodeError`] with
+//!   offset, expected and found. Nothing panics, nothing is allocated by an unchecked count.
+//! * An encoder appends to the caller's `Vec<u8>` and allocates nothing else.
+//! * `decode(encode(x)) == x`, and for every format that has one canonical form
+//!   `encode(decode(bytes)) == bytes`.
+//!
+//! | format | magic | version | module | page |
+//! |---|---|---|---|---|
+//! | RESP2/RESP3 | - | 2, 3 | [`resp`] | - |
+//! | log segment and records | `RRDWAL` | 3 + R1 | [`wal`] | `docs/formats/wal.md` |
+
+#![forbid(unsafe_code)]
+#![warn(clippy::unwrap_used)]
+
+pub mod bytes;
+pub mod crc;
+mod error;
+pub mod number;
+pub mod resp;
+pub mod wal;
+
+pub use error::{Cause, DecodeError};
