@@ -193,3 +193,38 @@ async fn time(rt: &dyn Runtime) {
     // 2020-01-01 .. 2100-01-01
     assert!((1_577_836_800_000_000..4_102_444_800_000_000).contains(&rt.wall_us()));
 }
+
+/// A directory that goes away with the value.
+pub(crate) struct TempDir(std::path::PathBuf);
+
+impl TempDir {
+    /// In the system's directory for temporary files.
+    pub(crate) fn new(name: &str) -> Self {
+        Self::below(&std::env::temp_dir(), name)
+    }
+
+    /// On a file system in memory, if this host has one.
+    pub(crate) fn in_memory(name: &str) -> Option<Self> {
+        let shm = Path::new("/dev/shm");
+        shm.is_dir().then(|| Self::below(shm, name))
+    }
+
+    fn below(parent: &Path, name: &str) -> Self {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let dir = parent.join(format!("moon-{name}-{}-{n}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("temporary directory");
+        Self(dir)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

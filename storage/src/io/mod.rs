@@ -7,9 +7,14 @@
 //! * After a failed write or sync a file is *suspect*: callers never write or sync it again.
 //! * Futures are `!Send`: a file belongs to the thread (shard) that opened it.
 
+mod aligned;
 #[cfg(test)]
 mod conformance;
+pub mod local;
+mod pool;
+pub mod posix;
 pub mod sim;
+mod sys;
 mod task;
 
 use std::future::Future;
