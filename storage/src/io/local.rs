@@ -61,7 +61,7 @@ impl fmt::Debug for LocalRuntime {
 impl LocalRuntime {
     /// A runtime of the calling thread. Fails when the process is out of descriptors.
     pub fn new() -> io::Result<Self> {
-        let event = Arc::new(EventFd(sys::eventfd()?.into()));
+        let event = Arc::new(EventFd(sys::eventfd(false)?.into()));
         Ok(Self(Rc::new(Inner {
             tasks: TaskSet::new(Some(event.clone())),
             ready: RefCell::default(),

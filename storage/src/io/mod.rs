@@ -10,6 +10,7 @@
 mod aligned;
 #[cfg(test)]
 mod conformance;
+pub mod glommio;
 pub mod local;
 mod pool;
 pub mod posix;

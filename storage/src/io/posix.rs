@@ -9,7 +9,7 @@ use std::fmt;
 use std::fs::{self, File as StdFile, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -49,7 +49,28 @@ impl PosixDisk {
         Self(Rc::new(Shared { pool: BlockingPool::new(THREADS), bufs: BufCache::default() }))
     }
 
-    async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
+    /// As [`Disk::open`], with the concrete type.
+    pub(super) async fn open_file(
+        &self,
+        path: PathBuf,
+        access: Access,
+        direct: bool,
+    ) -> io::Result<PosixFile> {
+        let (file, size, bypass) = self.run(move || open(&path, access, direct)).await?;
+        Ok(PosixFile {
+            file: Arc::new(file),
+            size: Cell::new(size),
+            direct,
+            bypass,
+            shared: Rc::clone(&self.0),
+        })
+    }
+
+    /// Runs a blocking call on the pool.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
         self.0.pool.run(job).await
     }
 }
@@ -72,14 +93,8 @@ impl Disk for PosixDisk {
         let path = path.to_owned();
         Box::pin(async move {
             let direct = via == Caching::Direct;
-            let (file, size, bypass) = self.run(move || open(&path, access, direct)).await?;
-            let file: Rc<dyn File> = Rc::new(PosixFile {
-                file: Arc::new(file),
-                size: Cell::new(size),
-                direct,
-                bypass,
-                shared: Rc::clone(&self.0),
-            });
+            let file = self.open_file(path, access, direct).await?;
+            let file: Rc<dyn File> = Rc::new(file);
             Ok(file)
         })
     }
@@ -116,7 +131,7 @@ impl Disk for PosixDisk {
 }
 
 /// Opens a file; says its size and whether it bypasses the page cache.
-pub(super) fn open(path: &Path, access: Access, direct: bool) -> io::Result<(StdFile, u64, bool)> {
+fn open(path: &Path, access: Access, direct: bool) -> io::Result<(StdFile, u64, bool)> {
     let mut options = OpenOptions::new();
     options.read(true);
     match access {
@@ -139,12 +154,12 @@ pub(super) fn open(path: &Path, access: Access, direct: bool) -> io::Result<(Std
 }
 
 /// Makes the names in a directory durable.
-pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
+fn sync_dir(path: &Path) -> io::Result<()> {
     StdFile::open(path)?.sync_all()
 }
 
 /// Lists a directory, sorted by name.
-pub(super) fn list(path: &Path) -> io::Result<Vec<DirEntry>> {
+fn list(path: &Path) -> io::Result<Vec<DirEntry>> {
     let mut rows = Vec::new();
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -165,7 +180,7 @@ pub(super) fn list(path: &Path) -> io::Result<Vec<DirEntry>> {
 }
 
 /// Creates a directory and its parents; syncs the parent of each one made.
-pub(super) fn create_dir_all(path: &Path) -> io::Result<()> {
+fn create_dir_all(path: &Path) -> io::Result<()> {
     let missing: Vec<&Path> =
         path.ancestors().take_while(|d| !d.as_os_str().is_empty() && !d.is_dir()).collect();
     for dir in missing.into_iter().rev() {
@@ -191,7 +206,7 @@ fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 }
 
 /// Reads until the buffer is full or the file ends.
-pub(super) fn read_full(file: &StdFile, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+fn read_full(file: &StdFile, buf: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut done = 0;
     while done < buf.len() {
         let n = uninterrupted(|| file.read_at(&mut buf[done..], offset + done as u64))?;
@@ -205,13 +220,13 @@ pub(super) fn read_full(file: &StdFile, buf: &mut [u8], offset: u64) -> io::Resu
 }
 
 /// One write, repeated only if a signal interrupted it.
-pub(super) fn write(file: &StdFile, bytes: &[u8], offset: u64) -> io::Result<usize> {
+fn write(file: &StdFile, bytes: &[u8], offset: u64) -> io::Result<usize> {
     uninterrupted(|| file.write_at(bytes, offset))
 }
 
 /// Writes zeros from the end of the file to `len`, so that all its blocks are written. On failure the
 /// old size is restored.
-pub(super) fn preallocate(file: &StdFile, size: u64, len: u64) -> io::Result<()> {
+fn preallocate(file: &StdFile, size: u64, len: u64) -> io::Result<()> {
     if len <= size {
         return Ok(());
     }
@@ -239,7 +254,8 @@ pub(super) fn preallocate(file: &StdFile, size: u64, len: u64) -> io::Result<()>
     })
 }
 
-struct PosixFile {
+/// An open file; the `dma` driver builds on it.
+pub(super) struct PosixFile {
     file: Arc<StdFile>,
     size: Cell<u64>,
     /// Opened as [`Caching::Direct`].
@@ -250,7 +266,13 @@ struct PosixFile {
 }
 
 impl PosixFile {
-    fn grown(&self, end: u64) {
+    /// Whether the descriptor bypasses the page cache.
+    pub(super) fn bypasses_cache(&self) -> bool {
+        self.bypass
+    }
+
+    /// Notes that the file reaches to `end`.
+    pub(super) fn grown(&self, end: u64) {
         self.size.set(self.size.get().max(end));
     }
 

@@ -15,10 +15,12 @@ fn check(rc: libc::c_int) -> io::Result<libc::c_int> {
     if rc < 0 { Err(io::Error::last_os_error()) } else { Ok(rc) }
 }
 
-/// A counter that wakes pollers: non-blocking, closed on exec.
-pub(crate) fn eventfd() -> io::Result<OwnedFd> {
+/// A counter that wakes pollers, closed on exec. io_uring waits only for a blocking one; on a
+/// non-blocking one its reads fail at once.
+pub(crate) fn eventfd(blocking: bool) -> io::Result<OwnedFd> {
+    let flags = libc::EFD_CLOEXEC | if blocking { 0 } else { libc::EFD_NONBLOCK };
     // SAFETY: no pointers; the result is checked before it is owned.
-    let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+    let fd = check(unsafe { libc::eventfd(0, flags) })?;
     // SAFETY: `fd` was just created and nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
@@ -77,4 +79,24 @@ pub(crate) fn space(path: &Path) -> io::Result<Space> {
         free: s.f_bavail.saturating_mul(s.f_frsize),
         total: s.f_blocks.saturating_mul(s.f_frsize),
     })
+}
+
+/// The process may pin this many bytes of memory; `u64::MAX` without a limit.
+pub(crate) fn memlock_limit() -> io::Result<u64> {
+    let mut l = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `l` has room for the structure.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut l) })?;
+    Ok(l.rlim_cur)
+}
+
+/// Asks the kernel for a small ring and gives it back at once.
+pub(crate) fn try_io_uring() -> io::Result<()> {
+    // struct io_uring_params: 120 bytes, all zero for a ring without flags.
+    let mut params = [0u32; 30];
+    // SAFETY: `params` has the size and alignment of the structure and lives over the call.
+    let fd = unsafe { libc::syscall(libc::SYS_io_uring_setup, 4u32, params.as_mut_ptr()) };
+    let fd = check(fd as libc::c_int)?;
+    // SAFETY: `fd` was just created and nobody else owns it.
+    drop(unsafe { OwnedFd::from_raw_fd(fd) });
+    Ok(())
 }

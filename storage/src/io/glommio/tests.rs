@@ -1,0 +1,162 @@
+//! The `dma` driver on real files. Where io_uring is denied the tests say so and check the reason instead.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use glommio::Placement;
+
+use super::*;
+use crate::io::conformance::{self, TempDir};
+use crate::io::{Access, Caching, Disk};
+
+/// Runs a test inside an executor; false if the host has no io_uring.
+fn in_executor<F: Future<Output = ()> + 'static>(f: impl FnOnce() -> F + Send + 'static) -> bool {
+    if let Err(e) = sys::try_io_uring() {
+        let known = [libc::ENOSYS, libc::EPERM];
+        assert!(e.raw_os_error().is_some_and(|n| known.contains(&n)), "{e}");
+        return false;
+    }
+    executor(Placement::Unbound, "test", 8)
+        .expect("settings")
+        .spawn(f)
+        .expect("executor")
+        .join()
+        .expect("test body");
+    true
+}
+
+#[test]
+fn conformance_suite() {
+    let dir = TempDir::new("dma");
+    let path = dir.path().to_owned();
+    in_executor(move || async move {
+        let rt = GlommioRuntime::new("storage", 1000);
+        conformance::run(Rc::new(DmaDisk::new()), rt.as_dyn(), &path).await;
+    });
+}
+
+#[test]
+fn conformance_suite_in_memory() {
+    let Some(dir) = TempDir::in_memory("dma") else {
+        return;
+    };
+    let path = dir.path().to_owned();
+    in_executor(move || async move {
+        let rt = GlommioRuntime::new("storage", 1000);
+        conformance::run(Rc::new(DmaDisk::new()), rt.as_dyn(), &path).await;
+    });
+}
+
+/// Goal: the polling trap. Method: the first direct open of a thread is an empty file opened for
+/// reading and writing; what is written afterwards must be readable, and no file may be left.
+#[test]
+fn an_empty_first_file_does_not_break_later_reads() {
+    let dir = TempDir::new("dma-empty");
+    let path = dir.path().to_owned();
+    in_executor(move || async move {
+        let disk = DmaDisk::new();
+        std::fs::write(path.join("empty"), b"").expect("create");
+        let f =
+            disk.open(&path.join("empty"), Access::ReadWrite, Caching::Direct).await.expect("open");
+        f.write_at(0, &[9; 8192]).await.expect("write");
+        assert_eq!(f.read_at(0, 8192).await.expect("read"), [9; 8192]);
+        let names = disk.list(&path).await.expect("list");
+        assert_eq!(names.len(), 1, "{names:?}");
+    });
+}
+
+#[test]
+fn probing_says_what_works() {
+    let dir = TempDir::new("probe");
+    match probe(dir.path()) {
+        Ok(caps) => assert!(caps.memlock >= MEMLOCK_MIN),
+        Err(reason) => assert!(sys::try_io_uring().is_err(), "{reason}"),
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).expect("dir").count(), 0);
+    if sys::try_io_uring().is_ok() {
+        let reason = probe(Path::new("/no/such/dir")).expect_err("no directory");
+        assert!(reason.to_string().contains("/no/such/dir"), "{reason}");
+    }
+}
+
+#[test]
+fn sizing_keeps_below_the_limit() {
+    let eight = 8 << 20;
+    for shards in [1, 2, 4, 8, 16, 40] {
+        let s = Sizing::of(eight, shards);
+        assert!(s.fits && s.io_memory as u64 * 3 * shards as u64 <= eight);
+    }
+    assert_eq!(Sizing::of(u64::MAX, 2).io_memory, 10 << 20);
+    assert!(!Sizing::of(eight, 64).fits);
+}
+
+#[test]
+fn another_thread_wakes_a_parked_executor() {
+    in_executor(|| async {
+        let event = EventFdWait::new().expect("eventfd");
+        for round in 1..=20u64 {
+            let signal = event.signal();
+            let t = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(2));
+                let sent = Instant::now();
+                for _ in 0..round {
+                    signal.signal().expect("signal");
+                }
+                sent
+            });
+            let mut count = 0;
+            while count < round {
+                count += event.wait().await.expect("wait");
+            }
+            let woken = Instant::now();
+            let sent = t.join().expect("thread");
+            assert_eq!(count, round);
+            assert!(woken - sent < Duration::from_secs(1));
+        }
+    });
+}
+
+/// A pending wait must not keep the thread busy, and must not hold up timers and file I/O.
+#[test]
+fn an_idle_executor_sleeps_and_still_works() {
+    let dir = TempDir::new("dma-idle");
+    let path = dir.path().to_owned();
+    in_executor(move || async move {
+        let rt = GlommioRuntime::new("storage", 1000);
+        let event = Rc::new(EventFdWait::new().expect("eventfd"));
+        let (e, woken) = (Rc::clone(&event), Rc::new(Cell::new(0)));
+        let w = Rc::clone(&woken);
+        rt.spawn(Box::pin(async move {
+            loop {
+                w.set(w.get() + e.wait().await.expect("wait"));
+            }
+        }));
+        let cpu = thread_cpu_us();
+        rt.sleep_us(300_000).await;
+        let used = thread_cpu_us() - cpu;
+        assert!(used < 60_000, "{used} us of processor time in 300 ms idle");
+        let disk = DmaDisk::new();
+        let f =
+            disk.open(&path.join("f"), Access::CreateNew, Caching::Direct).await.expect("create");
+        f.write_at(0, &[1; 4096]).await.expect("write");
+        f.sync().await.expect("sync");
+        assert_eq!(woken.get(), 0);
+        event.signal().signal().expect("signal");
+        for _ in 0..1000 {
+            if woken.get() == 1 {
+                return;
+            }
+            rt.sleep_us(1000).await;
+        }
+        panic!("never woken");
+    });
+}
+
+fn thread_cpu_us() -> u64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("schedstat");
+    let ns = text.split(' ').next().and_then(|n| n.parse::<u64>().ok());
+    ns.expect("a number") / 1000
+}
