@@ -1,14 +1,32 @@
 //! Compact in-memory data structures that know no commands.
+//!
+//! One idea: memory is what a store runs out of, so each value is one allocation where it can be, in the
+//! allocator's own sizes. Small collections are packed blocks; a large one is the same table as the
+//! keyspace. Nothing here knows of commands, databases, files or clocks: time and randomness are arguments.
+//!
+//! - [`Table`] over [`Entry`]: the segmented hash table; keyspace, large hashes and sets, the members of
+//!   sorted sets.
+//! - [`Listpack`], [`Intset`]: packed sequences; [`ChunkList`]: a deque of packed nodes; [`thin`]: a choice of
+//!   two packed forms and a large one in one pointer.
+//! - [`sizeclass`]: what an allocation costs. Every structure reports `mem_bytes()` in these terms, in O(1).
+//!
+//! `unsafe` is allowed in the modules that say so (`entry`, `table`, `block`, `thin`), each block with its reason.
 
 mod block;
 pub mod chunklist;
+mod entry;
+mod hash;
 pub mod intset;
 pub mod item;
 pub mod listpack;
 pub mod sizeclass;
+mod table;
 pub mod thin;
 
 pub use chunklist::{ChunkList, NodeLimit};
+pub use entry::{ACCESS_BITS, Entry, EntryPtr, NewValue, Removed, ValueRef};
+pub use hash::{HashSeed, hash};
 pub use intset::Intset;
 pub use item::{Item, ItemBuf};
 pub use listpack::Listpack;
+pub use table::{BytesMut, EntryMut, HASH48_END, Iter, Lookup, Table, VacantEntry};

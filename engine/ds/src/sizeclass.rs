@@ -44,10 +44,16 @@ pub const fn class_size(class: u8) -> usize {
     (1 << log) + (above % 4 + 1) * (1 << (log - 2))
 }
 
-/// What the allocator hands out for a request of `bytes`.
+/// What the allocator hands out for a request of `bytes`: `class_size(class_of(bytes))`, without the way round
+/// over the index and without its bound, for this runs on each change of an entry.
 #[inline]
+#[must_use]
 pub const fn round_up(bytes: usize) -> usize {
-    class_size(class_of(bytes))
+    if bytes <= 128 {
+        return if bytes <= 8 { if bytes == 0 { 0 } else { 8 } } else { (bytes + 15) & !15 };
+    }
+    let step = 1usize << ((bytes - 1).ilog2() - 2);
+    (bytes + step - 1) & !(step - 1)
 }
 
 #[cfg(test)]
@@ -73,6 +79,7 @@ mod tests {
             let class = class_of(bytes);
             assert!(class_size(class) >= bytes, "{bytes}");
             assert!(class_size(class - 1) < bytes, "{bytes}");
+            assert_eq!(round_up(bytes), class_size(class), "{bytes}");
         }
         for class in 0..=CLASS_MAX {
             assert_eq!(class_of(class_size(class)), class);
