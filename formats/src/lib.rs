@@ -14,15 +14,24 @@
 //! |---|---|---|---|---|
 //! | RESP2/RESP3 | - | 2, 3 | [`resp`] | - |
 //! | log segment and records | `RRDWAL` | 3 + R1 | [`wal`] | `docs/formats/wal.md` |
+//! | value body | - | types 0-6 | [`value`] | - |
+//! | umbrella marker | `moon-storage` | 1 | [`marker`] | - |
+//! | guard, part list | `version`, `moon-aof` | 3 | [`aof`] | - |
+//! | file names | - | - | [`names`] | - |
 
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used)]
 
+pub mod aof;
 pub mod bytes;
 pub mod crc;
 mod error;
+pub mod marker;
+pub mod names;
 pub mod number;
 pub mod resp;
+mod text;
+pub mod value;
 pub mod wal;
 
 pub use error::{Cause, DecodeError};
