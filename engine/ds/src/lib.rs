@@ -13,6 +13,7 @@
 //! `unsafe` is allowed in the modules that say so (`entry`, `table`, `block`, `thin`), each block with its reason.
 
 mod block;
+pub mod btree;
 pub mod chunklist;
 mod entry;
 mod hash;
@@ -23,6 +24,7 @@ pub mod sizeclass;
 mod table;
 pub mod thin;
 
+pub use btree::CountedTree;
 pub use chunklist::{ChunkList, NodeLimit};
 pub use entry::{ACCESS_BITS, Entry, EntryPtr, NewValue, Removed, ValueRef};
 pub use hash::{HashSeed, hash};
