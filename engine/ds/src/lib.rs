@@ -8,9 +8,10 @@
 //!   sorted sets.
 //! - [`Listpack`], [`Intset`]: packed sequences; [`ChunkList`]: a deque of packed nodes; [`thin`]: a choice of
 //!   two packed forms and a large one in one pointer.
+//! - [`ScoredSet`]: a large sorted set, a [`Table`] of members and a [`CountedTree`] over the same entries.
 //! - [`sizeclass`]: what an allocation costs. Every structure reports `mem_bytes()` in these terms, in O(1).
 //!
-//! `unsafe` is allowed in the modules that say so (`entry`, `table`, `block`, `thin`), each block with its reason.
+//! `unsafe` is allowed in the modules that say so (`entry`, `table`, `block`, `thin`, `scoredset`), each block with its reason.
 
 mod block;
 pub mod btree;
@@ -20,6 +21,7 @@ mod hash;
 pub mod intset;
 pub mod item;
 pub mod listpack;
+pub mod scoredset;
 pub mod sizeclass;
 mod table;
 pub mod thin;
@@ -31,4 +33,5 @@ pub use hash::{HashSeed, hash};
 pub use intset::Intset;
 pub use item::{Item, ItemBuf};
 pub use listpack::Listpack;
+pub use scoredset::{ScoredSet, Upsert};
 pub use table::{BytesMut, EntryMut, HASH48_END, Iter, Lookup, Table, VacantEntry};
