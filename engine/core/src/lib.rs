@@ -1,1 +1,25 @@
 //! The shard engine: keyspace, types, commands, executor, journal.
+//!
+//! A deterministic state machine: instant, request and session go in; reply, effects and
+//! events come out. It reads no clock, opens no file, owns no socket and draws no randomness
+//! of its own, so the same core runs under every driver and in the simulator.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`command`] | the command table: rows, lookup, key extraction |
+//! | [`commands`] | the rows and functions, one file per group |
+//! | [`exec`] | the executor: refusals, units, MULTI |
+//! | [`db`] | databases, the edit guard, expiry, WATCH |
+//! | [`journal`] | effects, the one write path and the one read-back path |
+//! | [`types`] | lists, hashes, sets, sorted sets |
+
+pub mod args;
+pub mod clock;
+pub mod command;
+pub mod commands;
+pub mod db;
+pub mod error;
+pub mod event;
+pub mod exec;
+pub mod journal;
+pub mod types;

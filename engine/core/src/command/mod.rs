@@ -1,0 +1,11 @@
+//! The command table: the only list of commands Moon has.
+//!
+//! A row ([`CommandSpec`]) stands beside the function it runs. Dispatch, arity errors, the
+//! order of refusals, `COMMAND`, ACL categories, key extraction and routing derive from it.
+
+pub mod keys;
+pub mod spec;
+pub mod table;
+
+pub use spec::{Access, CommandSpec, Flags, Group, KeySpec, Run};
+pub use table::{Command, CommandTable};

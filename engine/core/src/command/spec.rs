@@ -1,0 +1,360 @@
+//! One row of the command table.
+
+use crate::args::Args;
+use crate::error::CmdResult;
+use crate::exec::{ReadCx, SessionCx, WriteCx};
+use std::ops::BitOr;
+
+/// A command that cannot change anything.
+pub type ReadFn = fn(&mut ReadCx<'_>, Args<'_>) -> CmdResult;
+/// A command that may change keys.
+pub type WriteFn = fn(&mut WriteCx<'_>, Args<'_>) -> CmdResult;
+/// A command about the session, the transaction or the server.
+pub type SessionFn = fn(&mut SessionCx<'_>, Args<'_>) -> CmdResult;
+
+/// What a row runs. The variant is the write flag: a [`Run::Read`] has no way to mutate.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// Reads the keyspace.
+    Read(ReadFn),
+    /// Edits the keyspace; its effects are journaled.
+    Write(WriteFn),
+    /// Works on session, executor or server.
+    Session(SessionFn),
+    /// Has subcommands and no function of its own.
+    Container,
+}
+
+/// A set of [`Flags`] constants, named as `COMMAND INFO` prints them.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags(pub u32);
+
+macro_rules! flags {
+    ($($(#[$doc:meta])* $name:ident = $bit:expr, $text:expr;)*) => {
+        impl Flags {
+            $($(#[$doc])* pub const $name: Flags = Flags(1 << $bit);)*
+            const NAMES: &'static [(Flags, &'static str)] = &[$((Flags::$name, $text)),*];
+        }
+    };
+}
+
+flags! {
+    /// Refused when memory is over `maxmemory`.
+    DENYOOM = 0, "denyoom";
+    /// Constant or logarithmic time.
+    FAST = 1, "fast";
+    /// Administration.
+    ADMIN = 2, "admin";
+    /// Not from scripts.
+    NOSCRIPT = 3, "noscript";
+    /// Runs while the data set loads.
+    LOADING = 4, "loading";
+    /// Runs on a replica with stale data.
+    STALE = 5, "stale";
+    /// Runs before authentication.
+    NO_AUTH = 6, "no_auth";
+    /// Runs while a script blocks the server.
+    ALLOW_BUSY = 7, "allow_busy";
+    /// May block the client.
+    BLOCKING = 8, "blocking";
+    /// Keys cannot be found by fixed positions alone.
+    MOVABLEKEYS = 9, "movablekeys";
+    /// Not inside MULTI.
+    NO_MULTI = 10, "no_multi";
+    /// Part of publish and subscribe.
+    PUBSUB = 11, "pubsub";
+    /// Not shown in SLOWLOG.
+    SKIP_SLOWLOG = 12, "skip_slowlog";
+    /// Not shown to MONITOR.
+    SKIP_MONITOR = 13, "skip_monitor";
+    /// May cause a write on a replica (PFCOUNT, scripts).
+    MAY_REPLICATE = 14, "may_replicate";
+    /// Not while an asynchronous load runs.
+    NO_ASYNC_LOADING = 15, "no_async_loading";
+    /// Runs at once inside MULTI instead of being queued.
+    NOT_QUEUED = 16, "";
+    /// Guarded by an `enable-*-command` option.
+    PROTECTED = 17, "";
+    /// No key checks needed when it has no key.
+    NO_MANDATORY_KEYS = 18, "no_mandatory_keys";
+    /// Allowed to a RESP2 client in subscriber mode.
+    IN_SUBSCRIBE = 19, "";
+}
+
+impl Flags {
+    /// No flag.
+    pub const NONE: Flags = Flags(0);
+
+    /// Whether all flags of `other` are set.
+    pub const fn has(self, other: Flags) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both sets, for constants.
+    pub const fn and(self, other: Flags) -> Flags {
+        Flags(self.0 | other.0)
+    }
+
+    /// The public names of the set flags.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Self::NAMES.iter().filter(move |(f, n)| self.has(*f) && !n.is_empty()).map(|(_, n)| *n)
+    }
+}
+
+impl BitOr for Flags {
+    type Output = Flags;
+    fn bitor(self, other: Flags) -> Flags {
+        self.and(other)
+    }
+}
+
+/// Command group of the documentation; it is also the base of the ACL category.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Group {
+    /// Any type.
+    Generic,
+    /// Strings.
+    String,
+    /// Bits of strings.
+    Bitmap,
+    /// HyperLogLog.
+    HyperLogLog,
+    /// Lists.
+    List,
+    /// Hashes.
+    Hash,
+    /// Sets.
+    Set,
+    /// Sorted sets.
+    SortedSet,
+    /// Streams.
+    Stream,
+    /// Geospatial.
+    Geo,
+    /// Publish and subscribe.
+    PubSub,
+    /// MULTI and WATCH.
+    Transactions,
+    /// Scripts and functions.
+    Scripting,
+    /// Connections.
+    Connection,
+    /// The server.
+    Server,
+    /// Cluster.
+    Cluster,
+}
+
+impl Group {
+    /// Name as `COMMAND DOCS` prints it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Group::Generic => "generic",
+            Group::String => "string",
+            Group::Bitmap => "bitmap",
+            Group::HyperLogLog => "hyperloglog",
+            Group::List => "list",
+            Group::Hash => "hash",
+            Group::Set => "set",
+            Group::SortedSet => "sorted-set",
+            Group::Stream => "stream",
+            Group::Geo => "geo",
+            Group::PubSub => "pubsub",
+            Group::Transactions => "transactions",
+            Group::Scripting => "scripting",
+            Group::Connection => "connection",
+            Group::Server => "server",
+            Group::Cluster => "cluster",
+        }
+    }
+
+    /// ACL category the group implies, if it has one.
+    pub const fn acl(self) -> Option<&'static str> {
+        Some(match self {
+            Group::Generic => "@keyspace",
+            Group::String => "@string",
+            Group::Bitmap => "@bitmap",
+            Group::HyperLogLog => "@hyperloglog",
+            Group::List => "@list",
+            Group::Hash => "@hash",
+            Group::Set => "@set",
+            Group::SortedSet => "@sortedset",
+            Group::Stream => "@stream",
+            Group::Geo => "@geo",
+            Group::PubSub => "@pubsub",
+            Group::Transactions => "@transaction",
+            Group::Scripting => "@scripting",
+            Group::Connection => "@connection",
+            Group::Server | Group::Cluster => return None,
+        })
+    }
+}
+
+/// What a command does with a key (Redis key-spec flags).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Reads and may change it in place.
+    ReadWrite,
+    /// Only reads.
+    ReadOnly,
+    /// Overwrites without reading.
+    Overwrite,
+    /// Removes.
+    Remove,
+}
+
+impl Access {
+    /// Flag of `COMMAND INFO`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Access::ReadWrite => "RW",
+            Access::ReadOnly => "RO",
+            Access::Overwrite => "OW",
+            Access::Remove => "RM",
+        }
+    }
+}
+
+/// Where a key spec starts looking.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Begin {
+    /// At this argument.
+    Index(u16),
+    /// After this keyword, searched from an argument on (negative: from the end, backwards).
+    Keyword(&'static str, i16),
+}
+
+/// How a key spec goes on from its start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Find {
+    /// Keys from the start to `last` (relative to the start; -1 = last argument, -2 = the one
+    /// before it), every `step` arguments.
+    Range {
+        /// Last key, see above.
+        last: i16,
+        /// Distance between keys.
+        step: u16,
+    },
+    /// The start holds the number of keys; the first follows `first` arguments later.
+    KeyNum {
+        /// Distance from the count to the first key.
+        first: u16,
+        /// Distance between keys.
+        step: u16,
+    },
+}
+
+/// One key specification of a command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeySpec {
+    /// Start.
+    pub begin: Begin,
+    /// Continuation.
+    pub find: Find,
+    /// Use of the keys.
+    pub access: Access,
+}
+
+impl KeySpec {
+    /// One key at argument `i`.
+    pub const fn one(i: u16, access: Access) -> Self {
+        KeySpec { begin: Begin::Index(i), find: Find::Range { last: 0, step: 1 }, access }
+    }
+
+    /// Keys from argument `i` to `last` (see [`Find::Range`]) every `step`.
+    pub const fn range(i: u16, last: i16, step: u16, access: Access) -> Self {
+        KeySpec { begin: Begin::Index(i), find: Find::Range { last, step }, access }
+    }
+
+    /// Argument `i` counts the keys that follow it.
+    pub const fn counted(i: u16, access: Access) -> Self {
+        KeySpec { begin: Begin::Index(i), find: Find::KeyNum { first: 1, step: 1 }, access }
+    }
+}
+
+/// One command: what it is, what it may do, and the function that does it.
+pub struct CommandSpec {
+    /// Lower-case name; a subcommand is written `container|sub`.
+    pub name: &'static str,
+    /// Group.
+    pub group: Group,
+    /// Redis version that brought it.
+    pub since: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Time complexity.
+    pub complexity: &'static str,
+    /// Arguments counted with the name; negative: at least that many.
+    pub arity: i16,
+    /// Grammar of the arguments after the name, in the notation of the Redis docs:
+    /// `key [NX | XX] [EX seconds | PX milliseconds] element [element ...]`.
+    pub syntax: &'static str,
+    /// Where the keys are.
+    pub keys: &'static [KeySpec],
+    /// Properties.
+    pub flags: Flags,
+    /// ACL categories beyond those that group and flags imply, with `@`.
+    pub acl: &'static [&'static str],
+    /// The function.
+    pub run: Run,
+    /// Subcommands of a container.
+    pub subs: &'static [CommandSpec],
+}
+
+impl CommandSpec {
+    /// Values for fields that most rows leave alone.
+    pub const DEFAULT: CommandSpec = CommandSpec {
+        name: "",
+        group: Group::Generic,
+        since: "1.0.0",
+        summary: "",
+        complexity: "O(1)",
+        arity: 1,
+        syntax: "",
+        keys: &[],
+        flags: Flags::NONE,
+        acl: &[],
+        run: Run::Container,
+        subs: &[],
+    };
+
+    /// Whether it changes keys.
+    pub const fn is_write(&self) -> bool {
+        matches!(self.run, Run::Write(_))
+    }
+
+    /// Whether it reads keys and changes none.
+    pub const fn is_read(&self) -> bool {
+        matches!(self.run, Run::Read(_))
+    }
+
+    /// All ACL categories, sorted, with `@`.
+    pub fn acl_categories(&self) -> Vec<&'static str> {
+        let mut cats: Vec<&'static str> = self.acl.to_vec();
+        cats.extend(self.group.acl());
+        cats.push(if self.flags.has(Flags::FAST) { "@fast" } else { "@slow" });
+        match self.run {
+            Run::Write(_) => cats.push("@write"),
+            Run::Read(_) => cats.push("@read"),
+            _ => {}
+        }
+        if self.flags.has(Flags::ADMIN) {
+            cats.extend(["@admin", "@dangerous"]);
+        }
+        if self.flags.has(Flags::BLOCKING) {
+            cats.push("@blocking");
+        }
+        cats.sort_unstable();
+        cats.dedup();
+        cats
+    }
+
+    /// Whether `argc` arguments (name included) fit the arity.
+    pub const fn arity_fits(&self, argc: usize) -> bool {
+        if self.arity >= 0 {
+            argc == self.arity as usize
+        } else {
+            argc >= self.arity.unsigned_abs() as usize
+        }
+    }
+}

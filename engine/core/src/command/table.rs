@@ -1,0 +1,174 @@
+//! Looking rows up by name.
+//!
+//! Built once at start from the groups' row lists. Names are at most [`NAME_MAX`] bytes and
+//! unique; a lookup is one hash of the lower-cased name and, nearly always, one comparison.
+
+use super::spec::CommandSpec;
+use crate::args::Args;
+use crate::error::CmdError;
+
+/// Longest command or subcommand name, in bytes.
+pub const NAME_MAX: usize = 32;
+
+/// A row in force, with the number under which its statistics are kept.
+pub struct Command {
+    /// The row.
+    pub spec: &'static CommandSpec,
+    /// Dense number, usable as an index below [`CommandTable::len`].
+    pub id: u16,
+    subs: Vec<Command>,
+}
+
+impl Command {
+    /// Subcommands of a container, in the order of their rows.
+    pub fn subs(&self) -> &[Command] {
+        &self.subs
+    }
+}
+
+/// The table of all commands of a server.
+pub struct CommandTable {
+    commands: Vec<Command>,
+    /// Open addressing, index + 1 into `commands`; 0 is free. A power of two, at most half full.
+    slots: Vec<u16>,
+    len: usize,
+}
+
+impl CommandTable {
+    /// Builds the table from row lists; panics at start-up if a name occurs twice, which a
+    /// test of the assembled table catches.
+    pub fn new(groups: &[&'static [CommandSpec]]) -> Self {
+        let mut len = 0u16;
+        let mut next_id = || {
+            len += 1;
+            len - 1
+        };
+        let mut commands = Vec::new();
+        for spec in groups.iter().flat_map(|g| g.iter()) {
+            let id = next_id();
+            let subs =
+                spec.subs.iter().map(|s| Command { spec: s, id: next_id(), subs: vec![] }).collect();
+            commands.push(Command { spec, id, subs });
+        }
+        let size = (commands.len() * 4).next_power_of_two();
+        let mut slots = vec![0u16; size];
+        for (n, c) in commands.iter().enumerate() {
+            let mut i = hash(c.spec.name.as_bytes()) as usize & (size - 1);
+            while slots[i] != 0 {
+                let other = commands[usize::from(slots[i]) - 1].spec.name;
+                assert_ne!(other, c.spec.name, "two rows for one command");
+                i = (i + 1) & (size - 1);
+            }
+            slots[i] = n as u16 + 1;
+        }
+        CommandTable { commands, slots, len: usize::from(len) }
+    }
+
+    /// Number of rows, subcommands included.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Top-level rows in table order.
+    pub fn iter(&self) -> impl Iterator<Item = &Command> {
+        self.commands.iter()
+    }
+
+    /// A top-level row by name, any case.
+    pub fn find(&self, name: &[u8]) -> Option<&Command> {
+        let mut lower = [0u8; NAME_MAX];
+        let lower = lower.get_mut(..name.len())?;
+        lower.copy_from_slice(name);
+        lower.make_ascii_lowercase();
+        let mask = self.slots.len() - 1;
+        let mut i = hash(lower) as usize & mask;
+        loop {
+            let n = usize::from(self.slots[i]);
+            if n == 0 {
+                return None;
+            }
+            let c = &self.commands[n - 1];
+            if c.spec.name.as_bytes() == lower {
+                return Some(c);
+            }
+            i = (i + 1) & mask;
+        }
+    }
+
+    /// A row by its full name: `get` or `config|get`, any case.
+    pub fn find_full(&self, name: &[u8]) -> Option<&Command> {
+        match name.iter().position(|&b| b == b'|') {
+            None => self.find(name),
+            Some(at) => {
+                let container = self.find(&name[..at])?;
+                container.subs.iter().find(|s| sub_name(s.spec).eq_ignore_ascii_case(&name[at + 1..]))
+            }
+        }
+    }
+
+    /// The row a request means, or refusal 1 (unknown) or 2 (arity) of the order of refusals.
+    #[inline]
+    pub fn resolve(&self, args: Args<'_>) -> Result<&Command, CmdError> {
+        let Some(found) = self.find(args.get(0)) else { return Err(unknown(args)) };
+        let row = if found.subs.is_empty() || args.len() < 2 {
+            found
+        } else {
+            let sub = args.get(1);
+            match found.subs.iter().find(|s| sub_name(s.spec).eq_ignore_ascii_case(sub)) {
+                Some(s) => s,
+                None if matches!(found.spec.run, super::Run::Container) => {
+                    return Err(unknown_sub(found.spec, sub));
+                }
+                None => found,
+            }
+        };
+        if !row.spec.arity_fits(args.len()) {
+            return Err(CmdError::arity(row.spec.name));
+        }
+        Ok(row)
+    }
+}
+
+/// The part after the bar of a subcommand's name.
+pub fn sub_name(spec: &CommandSpec) -> &'static [u8] {
+    spec.name.split_once('|').map_or(spec.name, |(_, s)| s).as_bytes()
+}
+
+fn hash(lower: &[u8]) -> u32 {
+    let mut h = 0x811c_9dc5u32 ^ lower.len() as u32;
+    for &b in lower {
+        h = (h ^ u32::from(b)).wrapping_mul(0x0100_0193);
+    }
+    h ^ (h >> 15)
+}
+
+fn printable(bytes: &[u8], max: usize) -> String {
+    String::from_utf8_lossy(bytes.get(..max).unwrap_or(bytes)).into_owned()
+}
+
+fn unknown(args: Args<'_>) -> CmdError {
+    let mut list = String::new();
+    for a in args.from(1) {
+        if list.len() >= 128 {
+            break;
+        }
+        list.push_str(&format!("'{}' ", printable(a, 128 - list.len())));
+    }
+    CmdError::text(format!(
+        "ERR unknown command '{}', with args beginning with: {list}",
+        printable(args.get(0), 128)
+    ))
+}
+
+fn unknown_sub(container: &CommandSpec, sub: &[u8]) -> CmdError {
+    CmdError::text(format!(
+        "ERR unknown subcommand '{}'. Try {} HELP.",
+        printable(sub, 128),
+        container.name.to_ascii_uppercase()
+    ))
+}

@@ -1,0 +1,73 @@
+//! Connection commands that need no server around the engine.
+
+use crate::args::Args;
+use crate::command::{CommandSpec, Flags, Group, Run};
+use crate::error::{CmdError, CmdResult};
+use crate::exec::SessionCx;
+use moon_formats::resp::Proto;
+
+/// Rows of the group.
+pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "ping",
+        group: Group::Connection,
+        summary: "Answers PONG or the given message.",
+        arity: -1,
+        syntax: "[message]",
+        flags: Flags::FAST.and(Flags::IN_SUBSCRIBE),
+        run: Run::Session(ping),
+        ..CommandSpec::DEFAULT
+    },
+    CommandSpec {
+        name: "echo",
+        group: Group::Connection,
+        summary: "Answers the given message.",
+        arity: 2,
+        syntax: "message",
+        flags: Flags::LOADING.and(Flags::STALE).and(Flags::FAST),
+        run: Run::Session(echo),
+        ..CommandSpec::DEFAULT
+    },
+    CommandSpec {
+        name: "select",
+        group: Group::Connection,
+        summary: "Changes the database of the connection.",
+        arity: 2,
+        syntax: "index",
+        flags: Flags::LOADING.and(Flags::STALE).and(Flags::FAST),
+        run: Run::Session(select),
+        ..CommandSpec::DEFAULT
+    },
+];
+
+fn ping(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
+    if a.len() > 2 {
+        return Err(CmdError::arity(cx.command.spec.name));
+    }
+    if cx.session.subscribed && cx.session.proto == Proto::Resp2 {
+        cx.out.array(2);
+        cx.out.bulk(b"pong");
+        cx.out.bulk(a.get(1));
+        return Ok(());
+    }
+    match a.opt(1) {
+        Some(message) => cx.out.bulk(message),
+        None => cx.out.simple("PONG"),
+    }
+    Ok(())
+}
+
+fn echo(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
+    cx.out.bulk(a.get(1));
+    Ok(())
+}
+
+fn select(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
+    let index = a.int(1)?;
+    match u16::try_from(index) {
+        Ok(db) if usize::from(db) < cx.shard.dbs().len() => cx.session.db = db,
+        _ => return Err(CmdError::DB_INDEX),
+    }
+    cx.out.ok();
+    Ok(())
+}

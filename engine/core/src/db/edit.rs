@@ -1,0 +1,44 @@
+//! The edit guard: the only way to a mutable collection.
+//!
+//! A command hands in a closure. The guard sizes the value before and after it, drops the key
+//! when the collection became empty, and records the events the closure named. A closure that
+//! names no event has changed nothing, and nothing is logged.
+
+use crate::clock::{Now, Rng};
+use crate::event::Event;
+use crate::types::Limits;
+
+pub use crate::types::Collection;
+
+/// What a closure needs while it edits, and where it says what it did.
+pub struct Edit<'a> {
+    /// Encoding thresholds.
+    pub limits: &'a Limits,
+    /// Chance of the shard.
+    pub rng: &'a mut Rng,
+    /// The instant of the command.
+    pub now: Now,
+    events: [Option<Event>; 2],
+}
+
+impl<'a> Edit<'a> {
+    pub(super) fn new(limits: &'a Limits, rng: &'a mut Rng, now: Now) -> Self {
+        Edit { limits, rng, now, events: [None, None] }
+    }
+
+    /// The value changed; `event` is what watchers are told. At most two per edit.
+    #[inline]
+    pub fn changed(&mut self, event: Event) {
+        if self.events[0].is_none() {
+            self.events[0] = Some(event);
+        } else {
+            debug_assert!(self.events[1].is_none(), "an edit names at most two events");
+            self.events[1] = Some(event);
+        }
+    }
+
+    #[inline]
+    pub(super) fn events(&self) -> [Option<Event>; 2] {
+        self.events
+    }
+}

@@ -1,0 +1,397 @@
+//! The one gate for mutation.
+
+use super::{Db, Edit, FLAG_RAW, StrValue};
+use crate::clock::{Now, Rng};
+use crate::error::{CmdError, CmdResult};
+use crate::event::Event;
+use crate::exec::stats::Stats;
+use crate::journal::Unit;
+use crate::types::{Collection, Limits, Object};
+use moon_ds::{Entry, EntryMut, NewValue, Removed, ValueRef};
+use moon_formats::resp::number::parse_i64;
+
+/// What happens to the time to live of a key that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ttl {
+    /// It is taken off.
+    Clear,
+    /// It stays as it is.
+    Keep,
+    /// It becomes this, in milliseconds since 1970.
+    At(u64),
+}
+
+/// A value taken out of a database, with what belongs to it.
+pub struct Stored {
+    pub(crate) removed: Removed<Object>,
+}
+
+impl Stored {
+    /// Its time to live, milliseconds since 1970.
+    pub fn expire_ms(&self) -> Option<u64> {
+        self.removed.expire_ms()
+    }
+}
+
+/// The databases as commands that write see them.
+pub struct Keyspace<'a> {
+    pub(crate) dbs: &'a mut [Db],
+    pub(crate) cur: u16,
+    pub(crate) unit: &'a mut Unit,
+    pub(crate) stats: &'a mut Stats,
+    /// Chance of the shard.
+    pub rng: &'a mut Rng,
+    /// The instant of the command.
+    pub now: Now,
+    /// What goes into the access field of the entries used.
+    pub(crate) access: u32,
+    /// Encoding thresholds.
+    pub limits: &'a Limits,
+}
+
+impl<'a> Keyspace<'a> {
+    /// Number of the current database.
+    pub fn db_index(&self) -> u16 {
+        self.cur
+    }
+
+    /// Number of databases.
+    pub fn db_count(&self) -> usize {
+        self.dbs.len()
+    }
+
+    /// The same view with another current database.
+    pub fn in_db(&mut self, db: u16) -> Keyspace<'_> {
+        debug_assert!(usize::from(db) < self.dbs.len());
+        Keyspace {
+            dbs: self.dbs,
+            cur: db,
+            unit: self.unit,
+            stats: self.stats,
+            rng: self.rng,
+            now: self.now,
+            access: self.access,
+            limits: self.limits,
+        }
+    }
+
+    #[inline]
+    fn db(&mut self) -> &mut Db {
+        &mut self.dbs[usize::from(self.cur)]
+    }
+
+    /// Drops the key if its time has run out. Costs one branch in a database without TTLs.
+    #[inline]
+    fn settle(&mut self, key: &[u8]) {
+        if self.db().expires > 0 {
+            self.expire_if_due(key);
+        }
+    }
+
+    /// The live entry of a key, to read.
+    #[inline]
+    pub fn get(&mut self, key: &[u8]) -> Option<&Entry<Object>> {
+        self.settle(key);
+        let access = self.access;
+        let e = self.db().table.get(key)?;
+        e.set_access(access);
+        Some(e)
+    }
+
+    /// Whether a live key exists.
+    pub fn exists(&mut self, key: &[u8]) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// A string, to read.
+    #[inline]
+    pub fn string(&mut self, key: &[u8]) -> CmdResult<Option<StrValue<'_>>> {
+        self.get(key).map(|e| StrValue::of(e.value())).transpose()
+    }
+
+    /// A collection, to read.
+    pub fn collection<T: Collection>(&mut self, key: &[u8]) -> CmdResult<Option<&T>> {
+        match self.get(key).map(|e| e.value()) {
+            None => Ok(None),
+            Some(ValueRef::Object(o)) => T::of(o).map(Some).ok_or(CmdError::WRONG_TYPE),
+            Some(_) => Err(CmdError::WRONG_TYPE),
+        }
+    }
+
+    /// Sets a key to a string, whatever it held. Canonical integers are kept as integers.
+    /// Returns whether a live key was there.
+    #[inline]
+    pub fn put_string(&mut self, key: &[u8], value: &[u8], ttl: Ttl, event: Event) -> bool {
+        let value = match parse_i64(value) {
+            Some(n) => NewValue::Int(n),
+            None => NewValue::Bytes(value),
+        };
+        self.put(key, value, ttl, event)
+    }
+
+    /// Sets a key to an integer, whatever it held.
+    pub fn put_int(&mut self, key: &[u8], value: i64, ttl: Ttl, event: Event) -> bool {
+        self.put(key, NewValue::Int(value), ttl, event)
+    }
+
+    /// Sets a key to a whole collection, whatever it held; an empty one removes the key.
+    /// Returns whether a live key was there.
+    pub fn put_collection<T: Collection>(&mut self, key: &[u8], value: T, event: Event) -> bool {
+        if value.is_empty() {
+            return self.remove(key, Event::DEL);
+        }
+        self.put(key, NewValue::Object(value.into_object()), Ttl::Clear, event)
+    }
+
+    fn put(&mut self, key: &[u8], value: NewValue<'_, Object>, ttl: Ttl, event: Event) -> bool {
+        self.settle(key);
+        let access = self.access;
+        let added = match &value {
+            NewValue::Object(o) => o.mem_bytes(),
+            _ => 0,
+        };
+        let db = &mut self.dbs[usize::from(self.cur)];
+        let (mut e, existed) = db.table.upsert(key);
+        let old_ttl = if existed { e.expire_ms() } else { None };
+        if existed && let ValueRef::Object(o) = e.value() {
+            db.object_bytes -= o.mem_bytes();
+        }
+        match value {
+            NewValue::Bytes(b) => e.set_bytes(b),
+            NewValue::Int(n) => e.set_int(n),
+            NewValue::Object(o) => e.set_object(o),
+        }
+        e.set_flags(0);
+        e.set_access(access);
+        let new_ttl = match ttl {
+            Ttl::Clear => None,
+            Ttl::Keep => old_ttl,
+            Ttl::At(t) => Some(t),
+        };
+        if new_ttl != old_ttl {
+            e.set_expire(new_ttl);
+        }
+        db.object_bytes += added;
+        db.expires += usize::from(new_ttl.is_some());
+        db.expires -= usize::from(old_ttl.is_some());
+        self.unit.touch(self.cur, key, event);
+        existed
+    }
+
+    /// Edits a string in place (APPEND, SETRANGE, SETBIT). `f` gets the bytes, growable, of the
+    /// key or of a new empty string, and says whether it changed them. A new key that stayed
+    /// unchanged is not created.
+    pub fn edit_bytes<R>(
+        &mut self,
+        key: &[u8],
+        event: Event,
+        f: impl FnOnce(&mut EntryMut<'_, Object>) -> CmdResult<(R, bool)>,
+    ) -> CmdResult<R> {
+        self.settle(key);
+        let access = self.access;
+        let db = &mut self.dbs[usize::from(self.cur)];
+        let (mut e, existed) = db.table.upsert(key);
+        if existed && matches!(e.value(), ValueRef::Object(_)) {
+            return Err(CmdError::WRONG_TYPE);
+        }
+        if !existed {
+            e.set_bytes(b"");
+        }
+        match f(&mut e) {
+            Ok((r, true)) => {
+                e.set_flags(FLAG_RAW);
+                e.set_access(access);
+                self.unit.touch(self.cur, key, event);
+                Ok(r)
+            }
+            other => {
+                if !existed {
+                    db.table.remove(key);
+                }
+                other.map(|(r, _)| r)
+            }
+        }
+    }
+
+    /// Edits the collection at `key`; `None` if there is no such key.
+    pub fn edit<T: Collection, R>(
+        &mut self,
+        key: &[u8],
+        f: impl FnOnce(&mut T, &mut Edit<'_>) -> CmdResult<R>,
+    ) -> CmdResult<Option<R>> {
+        self.settle(key);
+        let access = self.access;
+        let db = &mut self.dbs[usize::from(self.cur)];
+        let Some(mut e) = db.table.get_mut(key) else { return Ok(None) };
+        let Some(value) = e.object_mut().and_then(T::of_mut) else {
+            return Err(CmdError::WRONG_TYPE);
+        };
+        let before = value.mem_bytes();
+        let mut edit = Edit::new(self.limits, self.rng, self.now);
+        let result = f(value, &mut edit);
+        db.object_bytes = db.object_bytes + value.mem_bytes() - before;
+        let emptied = value.is_empty();
+        e.set_access(access);
+        let events = edit.events();
+        self.close_edit(key, events, emptied, false);
+        result.map(Some)
+    }
+
+    /// Edits the collection at `key`, or a new empty one, which becomes the key's value unless
+    /// it stays empty.
+    pub fn edit_or_create<T: Collection, R>(
+        &mut self,
+        key: &[u8],
+        f: impl FnOnce(&mut T, &mut Edit<'_>) -> CmdResult<R>,
+    ) -> CmdResult<R> {
+        self.settle(key);
+        let access = self.access;
+        let db = &mut self.dbs[usize::from(self.cur)];
+        let (mut e, existed) = db.table.upsert(key);
+        if !existed {
+            e.set_object(T::new().into_object());
+        }
+        let Some(value) = e.object_mut().and_then(T::of_mut) else {
+            return Err(CmdError::WRONG_TYPE);
+        };
+        let before = if existed { value.mem_bytes() } else { 0 };
+        let mut edit = Edit::new(self.limits, self.rng, self.now);
+        let result = f(value, &mut edit);
+        db.object_bytes = db.object_bytes + value.mem_bytes() - before;
+        let emptied = value.is_empty();
+        e.set_access(access);
+        let events = edit.events();
+        self.close_edit(key, events, emptied, !existed);
+        result
+    }
+
+    #[inline]
+    fn close_edit(
+        &mut self,
+        key: &[u8],
+        events: [Option<Event>; 2],
+        emptied: bool,
+        created: bool,
+    ) {
+        for event in events.into_iter().flatten() {
+            self.unit.touch(self.cur, key, event);
+        }
+        if emptied {
+            self.drop_key(key);
+            if !created {
+                debug_assert!(events[0].is_some(), "a collection emptied without an event");
+                self.unit.touch(self.cur, key, Event::DEL);
+            }
+        }
+    }
+
+    /// Removes a key; returns whether a live one was there.
+    pub fn remove(&mut self, key: &[u8], event: Event) -> bool {
+        self.settle(key);
+        let there = self.drop_key(key);
+        if there {
+            self.unit.touch(self.cur, key, event);
+        }
+        there
+    }
+
+    /// Takes a key out of the table, accounting included. Says nothing to anyone.
+    pub(crate) fn drop_key(&mut self, key: &[u8]) -> bool {
+        self.take_raw(key).is_some()
+    }
+
+    fn take_raw(&mut self, key: &[u8]) -> Option<Removed<Object>> {
+        let db = self.db();
+        let removed = db.table.remove(key)?;
+        if let ValueRef::Object(o) = removed.value() {
+            db.object_bytes -= o.mem_bytes();
+        }
+        db.expires -= usize::from(removed.expire_ms().is_some());
+        Some(removed)
+    }
+
+    /// Takes a live key out, to be put elsewhere (RENAME, MOVE).
+    pub fn take(&mut self, key: &[u8], event: Event) -> Option<Stored> {
+        self.settle(key);
+        let removed = self.take_raw(key)?;
+        self.unit.touch(self.cur, key, event);
+        Some(Stored { removed })
+    }
+
+    /// Puts a taken value, with its time to live, under a key, replacing what is there.
+    pub fn place(&mut self, key: &[u8], stored: Stored, event: Event) {
+        self.settle(key);
+        self.drop_key(key);
+        let db = self.db();
+        if let ValueRef::Object(o) = stored.removed.value() {
+            db.object_bytes += o.mem_bytes();
+        }
+        db.expires += usize::from(stored.removed.expire_ms().is_some());
+        db.table.insert_removed(key, stored.removed);
+        self.unit.touch(self.cur, key, event);
+    }
+
+    /// A deep copy of a live key's value (COPY).
+    pub fn copy(&mut self, key: &[u8]) -> Option<Stored> {
+        self.settle(key);
+        let removed = self.db().table.get(key)?.duplicate(Object::clone);
+        Some(Stored { removed })
+    }
+
+    /// Sets or takes off the time to live of a live key. A time that has come already removes
+    /// the key. Returns whether the key was there.
+    pub fn set_expire(&mut self, key: &[u8], at_ms: Option<u64>, event: Event) -> bool {
+        self.settle(key);
+        let cur = self.cur;
+        let db = self.db();
+        let Some(mut e) = db.table.get_mut(key) else { return false };
+        let old = e.expire_ms();
+        e.set_expire(at_ms);
+        db.expires += usize::from(at_ms.is_some());
+        db.expires -= usize::from(old.is_some());
+        self.unit.touch(cur, key, event);
+        true
+    }
+
+    /// States the logged form of the running command, in place of its own words. May be called
+    /// more than once.
+    pub fn effect(&mut self, words: &[&[u8]]) {
+        self.unit.effect(self.cur, words);
+    }
+
+    /// The running command's effects are complete without its own words.
+    pub fn no_own_effect(&mut self) {
+        self.unit.rewritten();
+    }
+
+    /// Removes every key of a database and returns its old table, whose memory the caller frees
+    /// at leisure.
+    pub fn flush(&mut self, db: u16) -> u64 {
+        let now_ms = self.now.unix_ms;
+        let d = &mut self.dbs[usize::from(db)];
+        d.raise_existing(None, now_ms);
+        let n = d.table.len() as u64;
+        d.table.clear();
+        d.object_bytes = 0;
+        d.expires = 0;
+        d.reap_cursor = 0;
+        self.unit.touch_all();
+        n
+    }
+
+    /// Exchanges the content of two databases.
+    pub fn swap(&mut self, a: u16, b: u16) {
+        let now_ms = self.now.unix_ms;
+        let (a, b) = (usize::from(a), usize::from(b));
+        if a != b {
+            self.dbs[a].raise_existing(Some(&self.dbs[b]), now_ms);
+            self.dbs[b].raise_existing(Some(&self.dbs[a]), now_ms);
+            self.dbs.swap(a, b);
+            // Watches belong to the number, not to the content.
+            let watchers = std::mem::take(&mut self.dbs[a].watchers);
+            let other = std::mem::replace(&mut self.dbs[b].watchers, watchers);
+            self.dbs[a].watchers = other;
+        }
+        self.unit.touch_all();
+    }
+}

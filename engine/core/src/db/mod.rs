@@ -1,0 +1,79 @@
+//! Databases: tables of keys, and the only ways to look at and change them.
+//!
+//! [`ReadSpace`] sees live keys and cannot change any. [`Keyspace`] is the one gate for
+//! mutation: every change goes through its methods, which keep the memory accounting, remove
+//! collections that became empty, and record the change in the open [`crate::journal::Unit`].
+//! Expired keys are invisible to both; whoever meets one causes its logged removal.
+
+mod edit;
+mod expire;
+mod keyspace;
+mod read;
+mod watch;
+
+pub use edit::{Collection, Edit};
+pub use keyspace::{Keyspace, Stored, Ttl};
+pub use read::{ReadSpace, StrValue, encoding, type_name};
+pub use watch::{WatchFlag, WatchId};
+
+use crate::types::Object;
+use moon_ds::{HashSeed, Table};
+use std::collections::HashMap;
+
+/// Entry flag: a string that APPEND, SETRANGE and the like have made; reported as `raw`.
+pub const FLAG_RAW: u8 = 1;
+
+/// One database.
+pub struct Db {
+    pub(crate) table: Table<Object>,
+    /// Heap bytes of all collections.
+    pub(crate) object_bytes: usize,
+    /// Keys with a time to live.
+    pub(crate) expires: usize,
+    pub(crate) watchers: HashMap<Box<[u8]>, Vec<watch::Watcher>>,
+    pub(crate) reap_cursor: u64,
+}
+
+impl Db {
+    /// An empty database.
+    pub fn new(seed: HashSeed) -> Self {
+        Db {
+            table: Table::new(seed),
+            object_bytes: 0,
+            expires: 0,
+            watchers: HashMap::new(),
+            reap_cursor: 0,
+        }
+    }
+
+    /// Number of keys, expired ones that nobody met yet included (as in Redis).
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.table.len() == 0
+    }
+
+    /// Keys with a time to live.
+    pub fn expires(&self) -> usize {
+        self.expires
+    }
+
+    /// Bytes of keys, values and index.
+    pub fn mem_bytes(&self) -> usize {
+        self.table.mem_bytes() + self.object_bytes
+    }
+
+    /// The table, to read.
+    pub fn table(&self) -> &Table<Object> {
+        &self.table
+    }
+}
+
+/// What an entry's access field holds: seconds, modulo 2^24 (`OBJECT IDLETIME`, LRU).
+#[inline]
+pub(crate) fn access_clock(now: crate::clock::Now) -> u32 {
+    (now.unix_ms / 1000) as u32 & 0x00ff_ffff
+}

@@ -1,0 +1,161 @@
+//! Looking at keys without changing any.
+
+use super::{Db, FLAG_RAW};
+use crate::clock::Now;
+use crate::error::{CmdError, CmdResult};
+use crate::exec::stats::Stats;
+use crate::types::{Collection, Limits, Object};
+use moon_ds::{Entry, ValueRef};
+use moon_formats::resp::number::IntBuf;
+
+/// A string value as it is kept: an integer or bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum StrValue<'a> {
+    /// A canonical 64-bit integer.
+    Int(i64),
+    /// Anything else.
+    Bytes(&'a [u8]),
+}
+
+impl<'a> StrValue<'a> {
+    /// Reads a table value; `WRONGTYPE` for collections.
+    #[inline]
+    pub fn of(value: ValueRef<'a, Object>) -> CmdResult<Self> {
+        match value {
+            ValueRef::Bytes(b) => Ok(StrValue::Bytes(b)),
+            ValueRef::Int(n) => Ok(StrValue::Int(n)),
+            ValueRef::Object(_) => Err(CmdError::WRONG_TYPE),
+        }
+    }
+
+    /// The bytes, formatted into `buf` for an integer.
+    #[inline]
+    pub fn bytes<'b>(self, buf: &'b mut IntBuf) -> &'b [u8]
+    where
+        'a: 'b,
+    {
+        match self {
+            StrValue::Bytes(b) => b,
+            StrValue::Int(n) => buf.format(n),
+        }
+    }
+
+    /// The integer this string spells, if it does so canonically.
+    pub fn as_int(self) -> Option<i64> {
+        match self {
+            StrValue::Int(n) => Some(n),
+            StrValue::Bytes(b) => moon_formats::resp::number::parse_i64(b),
+        }
+    }
+
+    /// Length in bytes.
+    pub fn len(self) -> usize {
+        self.bytes(&mut IntBuf::new()).len()
+    }
+
+    /// Whether it is the empty string.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A view of the databases for commands that read. Keys that it finds expired are noted and
+/// removed, with their logged DEL, when the command has ended.
+pub struct ReadSpace<'a> {
+    pub(crate) dbs: &'a [Db],
+    pub(crate) cur: u16,
+    pub(crate) expired: &'a mut Vec<(u16, Box<[u8]>)>,
+    pub(crate) stats: &'a mut Stats,
+    /// The instant of the command.
+    pub now: Now,
+    /// Encoding thresholds.
+    pub limits: &'a Limits,
+    pub(crate) touch: bool,
+}
+
+impl<'a> ReadSpace<'a> {
+    /// Number of the current database.
+    pub fn db_index(&self) -> u16 {
+        self.cur
+    }
+
+    /// The current database.
+    pub fn db(&self) -> &'a Db {
+        &self.dbs[usize::from(self.cur)]
+    }
+
+    /// All databases.
+    pub fn dbs(&self) -> &'a [Db] {
+        self.dbs
+    }
+
+    /// The live entry of a key, counted as hit or miss and marked as used.
+    #[inline]
+    pub fn get(&mut self, key: &[u8]) -> Option<&'a Entry<Object>> {
+        let found = self.peek(key);
+        match found {
+            Some(e) => {
+                self.stats.keyspace_hits += 1;
+                if self.touch {
+                    e.set_access(super::access_clock(self.now));
+                }
+            }
+            None => self.stats.keyspace_misses += 1,
+        }
+        found
+    }
+
+    /// The live entry of a key, leaving no trace of the look (OBJECT, TYPE, EXISTS-like).
+    #[inline]
+    pub fn peek(&mut self, key: &[u8]) -> Option<&'a Entry<Object>> {
+        let e = self.db().table.get(key)?;
+        if e.expire_ms().is_some_and(|t| t <= self.now.unix_ms) {
+            self.expired.push((self.cur, key.into()));
+            return None;
+        }
+        Some(e)
+    }
+
+    /// Whether a key, found by walking the table, is live. Notes it for removal if not.
+    pub fn is_live(&mut self, e: &Entry<Object>) -> bool {
+        let dead = e.expire_ms().is_some_and(|t| t <= self.now.unix_ms);
+        if dead {
+            self.expired.push((self.cur, e.key().into()));
+        }
+        !dead
+    }
+
+    /// A string.
+    #[inline]
+    pub fn string(&mut self, key: &[u8]) -> CmdResult<Option<StrValue<'a>>> {
+        self.get(key).map(|e| StrValue::of(e.value())).transpose()
+    }
+
+    /// A collection.
+    #[inline]
+    pub fn collection<T: Collection>(&mut self, key: &[u8]) -> CmdResult<Option<&'a T>> {
+        match self.get(key).map(|e| e.value()) {
+            None => Ok(None),
+            Some(ValueRef::Object(o)) => T::of(o).map(Some).ok_or(CmdError::WRONG_TYPE),
+            Some(_) => Err(CmdError::WRONG_TYPE),
+        }
+    }
+}
+
+/// Type name of a value, as TYPE prints it.
+pub fn type_name(value: &ValueRef<'_, Object>) -> &'static str {
+    match value {
+        ValueRef::Int(_) | ValueRef::Bytes(_) => "string",
+        ValueRef::Object(o) => o.type_name(),
+    }
+}
+
+/// Encoding name of an entry, as OBJECT ENCODING prints it.
+pub fn encoding(e: &Entry<Object>) -> &'static str {
+    match e.value() {
+        ValueRef::Int(_) => "int",
+        ValueRef::Bytes(b) if b.len() <= 44 && e.flags() & FLAG_RAW == 0 => "embstr",
+        ValueRef::Bytes(_) => "raw",
+        ValueRef::Object(o) => o.encoding(),
+    }
+}

@@ -1,0 +1,19 @@
+//! The executor: the only caller of command functions, whoever asks.
+//!
+//! [`Shard::run`] takes one request of a session through the order of refusals
+//! (redis-surface §2), queues it inside MULTI, or runs it in a unit that is committed before
+//! the call returns. Replay uses [`Shard::apply`], the same path without session and log.
+//! Invariants: one unit is open at a time; a request either runs to its end and its unit is
+//! committed, or it is refused and nothing has changed.
+
+mod context;
+pub(crate) mod multi;
+mod run;
+mod session;
+mod shard;
+pub mod stats;
+
+pub use context::{ReadCx, SessionCx, WriteCx};
+pub use run::{Host, Outcome};
+pub use session::{ClientReply, Session};
+pub use shard::{Shard, ShardConfig};

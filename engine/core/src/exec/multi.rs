@@ -1,0 +1,153 @@
+//! MULTI, EXEC and WATCH (redis-surface §8).
+
+use super::run::Host;
+use super::session::Session;
+use super::shard::Shard;
+use crate::args::Args;
+use crate::command::{Command, Flags};
+use crate::db::{Db, WatchId};
+use crate::error::CmdError;
+use moon_formats::resp::Reply;
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// Commands waiting for EXEC.
+#[derive(Default)]
+pub(crate) struct Multi {
+    queued: Vec<Queued>,
+    /// A command was refused while queueing.
+    aborted: bool,
+    bytes: usize,
+}
+
+struct Queued {
+    command: &'static Command,
+    words: Vec<Box<[u8]>>,
+}
+
+impl Multi {
+    pub(crate) fn len(&self) -> usize {
+        self.queued.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// What EXEC is to do.
+pub(crate) enum Exec {
+    /// Run these.
+    Run(Box<Multi>),
+    /// A watched key changed.
+    Dirty,
+    /// A command was refused while queueing.
+    Aborted,
+}
+
+impl Session {
+    /// Whether the executor queues this row instead of running it.
+    #[inline]
+    pub(crate) fn queues(&self, command: &Command) -> bool {
+        self.multi.is_some() && !command.spec.flags.has(Flags::NOT_QUEUED)
+    }
+
+    pub(crate) fn queue(&mut self, command: &'static Command, args: Args<'_>) {
+        if let Some(multi) = &mut self.multi {
+            let words: Vec<Box<[u8]>> = args.all().iter().map(|a| Box::from(*a)).collect();
+            multi.bytes += words.iter().map(|w| w.len() + 16).sum::<usize>();
+            multi.queued.push(Queued { command, words });
+        }
+    }
+
+    pub(crate) fn abort_multi(&mut self, _refusal: &CmdError) {
+        if let Some(multi) = &mut self.multi {
+            multi.aborted = true;
+        }
+    }
+
+    /// Opens a transaction; false if one is open.
+    pub(crate) fn open_multi(&mut self) -> bool {
+        if self.multi.is_some() {
+            return false;
+        }
+        self.multi = Some(Box::default());
+        true
+    }
+}
+
+impl Shard {
+    /// Watches a key for a session.
+    pub(crate) fn watch(&mut self, session: &mut Session, key: &[u8]) {
+        let db = session.db;
+        if session.watched.iter().any(|w| w.db == db && *w.key == *key) {
+            return;
+        }
+        let now_ms = self.now.unix_ms;
+        let d = &mut self.dbs[usize::from(db)];
+        let expired = has_expired(d, key, now_ms);
+        d.watch(key, &session.watch_flag, expired);
+        session.watched.push(WatchId { db, key: key.into(), expired });
+    }
+
+    /// Forgets all keys a session watches (EXEC, DISCARD, UNWATCH, RESET, disconnect).
+    pub fn unwatch(&mut self, session: &mut Session) {
+        for w in session.watched.drain(..) {
+            self.dbs[usize::from(w.db)].unwatch(&w.key, &session.watch_flag);
+        }
+        if session.watch_flag.get() {
+            session.watch_flag = Rc::new(Cell::new(false));
+        }
+    }
+
+    /// Ends an open transaction without running it.
+    pub fn discard(&mut self, session: &mut Session) -> bool {
+        let open = session.multi.take().is_some();
+        self.unwatch(session);
+        open
+    }
+
+    /// Takes the open transaction out of a session; `None` without MULTI.
+    pub(crate) fn take_exec(&mut self, session: &mut Session) -> Option<Exec> {
+        let multi = session.multi.take()?;
+        let now_ms = self.now.unix_ms;
+        let dirty = session.watch_flag.get()
+            || session.watched.iter().any(|w| {
+                !w.expired && has_expired(&self.dbs[usize::from(w.db)], &w.key, now_ms)
+            });
+        self.unwatch(session);
+        Some(if multi.aborted {
+            Exec::Aborted
+        } else if dirty {
+            Exec::Dirty
+        } else {
+            Exec::Run(multi)
+        })
+    }
+
+    /// Runs a queue inside the open unit, replies as one array.
+    pub(crate) fn run_queue(
+        &mut self,
+        host: &mut dyn Host,
+        session: &mut Session,
+        multi: &Multi,
+        out: &mut Vec<u8>,
+    ) {
+        Reply::new(out, session.proto).array(multi.queued.len());
+        for q in &multi.queued {
+            let words: Vec<&[u8]> = q.words.iter().map(|w| &**w).collect();
+            let args = Args::new(&words);
+            match self.admit_command(host, session, q.command, args) {
+                Ok(()) => self.execute(host, session, q.command, args, out),
+                Err(e) => {
+                    self.stats.count_error(e.code());
+                    Reply::new(out, session.proto).error(e.as_str());
+                }
+            }
+        }
+    }
+}
+
+fn has_expired(db: &Db, key: &[u8], now_ms: u64) -> bool {
+    db.table.get(key).is_some_and(|e| e.expire_ms().is_some_and(|t| t <= now_ms))
+}

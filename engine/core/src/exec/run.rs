@@ -1,0 +1,224 @@
+//! One request through the refusals to its reply.
+
+use super::context::{ReadCx, SessionCx, WriteCx};
+use super::session::{ClientReply, Session};
+use super::shard::Shard;
+use crate::args::Args;
+use crate::command::{Command, Flags, Run};
+use crate::db::ReadSpace;
+use crate::error::{CmdError, CmdResult};
+use crate::journal::Origin;
+use moon_formats::resp::Reply;
+use std::any::Any;
+
+/// The server around the engine, as far as the executor must ask it.
+pub trait Host: Any {
+    /// Refusals that the server decides: protected commands, ACL, cluster, out of memory.
+    fn admit(&mut self, session: &Session, command: &Command, args: Args<'_>) -> CmdResult;
+
+    /// A clock for command statistics in a unit of the host's choice; 0 forever is allowed.
+    fn ticks(&self) -> u64;
+
+    /// Itself, for commands that belong to the server.
+    fn as_any(&mut self) -> &mut dyn Any;
+}
+
+/// What the server does after a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The reply has been written.
+    Done,
+    /// The reply has been written; the connection closes after it.
+    Close,
+}
+
+const NO_AUTH: CmdError = CmdError::fixed("NOAUTH Authentication required.");
+const LOADING: CmdError = CmdError::fixed("LOADING Redis is loading the dataset in memory");
+const NOT_IN_MULTI: CmdError = CmdError::fixed("ERR Command not allowed inside a transaction");
+
+impl Shard {
+    /// Runs one request of a session and appends its reply to `out`.
+    #[inline]
+    pub fn run(
+        &mut self,
+        host: &mut dyn Host,
+        session: &mut Session,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let start = out.len();
+        match self.admit(host, session, args) {
+            Err((command, refusal)) => {
+                session.abort_multi(&refusal);
+                if let Some(c) = command {
+                    self.stats.by_command[usize::from(c.id)].rejected += 1;
+                }
+                self.refuse(&refusal, session, out);
+            }
+            Ok(command) if session.queues(command) => {
+                session.queue(command, args);
+                Reply::new(out, session.proto).simple("QUEUED");
+            }
+            Ok(command) => {
+                self.begin_unit();
+                self.execute(host, session, command, args, out);
+                self.commit_unit(Origin::Client);
+                if !self.expired.is_empty() {
+                    self.drop_expired();
+                }
+            }
+        }
+        match session.reply {
+            ClientReply::On => {}
+            ClientReply::Off => out.truncate(start),
+            ClientReply::SkipNext => session.reply = ClientReply::SkipThis,
+            ClientReply::SkipThis => {
+                out.truncate(start);
+                session.reply = ClientReply::On;
+            }
+        }
+        if session.close { Outcome::Close } else { Outcome::Done }
+    }
+
+    /// The order of refusals. `Ok` is the row to queue or run.
+    #[inline]
+    fn admit(
+        &mut self,
+        host: &mut dyn Host,
+        session: &Session,
+        args: Args<'_>,
+    ) -> Result<&'static Command, (Option<&'static Command>, CmdError)> {
+        let table = self.table;
+        let command = table.resolve(args).map_err(|e| (None, e))?;
+        self.admit_command(host, session, command, args).map_err(|e| (Some(command), e))?;
+        Ok(command)
+    }
+
+    #[inline]
+    pub(super) fn admit_command(
+        &mut self,
+        host: &mut dyn Host,
+        session: &Session,
+        command: &'static Command,
+        args: Args<'_>,
+    ) -> CmdResult {
+        let spec = command.spec;
+        if !session.authenticated && !spec.flags.has(Flags::NO_AUTH) {
+            return Err(NO_AUTH);
+        }
+        if session.multi.is_some() && spec.flags.has(Flags::NO_MULTI) {
+            return Err(NOT_IN_MULTI);
+        }
+        host.admit(session, command, args)?;
+        if spec.is_write()
+            && let Some(log) = self.journal.log()
+        {
+            log.admit().map_err(|refusal| CmdError::text(refusal.to_string()))?;
+        }
+        if session.subscribed
+            && session.proto == moon_formats::resp::Proto::Resp2
+            && !spec.flags.has(Flags::IN_SUBSCRIBE)
+        {
+            return Err(CmdError::text(format!(
+                "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
+                 RESET are allowed in this context",
+                spec.name
+            )));
+        }
+        if self.loading && !spec.flags.has(Flags::LOADING) {
+            return Err(LOADING);
+        }
+        Ok(())
+    }
+
+    /// Runs a row inside the open unit and writes its reply, errors included.
+    #[inline]
+    pub(super) fn execute(
+        &mut self,
+        host: &mut dyn Host,
+        session: &mut Session,
+        command: &'static Command,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        let start = out.len();
+        let result = match command.spec.run {
+            Run::Read(f) => {
+                let mut cx = ReadCx {
+                    ks: ReadSpace {
+                        dbs: &self.dbs,
+                        cur: session.db,
+                        expired: &mut self.expired,
+                        stats: &mut self.stats,
+                        now: self.now,
+                        limits: &self.limits,
+                        touch: !session.no_touch,
+                    },
+                    out: Reply::new(out, session.proto),
+                    rng: &mut self.rng,
+                    command,
+                };
+                f(&mut cx, args)
+            }
+            Run::Write(f) => self.write(f, session.db, session.proto, command, args, out),
+            Run::Session(f) => {
+                let proto = session.proto;
+                f(
+                    &mut SessionCx {
+                        shard: self,
+                        session,
+                        host,
+                        out: Reply::new(out, proto),
+                        command,
+                    },
+                    args,
+                )
+            }
+            Run::Container => Err(CmdError::arity(command.spec.name)),
+        };
+        self.stats.commands += 1;
+        let ticks = host.ticks();
+        let spent = ticks.wrapping_sub(self.ticks_last);
+        self.ticks_last = ticks;
+        let row = &mut self.stats.by_command[usize::from(command.id)];
+        row.calls += 1;
+        row.ticks += spent;
+        if let Err(e) = result {
+            row.failed += 1;
+            out.truncate(start);
+            self.refuse(&e, session, out);
+        }
+    }
+
+    #[inline]
+    pub(super) fn write(
+        &mut self,
+        f: crate::command::spec::WriteFn,
+        db: u16,
+        proto: moon_formats::resp::Proto,
+        command: &'static Command,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+    ) -> CmdResult {
+        self.unit.begin_command();
+        let mut cx = WriteCx { ks: self.keyspace(db), out: Reply::new(out, proto), command };
+        let result = f(&mut cx, args);
+        debug_assert!(
+            result.is_ok() || !self.unit.command_changed(),
+            "{} changed keys and then failed",
+            command.spec.name
+        );
+        self.unit.end_command(db, args);
+        result
+    }
+
+    fn refuse(&mut self, error: &CmdError, session: &Session, out: &mut Vec<u8>) {
+        self.stats.count_error(error.code());
+        Reply::new(out, session.proto).error(error.as_str());
+    }
+
+    /// Starts the statistics clock of a batch of requests.
+    pub fn start_batch(&mut self, ticks: u64) {
+        self.ticks_last = ticks;
+    }
+}

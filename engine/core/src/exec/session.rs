@@ -1,0 +1,79 @@
+//! What the executor must know about a client. Sockets and buffers stay in the server.
+
+use super::multi::Multi;
+use crate::db::{WatchFlag, WatchId};
+use moon_formats::resp::Proto;
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// `CLIENT REPLY`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClientReply {
+    /// Every reply is sent.
+    #[default]
+    On,
+    /// No reply is sent.
+    Off,
+    /// The reply of the next command is not sent.
+    SkipNext,
+    /// The reply of this command is not sent.
+    SkipThis,
+}
+
+/// State of one client.
+pub struct Session {
+    /// Number of the client; never reused.
+    pub id: u64,
+    /// Current database.
+    pub db: u16,
+    /// Protocol of its replies.
+    pub proto: Proto,
+    /// Whether it may run commands without the `no_auth` flag.
+    pub authenticated: bool,
+    /// Replies on, off or skipping.
+    pub reply: ClientReply,
+    /// Looks do not count as use (`CLIENT NO-TOUCH on`).
+    pub no_touch: bool,
+    /// The connection ends when the replies so far have been sent.
+    pub close: bool,
+    /// Subscriber mode of RESP2, where few commands are allowed.
+    pub subscribed: bool,
+    /// The queue of an open MULTI.
+    pub(crate) multi: Option<Box<Multi>>,
+    pub(crate) watched: Vec<WatchId>,
+    pub(crate) watch_flag: WatchFlag,
+}
+
+impl Session {
+    /// A new client on database 0, speaking RESP2.
+    pub fn new(id: u64) -> Self {
+        Session {
+            id,
+            db: 0,
+            proto: Proto::Resp2,
+            authenticated: true,
+            reply: ClientReply::On,
+            no_touch: false,
+            close: false,
+            subscribed: false,
+            multi: None,
+            watched: Vec::new(),
+            watch_flag: Rc::new(Cell::new(false)),
+        }
+    }
+
+    /// Commands queued in an open MULTI; `None` outside.
+    pub fn multi_len(&self) -> Option<usize> {
+        self.multi.as_ref().map(|m| m.len())
+    }
+
+    /// Bytes held by an open MULTI.
+    pub fn multi_bytes(&self) -> usize {
+        self.multi.as_ref().map_or(0, |m| m.bytes())
+    }
+
+    /// Number of watched keys.
+    pub fn watch_len(&self) -> usize {
+        self.watched.len()
+    }
+}

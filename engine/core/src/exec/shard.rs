@@ -1,0 +1,170 @@
+//! A shard: databases, clock cell, chance and journal of one thread.
+
+use super::stats::Stats;
+use crate::clock::{Now, Rng};
+use crate::command::CommandTable;
+use crate::db::{Db, Keyspace};
+use crate::journal::{Journal, Origin, Unit};
+use crate::types::Limits;
+use moon_ds::HashSeed;
+
+/// What a shard is made from.
+#[derive(Debug, Clone)]
+pub struct ShardConfig {
+    /// Number of databases, 1..=65534.
+    pub databases: u16,
+    /// Encoding thresholds.
+    pub limits: Limits,
+    /// Seed of hashing and chance. Keep it secret where clients are not trusted.
+    pub seed: u64,
+}
+
+impl Default for ShardConfig {
+    fn default() -> Self {
+        ShardConfig { databases: 16, limits: Limits::default(), seed: 0 }
+    }
+}
+
+/// One slice of the data set with everything that belongs to it. Deterministic: the same
+/// seed, instants and requests give the same state and replies.
+pub struct Shard {
+    pub(crate) dbs: Vec<Db>,
+    pub(crate) unit: Unit,
+    pub(crate) now: Now,
+    pub(crate) access: u32,
+    pub(crate) rng: Rng,
+    pub(crate) table: &'static CommandTable,
+    pub(crate) expired: Vec<(u16, Box<[u8]>)>,
+    pub(crate) ticks_last: u64,
+    /// Encoding thresholds (CONFIG SET).
+    pub limits: Limits,
+    /// Counters.
+    pub stats: Stats,
+    /// The log behind the shard.
+    pub journal: Journal,
+    /// Recovery has not ended: only commands with the `loading` flag run.
+    pub loading: bool,
+    /// `DEBUG SET-ACTIVE-EXPIRE`.
+    pub active_expire: bool,
+}
+
+impl Shard {
+    /// An empty shard over a command table.
+    pub fn new(table: &'static CommandTable, config: &ShardConfig) -> Self {
+        let mut rng = Rng::new(config.seed);
+        let seed = HashSeed(rng.next_u64(), rng.next_u64());
+        Shard {
+            dbs: (0..config.databases).map(|_| Db::new(seed)).collect(),
+            unit: Unit::default(),
+            now: Now::default(),
+            access: 0,
+            rng,
+            table,
+            expired: Vec::new(),
+            ticks_last: 0,
+            limits: config.limits.clone(),
+            stats: Stats::new(table.len()),
+            journal: Journal::default(),
+            loading: false,
+            active_expire: true,
+        }
+    }
+
+    /// The command table.
+    pub fn table(&self) -> &'static CommandTable {
+        self.table
+    }
+
+    /// The databases, to read.
+    pub fn dbs(&self) -> &[Db] {
+        &self.dbs
+    }
+
+    /// The instant of this turn.
+    pub fn now(&self) -> Now {
+        self.now
+    }
+
+    /// Sets the instant of the turn that begins.
+    #[inline]
+    pub fn set_now(&mut self, now: Now) {
+        self.now = now;
+        if now.unix_ms != 0 {
+            self.access = crate::db::access_clock(now);
+        }
+    }
+
+    /// Bytes of all keys and values.
+    pub fn mem_bytes(&self) -> usize {
+        self.dbs.iter().map(Db::mem_bytes).sum()
+    }
+
+    /// Whether any client watches a key.
+    fn has_watchers(&self) -> bool {
+        self.dbs.iter().any(|d| !d.watchers.is_empty())
+    }
+
+    #[inline]
+    pub(crate) fn begin_unit(&mut self) {
+        let touched = self.has_watchers();
+        self.unit.begin(self.journal.wants_effects(), touched);
+    }
+
+    /// Ends the open unit: log first, then whoever follows the keys.
+    #[inline]
+    pub(crate) fn commit_unit(&mut self, origin: Origin) {
+        if self.unit.changes() == 0 {
+            return;
+        }
+        self.journal.commit(&self.unit, origin);
+        let dbs = &mut self.dbs;
+        for (db, key, event) in self.unit.touched() {
+            let expiry = event == crate::event::Event::EXPIRED;
+            dbs[usize::from(db)].raise_watchers(key, expiry);
+        }
+    }
+
+    /// The keyspace of a database, inside an open unit.
+    #[inline]
+    pub(crate) fn keyspace(&mut self, db: u16) -> Keyspace<'_> {
+        Keyspace {
+            dbs: &mut self.dbs,
+            cur: db,
+            unit: &mut self.unit,
+            stats: &mut self.stats,
+            rng: &mut self.rng,
+            now: self.now,
+            access: self.access,
+            limits: &self.limits,
+        }
+    }
+
+    /// Removes the keys that reads found expired, each as its own logged DEL.
+    pub(crate) fn drop_expired(&mut self) {
+        let mut found = std::mem::take(&mut self.expired);
+        self.begin_unit();
+        for (db, key) in found.drain(..) {
+            self.keyspace(db).expire_if_due(&key);
+        }
+        self.commit_unit(Origin::Expiry);
+        self.expired = found;
+    }
+
+    /// Active expiry: removes up to `budget` expired keys. Returns how many; a result equal to
+    /// the budget means that there may be more.
+    pub fn expire_cycle(&mut self, budget: usize) -> usize {
+        if !self.active_expire || self.loading {
+            return 0;
+        }
+        let mut reaped = 0;
+        for db in 0..self.dbs.len() as u16 {
+            if self.dbs[usize::from(db)].expires == 0 || reaped >= budget {
+                continue;
+            }
+            self.begin_unit();
+            reaped += self.keyspace(db).reap(budget - reaped);
+            self.commit_unit(Origin::Expiry);
+        }
+        reaped
+    }
+}

@@ -1,0 +1,62 @@
+//! Counters the executor keeps, as INFO prints them.
+
+use std::collections::BTreeMap;
+
+/// Distinct error codes that are counted by name; the rest share one row (INFO errorstats).
+const ERROR_CODES_MAX: usize = 128;
+
+/// Figures of one command row.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CommandStats {
+    /// Times it ran.
+    pub calls: u64,
+    /// Clock ticks spent, in the host's unit (see [`super::Host::ticks`]).
+    pub ticks: u64,
+    /// Refused before running.
+    pub rejected: u64,
+    /// Ran and answered an error.
+    pub failed: u64,
+}
+
+/// Figures of a shard.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Commands run, those inside EXEC included.
+    pub commands: u64,
+    /// Reads that found their key.
+    pub keyspace_hits: u64,
+    /// Reads that did not.
+    pub keyspace_misses: u64,
+    /// Keys removed because their time ran out.
+    pub expired_keys: u64,
+    /// Error replies.
+    pub error_replies: u64,
+    /// Error replies by code.
+    pub errors: BTreeMap<Box<str>, u64>,
+    /// By command id.
+    pub by_command: Vec<CommandStats>,
+}
+
+impl Stats {
+    /// Counters for a table of `rows` commands.
+    pub fn new(rows: usize) -> Self {
+        Stats { by_command: vec![CommandStats::default(); rows], ..Stats::default() }
+    }
+
+    /// Sets all counters to zero (CONFIG RESETSTAT).
+    pub fn reset(&mut self) {
+        *self = Stats::new(self.by_command.len());
+    }
+
+    /// Counts an error reply under its code.
+    pub fn count_error(&mut self, code: &str) {
+        self.error_replies += 1;
+        if let Some(n) = self.errors.get_mut(code) {
+            *n += 1;
+        } else if self.errors.len() < ERROR_CODES_MAX {
+            self.errors.insert(code.into(), 1);
+        } else {
+            *self.errors.entry("OTHER".into()).or_default() += 1;
+        }
+    }
+}

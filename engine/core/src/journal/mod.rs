@@ -1,0 +1,84 @@
+//! The one write path: a unit of work becomes effects, effects become one log record.
+//!
+//! A *unit* is what is atomic: one command, one `EXEC`, one script, one batch of expiries.
+//! Its *effects* are deterministic commands (RESP2 arrays) that recreate its outcome whatever
+//! the clock or chance said. Invariants:
+//! * Nothing mutates a key outside an open unit, and no unit is dropped: it is committed in
+//!   the same turn, before any reply of it can leave (I1, I2).
+//! * The same encoded bytes feed log, replicas and change capture; they are encoded once.
+//! * Replay goes through the same executor with the log switched off.
+
+mod apply;
+mod unit;
+
+pub use apply::ApplyError;
+pub use unit::{Touched, Unit};
+
+use moon_storage::log::Log;
+
+/// Who caused a unit, and with it what a commit feeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A client's command, `EXEC` or script.
+    Client,
+    /// A key's time to live ran out, or memory did.
+    Expiry,
+    /// The log at start. Nothing is written again.
+    Replay,
+}
+
+impl Origin {
+    /// Whether a commit of this origin is appended to the log.
+    pub const fn logs(self) -> bool {
+        matches!(self, Origin::Client | Origin::Expiry)
+    }
+}
+
+/// Where committed units go.
+#[derive(Default)]
+pub struct Journal {
+    log: Option<Log>,
+    /// Changes since the data set was last saved as a whole (`rdb_changes_since_last_save`).
+    pub dirty: u64,
+}
+
+impl Journal {
+    /// Attaches the shard's log; from here on every unit is appended to it.
+    pub fn attach(&mut self, log: Log) {
+        self.log = Some(log);
+    }
+
+    /// Detaches the log (`appendonly no`).
+    pub fn detach(&mut self) -> Option<Log> {
+        self.log.take()
+    }
+
+    /// The log, if there is one.
+    pub fn log(&self) -> Option<&Log> {
+        self.log.as_ref()
+    }
+
+    /// LSN of the last record, the tag of replies made now; 0 without a log.
+    #[inline]
+    pub fn last_lsn(&self) -> u64 {
+        self.log.as_ref().map_or(0, Log::last_lsn)
+    }
+
+    /// Whether a commit needs the effects of its unit.
+    #[inline]
+    pub(crate) fn wants_effects(&self) -> bool {
+        self.log.is_some()
+    }
+
+    /// Appends a finished unit. In-memory consumers (watchers) are fed by the caller.
+    #[inline]
+    pub(crate) fn commit(&mut self, unit: &Unit, origin: Origin) {
+        self.dirty += unit.changes();
+        if origin.logs()
+            && unit.has_effects()
+            && let Some(log) = &self.log
+        {
+            log.append(moon_formats::wal::RecordType::Command as u8, 0, unit.db(), unit.forms());
+        }
+    }
+}
