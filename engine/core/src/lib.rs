@@ -21,5 +21,6 @@ pub mod db;
 pub mod error;
 pub mod event;
 pub mod exec;
+pub mod glob;
 pub mod journal;
 pub mod types;

@@ -5,6 +5,7 @@
 
 pub mod keys;
 pub mod spec;
+pub mod syntax;
 pub mod table;
 
 pub use spec::{Access, CommandSpec, Flags, Group, KeySpec, Run};

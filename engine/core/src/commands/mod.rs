@@ -5,11 +5,33 @@
 
 pub mod connection;
 pub mod generic;
+pub mod introspection;
 pub mod string;
 pub mod transactions;
 
 use crate::command::CommandSpec;
+use moon_formats::resp::Reply;
 
 /// The row lists of the engine. The server adds its own when it builds the table.
 pub const GROUPS: &[&[CommandSpec]] =
-    &[connection::COMMANDS, generic::COMMANDS, string::COMMANDS, transactions::COMMANDS];
+    &[
+    connection::COMMANDS,
+    generic::COMMANDS,
+    introspection::COMMANDS,
+    string::COMMANDS,
+    transactions::COMMANDS,
+];
+
+/// The reply of a container's HELP: one status line per line of text.
+pub fn help(out: &mut Reply<'_>, name: &str, lines: &[(&str, &str)]) {
+    out.array(lines.len() * 2 + 3);
+    out.simple(&format!(
+        "{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
+    ));
+    for (call, text) in lines {
+        out.simple(call);
+        out.simple(&format!("    {text}"));
+    }
+    out.simple("HELP");
+    out.simple("    Print this help.");
+}

@@ -1,0 +1,40 @@
+//! Thresholds between small and large encodings (redis-surface §5).
+
+/// When a small collection becomes a large one. Values as Redis' options of the same names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// `list-max-listpack-size`: positive = elements, -1..-5 = 4, 8, 16, 32, 64 KiB.
+    pub list_max_listpack_size: i32,
+    /// `list-compress-depth`, accepted and reported.
+    pub list_compress_depth: u32,
+    /// `hash-max-listpack-entries`
+    pub hash_max_listpack_entries: usize,
+    /// `hash-max-listpack-value`, bytes.
+    pub hash_max_listpack_value: usize,
+    /// `set-max-intset-entries`
+    pub set_max_intset_entries: usize,
+    /// `set-max-listpack-entries`
+    pub set_max_listpack_entries: usize,
+    /// `set-max-listpack-value`, bytes.
+    pub set_max_listpack_value: usize,
+    /// `zset-max-listpack-entries`
+    pub zset_max_listpack_entries: usize,
+    /// `zset-max-listpack-value`, bytes.
+    pub zset_max_listpack_value: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            list_max_listpack_size: -2,
+            list_compress_depth: 0,
+            hash_max_listpack_entries: 512,
+            hash_max_listpack_value: 64,
+            set_max_intset_entries: 512,
+            set_max_listpack_entries: 128,
+            set_max_listpack_value: 64,
+            zset_max_listpack_entries: 128,
+            zset_max_listpack_value: 64,
+        }
+    }
+}
