@@ -23,14 +23,20 @@ static PAIRS: [u8; 200] = {
 
 /// Decimal digits of a number in a stack buffer, right-aligned so that a caller can put
 /// more bytes in front without a copy.
-pub(crate) struct Digits {
+pub struct Digits {
     buf: [u8; I64_LEN_MAX],
     start: usize,
 }
 
 impl Digits {
+    /// No digits yet.
+    pub const fn new() -> Digits {
+        Digits { buf: [0; I64_LEN_MAX], start: I64_LEN_MAX }
+    }
+
+    /// Digits of an unsigned number.
     #[inline]
-    pub(crate) fn of_u64(mut n: u64) -> Digits {
+    pub fn of_u64(mut n: u64) -> Digits {
         let mut buf = [0u8; I64_LEN_MAX];
         let mut at = I64_LEN_MAX;
         while n >= 100 {
@@ -50,8 +56,9 @@ impl Digits {
         Digits { buf, start: at }
     }
 
+    /// Digits of a signed number.
     #[inline]
-    pub(crate) fn of_i64(n: i64) -> Digits {
+    pub fn of_i64(n: i64) -> Digits {
         let mut digits = Digits::of_u64(n.unsigned_abs());
         if n < 0 {
             digits.start -= 1;
@@ -60,9 +67,16 @@ impl Digits {
         digits
     }
 
+    /// The text.
     #[inline]
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.buf[self.start..]
+    }
+}
+
+impl Default for Digits {
+    fn default() -> Self {
+        Digits::new()
     }
 }
 

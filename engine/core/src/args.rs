@@ -1,7 +1,7 @@
 //! The arguments of one command, name included, as borrowed byte strings.
 
 use crate::error::{CmdError, CmdResult};
-use moon_formats::resp::number::parse_i64;
+use moon_formats::number::parse_i64;
 
 /// A command's argument vector; `a[0]` is the name as the client wrote it.
 #[derive(Debug, Clone, Copy)]

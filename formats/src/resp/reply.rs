@@ -268,6 +268,11 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// The buffer behind the writer, for a caller that writes whole replies of others into it.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        self.buf
+    }
+
     /// Bytes of a finished reply, as they are.
     #[inline]
     pub fn raw(&mut self, bytes: &[u8]) {

@@ -4,7 +4,7 @@
 
 use super::spec::{Access, Begin, CommandSpec, Find, KeySpec};
 use crate::args::Args;
-use moon_formats::resp::number::parse_i64;
+use moon_formats::number::parse_i64;
 
 /// Why no keys can be named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -46,8 +46,11 @@ impl CommandTable {
         let mut commands = Vec::new();
         for spec in groups.iter().flat_map(|g| g.iter()) {
             let id = next_id();
-            let subs =
-                spec.subs.iter().map(|s| Command { spec: s, id: next_id(), subs: vec![] }).collect();
+            let subs = spec
+                .subs
+                .iter()
+                .map(|s| Command { spec: s, id: next_id(), subs: vec![] })
+                .collect();
             commands.push(Command { spec, id, subs });
         }
         let size = (commands.len() * 4).next_power_of_two();
@@ -106,7 +109,10 @@ impl CommandTable {
             None => self.find(name),
             Some(at) => {
                 let container = self.find(&name[..at])?;
-                container.subs.iter().find(|s| sub_name(s.spec).eq_ignore_ascii_case(&name[at + 1..]))
+                container
+                    .subs
+                    .iter()
+                    .find(|s| sub_name(s.spec).eq_ignore_ascii_case(&name[at + 1..]))
             }
         }
     }

@@ -344,9 +344,9 @@ fn keys_of(cx: &SessionCx<'_>, a: Args<'_>) -> CmdResult<Vec<(usize, Access)>> {
         .subs()
         .iter()
         .find(|s| {
-            inner.opt(1).is_some_and(|w| {
-                crate::command::table::sub_name(s.spec).eq_ignore_ascii_case(w)
-            })
+            inner
+                .opt(1)
+                .is_some_and(|w| crate::command::table::sub_name(s.spec).eq_ignore_ascii_case(w))
         })
         .unwrap_or(command);
     if command.spec.keys.is_empty() {

@@ -13,8 +13,7 @@ use crate::command::CommandSpec;
 use moon_formats::resp::Reply;
 
 /// The row lists of the engine. The server adds its own when it builds the table.
-pub const GROUPS: &[&[CommandSpec]] =
-    &[
+pub const GROUPS: &[&[CommandSpec]] = &[
     connection::COMMANDS,
     generic::COMMANDS,
     introspection::COMMANDS,
@@ -25,9 +24,7 @@ pub const GROUPS: &[&[CommandSpec]] =
 /// The reply of a container's HELP: one status line per line of text.
 pub fn help(out: &mut Reply<'_>, name: &str, lines: &[(&str, &str)]) {
     out.array(lines.len() * 2 + 3);
-    out.simple(&format!(
-        "{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
-    ));
+    out.simple(&format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
     for (call, text) in lines {
         out.simple(call);
         out.simple(&format!("    {text}"));

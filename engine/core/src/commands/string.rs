@@ -6,7 +6,7 @@ use crate::db::Ttl;
 use crate::error::{CmdError, CmdResult};
 use crate::event::{Class, Event};
 use crate::exec::{ReadCx, WriteCx};
-use moon_formats::resp::number::IntBuf;
+use moon_formats::number::Digits;
 
 const INCRBY: Event = Event::new(Class::STRING, "incrby");
 
@@ -38,7 +38,7 @@ pub const COMMANDS: &[CommandSpec] = &[
 
 fn get(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
     match cx.ks.string(a.get(1))? {
-        Some(v) => cx.out.bulk(v.bytes(&mut IntBuf::new())),
+        Some(v) => cx.out.bulk(v.bytes(&mut Digits::new())),
         None => cx.out.null(),
     }
     Ok(())

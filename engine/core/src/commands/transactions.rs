@@ -83,9 +83,9 @@ fn multi(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
 fn exec(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
     match cx.shard.take_exec(cx.session) {
         None => Err(CmdError::fixed("ERR EXEC without MULTI")),
-        Some(Exec::Aborted) => Err(CmdError::fixed(
-            "EXECABORT Transaction discarded because of previous errors.",
-        )),
+        Some(Exec::Aborted) => {
+            Err(CmdError::fixed("EXECABORT Transaction discarded because of previous errors."))
+        }
         Some(Exec::Dirty) => {
             cx.out.null_array();
             Ok(())

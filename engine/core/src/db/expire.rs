@@ -10,11 +10,11 @@ impl Keyspace<'_> {
     pub(crate) fn reap(&mut self, budget: usize) -> usize {
         let now_ms = self.now.unix_ms;
         let db = &mut self.dbs[usize::from(self.cur)];
-        if db.expires == 0 {
+        if db.table.expires() == 0 {
             return 0;
         }
         let mut keys: Vec<Box<[u8]>> = Vec::new();
-        db.table.find_expired(&mut db.reap_cursor, now_ms, budget, |key| keys.push(key.into()));
+        db.table.reap_expired(&mut db.reap_cursor, now_ms, budget, |key| keys.push(key.into()));
         let mut reaped = 0;
         for key in &keys {
             reaped += usize::from(self.expire_if_due(key));
@@ -25,10 +25,8 @@ impl Keyspace<'_> {
     /// Removes a key if its time has run out; logged as DEL, told as `expired`.
     pub(crate) fn expire_if_due(&mut self, key: &[u8]) -> bool {
         let db = &mut self.dbs[usize::from(self.cur)];
-        let due = db
-            .table
-            .get(key)
-            .is_some_and(|e| e.expire_ms().is_some_and(|t| t <= self.now.unix_ms));
+        let due =
+            db.table.get(key).is_some_and(|e| e.expire_ms().is_some_and(|t| t <= self.now.unix_ms));
         if due {
             self.drop_key(key);
             self.unit.side_effect(self.cur, &[b"DEL", key]);

@@ -1,14 +1,14 @@
 //! The one gate for mutation.
 
-use super::{Db, Edit, FLAG_RAW, StrValue};
+use super::{Db, Edit, StrValue, USER_RAW};
 use crate::clock::{Now, Rng};
 use crate::error::{CmdError, CmdResult};
 use crate::event::Event;
 use crate::exec::stats::Stats;
 use crate::journal::Unit;
 use crate::types::{Collection, Limits, Object};
-use moon_ds::{Entry, EntryMut, NewValue, Removed, ValueRef};
-use moon_formats::resp::number::parse_i64;
+use moon_ds::{BytesMut, Entry, Lookup, NewValue, Removed, ValueRef};
+use moon_formats::number::parse_i64;
 
 /// What happens to the time to live of a key that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,15 +21,46 @@ pub enum Ttl {
     At(u64),
 }
 
-/// A value taken out of a database, with what belongs to it.
-pub struct Stored {
-    pub(crate) removed: Removed<Object>,
+/// A value on its way from one key to another, with what belongs to it.
+pub enum Stored {
+    /// Taken out of a database.
+    Taken(Removed<Object>),
+    /// Copied.
+    Copied {
+        /// The copy.
+        value: CopiedValue,
+        /// Time to live, milliseconds since 1970.
+        expire_ms: Option<u64>,
+        /// User bits of the entry.
+        user: u8,
+    },
+}
+
+/// A copied value.
+pub enum CopiedValue {
+    /// An integer.
+    Int(i64),
+    /// A string.
+    Bytes(Box<[u8]>),
+    /// A collection.
+    Object(Object),
 }
 
 impl Stored {
     /// Its time to live, milliseconds since 1970.
     pub fn expire_ms(&self) -> Option<u64> {
-        self.removed.expire_ms()
+        match self {
+            Stored::Taken(removed) => removed.expire_ms(),
+            Stored::Copied { expire_ms, .. } => *expire_ms,
+        }
+    }
+
+    fn object(&self) -> Option<&Object> {
+        match self {
+            Stored::Taken(removed) => removed.object(),
+            Stored::Copied { value: CopiedValue::Object(o), .. } => Some(o),
+            Stored::Copied { .. } => None,
+        }
     }
 }
 
@@ -83,7 +114,7 @@ impl<'a> Keyspace<'a> {
     /// Drops the key if its time has run out. Costs one branch in a database without TTLs.
     #[inline]
     fn settle(&mut self, key: &[u8]) {
-        if self.db().expires > 0 {
+        if self.db().table.expires() > 0 {
             self.expire_if_due(key);
         }
     }
@@ -143,37 +174,39 @@ impl<'a> Keyspace<'a> {
         self.put(key, NewValue::Object(value.into_object()), Ttl::Clear, event)
     }
 
+    #[inline]
     fn put(&mut self, key: &[u8], value: NewValue<'_, Object>, ttl: Ttl, event: Event) -> bool {
         self.settle(key);
-        let access = self.access;
         let added = match &value {
             NewValue::Object(o) => o.mem_bytes(),
             _ => 0,
         };
         let db = &mut self.dbs[usize::from(self.cur)];
-        let (mut e, existed) = db.table.upsert(key);
-        let old_ttl = if existed { e.expire_ms() } else { None };
-        if existed && let ValueRef::Object(o) = e.value() {
-            db.object_bytes -= o.mem_bytes();
-        }
-        match value {
-            NewValue::Bytes(b) => e.set_bytes(b),
-            NewValue::Int(n) => e.set_int(n),
-            NewValue::Object(o) => e.set_object(o),
-        }
-        e.set_flags(0);
-        e.set_access(access);
-        let new_ttl = match ttl {
-            Ttl::Clear => None,
-            Ttl::Keep => old_ttl,
-            Ttl::At(t) => Some(t),
-        };
-        if new_ttl != old_ttl {
-            e.set_expire(new_ttl);
-        }
         db.object_bytes += added;
-        db.expires += usize::from(new_ttl.is_some());
-        db.expires -= usize::from(old_ttl.is_some());
+        let existed = match db.table.lookup(key) {
+            Lookup::Found(mut e) => {
+                if let Some(old) = e.set(value) {
+                    db.object_bytes -= old.mem_bytes();
+                }
+                e.set_user(0);
+                e.set_access(self.access);
+                match ttl {
+                    Ttl::Keep => {}
+                    Ttl::Clear if e.expire_ms().is_none() => {}
+                    Ttl::Clear => e.set_expire(None),
+                    Ttl::At(t) => e.set_expire(Some(t)),
+                }
+                true
+            }
+            Lookup::Vacant(v) => {
+                let mut e = v.insert(value);
+                e.set_access(self.access);
+                if let Ttl::At(t) = ttl {
+                    e.set_expire(Some(t));
+                }
+                false
+            }
+        };
         self.unit.touch(self.cur, key, event);
         existed
     }
@@ -185,28 +218,22 @@ impl<'a> Keyspace<'a> {
         &mut self,
         key: &[u8],
         event: Event,
-        f: impl FnOnce(&mut EntryMut<'_, Object>) -> CmdResult<(R, bool)>,
+        f: impl FnOnce(&mut BytesMut<'_, '_, Object>) -> CmdResult<(R, bool)>,
     ) -> CmdResult<R> {
         self.settle(key);
-        let access = self.access;
         let db = &mut self.dbs[usize::from(self.cur)];
-        let (mut e, existed) = db.table.upsert(key);
-        if existed && matches!(e.value(), ValueRef::Object(_)) {
-            return Err(CmdError::WRONG_TYPE);
-        }
-        if !existed {
-            e.set_bytes(b"");
-        }
-        match f(&mut e) {
+        let (mut e, existed) = db.table.get_or_insert_with(key, || NewValue::Bytes(b""));
+        let Some(mut bytes) = e.bytes_mut() else { return Err(CmdError::WRONG_TYPE) };
+        match f(&mut bytes) {
             Ok((r, true)) => {
-                e.set_flags(FLAG_RAW);
-                e.set_access(access);
+                e.set_user(USER_RAW);
+                e.set_access(self.access);
                 self.unit.touch(self.cur, key, event);
                 Ok(r)
             }
             other => {
                 if !existed {
-                    db.table.remove(key);
+                    e.remove();
                 }
                 other.map(|(r, _)| r)
             }
@@ -220,7 +247,6 @@ impl<'a> Keyspace<'a> {
         f: impl FnOnce(&mut T, &mut Edit<'_>) -> CmdResult<R>,
     ) -> CmdResult<Option<R>> {
         self.settle(key);
-        let access = self.access;
         let db = &mut self.dbs[usize::from(self.cur)];
         let Some(mut e) = db.table.get_mut(key) else { return Ok(None) };
         let Some(value) = e.object_mut().and_then(T::of_mut) else {
@@ -231,7 +257,7 @@ impl<'a> Keyspace<'a> {
         let result = f(value, &mut edit);
         db.object_bytes = db.object_bytes + value.mem_bytes() - before;
         let emptied = value.is_empty();
-        e.set_access(access);
+        e.set_access(self.access);
         let events = edit.events();
         self.close_edit(key, events, emptied, false);
         result.map(Some)
@@ -245,12 +271,9 @@ impl<'a> Keyspace<'a> {
         f: impl FnOnce(&mut T, &mut Edit<'_>) -> CmdResult<R>,
     ) -> CmdResult<R> {
         self.settle(key);
-        let access = self.access;
         let db = &mut self.dbs[usize::from(self.cur)];
-        let (mut e, existed) = db.table.upsert(key);
-        if !existed {
-            e.set_object(T::new().into_object());
-        }
+        let (mut e, existed) =
+            db.table.get_or_insert_with(key, || NewValue::Object(T::new().into_object()));
         let Some(value) = e.object_mut().and_then(T::of_mut) else {
             return Err(CmdError::WRONG_TYPE);
         };
@@ -259,20 +282,14 @@ impl<'a> Keyspace<'a> {
         let result = f(value, &mut edit);
         db.object_bytes = db.object_bytes + value.mem_bytes() - before;
         let emptied = value.is_empty();
-        e.set_access(access);
+        e.set_access(self.access);
         let events = edit.events();
         self.close_edit(key, events, emptied, !existed);
         result
     }
 
     #[inline]
-    fn close_edit(
-        &mut self,
-        key: &[u8],
-        events: [Option<Event>; 2],
-        emptied: bool,
-        created: bool,
-    ) {
+    fn close_edit(&mut self, key: &[u8], events: [Option<Event>; 2], emptied: bool, created: bool) {
         for event in events.into_iter().flatten() {
             self.unit.touch(self.cur, key, event);
         }
@@ -306,7 +323,6 @@ impl<'a> Keyspace<'a> {
         if let ValueRef::Object(o) = removed.value() {
             db.object_bytes -= o.mem_bytes();
         }
-        db.expires -= usize::from(removed.expire_ms().is_some());
         Some(removed)
     }
 
@@ -315,27 +331,47 @@ impl<'a> Keyspace<'a> {
         self.settle(key);
         let removed = self.take_raw(key)?;
         self.unit.touch(self.cur, key, event);
-        Some(Stored { removed })
+        Some(Stored::Taken(removed))
     }
 
-    /// Puts a taken value, with its time to live, under a key, replacing what is there.
+    /// Puts a taken or copied value, with its time to live, under a key, replacing what is there.
     pub fn place(&mut self, key: &[u8], stored: Stored, event: Event) {
         self.settle(key);
         self.drop_key(key);
+        let access = self.access;
         let db = self.db();
-        if let ValueRef::Object(o) = stored.removed.value() {
-            db.object_bytes += o.mem_bytes();
+        db.object_bytes += stored.object().map_or(0, Object::mem_bytes);
+        match stored {
+            Stored::Taken(removed) => {
+                db.table.insert_removed(key, removed);
+            }
+            Stored::Copied { value, expire_ms, user } => {
+                let value = match value {
+                    CopiedValue::Int(n) => NewValue::Int(n),
+                    CopiedValue::Bytes(ref b) => NewValue::Bytes(b),
+                    CopiedValue::Object(o) => NewValue::Object(o),
+                };
+                let mut e = db.table.insert(key, value);
+                e.set_user(user);
+                e.set_access(access);
+                if expire_ms.is_some() {
+                    e.set_expire(expire_ms);
+                }
+            }
         }
-        db.expires += usize::from(stored.removed.expire_ms().is_some());
-        db.table.insert_removed(key, stored.removed);
         self.unit.touch(self.cur, key, event);
     }
 
     /// A deep copy of a live key's value (COPY).
     pub fn copy(&mut self, key: &[u8]) -> Option<Stored> {
         self.settle(key);
-        let removed = self.db().table.get(key)?.duplicate(Object::clone);
-        Some(Stored { removed })
+        let e = self.db().table.get(key)?;
+        let value = match e.value() {
+            ValueRef::Int(n) => CopiedValue::Int(n),
+            ValueRef::Bytes(b) => CopiedValue::Bytes(b.into()),
+            ValueRef::Object(o) => CopiedValue::Object(o.clone()),
+        };
+        Some(Stored::Copied { value, expire_ms: e.expire_ms(), user: e.user() })
     }
 
     /// Sets or takes off the time to live of a live key. A time that has come already removes
@@ -345,10 +381,7 @@ impl<'a> Keyspace<'a> {
         let cur = self.cur;
         let db = self.db();
         let Some(mut e) = db.table.get_mut(key) else { return false };
-        let old = e.expire_ms();
         e.set_expire(at_ms);
-        db.expires += usize::from(at_ms.is_some());
-        db.expires -= usize::from(old.is_some());
         self.unit.touch(cur, key, event);
         true
     }
@@ -373,7 +406,6 @@ impl<'a> Keyspace<'a> {
         let n = d.table.len() as u64;
         d.table.clear();
         d.object_bytes = 0;
-        d.expires = 0;
         d.reap_cursor = 0;
         self.unit.touch_all();
         n

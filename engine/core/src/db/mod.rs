@@ -12,7 +12,7 @@ mod read;
 mod watch;
 
 pub use edit::{Collection, Edit};
-pub use keyspace::{Keyspace, Stored, Ttl};
+pub use keyspace::{CopiedValue, Keyspace, Stored, Ttl};
 pub use read::{ReadSpace, StrValue, encoding, type_name};
 pub use watch::{WatchFlag, WatchId};
 
@@ -20,16 +20,14 @@ use crate::types::Object;
 use moon_ds::{HashSeed, Table};
 use std::collections::HashMap;
 
-/// Entry flag: a string that APPEND, SETRANGE and the like have made; reported as `raw`.
-pub const FLAG_RAW: u8 = 1;
+/// Entry user bit: a string that APPEND, SETRANGE and the like have made; reported as `raw`.
+pub const USER_RAW: u8 = 1;
 
 /// One database.
 pub struct Db {
     pub(crate) table: Table<Object>,
     /// Heap bytes of all collections.
     pub(crate) object_bytes: usize,
-    /// Keys with a time to live.
-    pub(crate) expires: usize,
     pub(crate) watchers: HashMap<Box<[u8]>, Vec<watch::Watcher>>,
     pub(crate) reap_cursor: u64,
 }
@@ -37,13 +35,7 @@ pub struct Db {
 impl Db {
     /// An empty database.
     pub fn new(seed: HashSeed) -> Self {
-        Db {
-            table: Table::new(seed),
-            object_bytes: 0,
-            expires: 0,
-            watchers: HashMap::new(),
-            reap_cursor: 0,
-        }
+        Db { table: Table::new(seed), object_bytes: 0, watchers: HashMap::new(), reap_cursor: 0 }
     }
 
     /// Number of keys, expired ones that nobody met yet included (as in Redis).
@@ -58,7 +50,7 @@ impl Db {
 
     /// Keys with a time to live.
     pub fn expires(&self) -> usize {
-        self.expires
+        self.table.expires()
     }
 
     /// Bytes of keys, values and index.

@@ -1,12 +1,12 @@
 //! Looking at keys without changing any.
 
-use super::{Db, FLAG_RAW};
+use super::{Db, USER_RAW};
 use crate::clock::Now;
 use crate::error::{CmdError, CmdResult};
 use crate::exec::stats::Stats;
 use crate::types::{Collection, Limits, Object};
 use moon_ds::{Entry, ValueRef};
-use moon_formats::resp::number::IntBuf;
+use moon_formats::number::Digits;
 
 /// A string value as it is kept: an integer or bytes.
 #[derive(Clone, Copy, Debug)]
@@ -30,13 +30,16 @@ impl<'a> StrValue<'a> {
 
     /// The bytes, formatted into `buf` for an integer.
     #[inline]
-    pub fn bytes<'b>(self, buf: &'b mut IntBuf) -> &'b [u8]
+    pub fn bytes<'b>(self, buf: &'b mut Digits) -> &'b [u8]
     where
         'a: 'b,
     {
         match self {
             StrValue::Bytes(b) => b,
-            StrValue::Int(n) => buf.format(n),
+            StrValue::Int(n) => {
+                *buf = Digits::of_i64(n);
+                buf.as_bytes()
+            }
         }
     }
 
@@ -44,13 +47,13 @@ impl<'a> StrValue<'a> {
     pub fn as_int(self) -> Option<i64> {
         match self {
             StrValue::Int(n) => Some(n),
-            StrValue::Bytes(b) => moon_formats::resp::number::parse_i64(b),
+            StrValue::Bytes(b) => moon_formats::number::parse_i64(b),
         }
     }
 
     /// Length in bytes.
     pub fn len(self) -> usize {
-        self.bytes(&mut IntBuf::new()).len()
+        self.bytes(&mut Digits::new()).len()
     }
 
     /// Whether it is the empty string.
@@ -154,7 +157,7 @@ pub fn type_name(value: &ValueRef<'_, Object>) -> &'static str {
 pub fn encoding(e: &Entry<Object>) -> &'static str {
     match e.value() {
         ValueRef::Int(_) => "int",
-        ValueRef::Bytes(b) if b.len() <= 44 && e.flags() & FLAG_RAW == 0 => "embstr",
+        ValueRef::Bytes(b) if b.len() <= 44 && e.user() & USER_RAW == 0 => "embstr",
         ValueRef::Bytes(_) => "raw",
         ValueRef::Object(o) => o.encoding(),
     }

@@ -112,9 +112,10 @@ impl Shard {
         let multi = session.multi.take()?;
         let now_ms = self.now.unix_ms;
         let dirty = session.watch_flag.get()
-            || session.watched.iter().any(|w| {
-                !w.expired && has_expired(&self.dbs[usize::from(w.db)], &w.key, now_ms)
-            });
+            || session
+                .watched
+                .iter()
+                .any(|w| !w.expired && has_expired(&self.dbs[usize::from(w.db)], &w.key, now_ms));
         self.unwatch(session);
         Some(if multi.aborted {
             Exec::Aborted

@@ -191,7 +191,7 @@ impl Shard {
     }
 
     #[inline]
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         f: crate::command::spec::WriteFn,
         db: u16,

@@ -158,7 +158,7 @@ impl Shard {
         }
         let mut reaped = 0;
         for db in 0..self.dbs.len() as u16 {
-            if self.dbs[usize::from(db)].expires == 0 || reaped >= budget {
+            if self.dbs[usize::from(db)].expires() == 0 || reaped >= budget {
                 continue;
             }
             self.begin_unit();
