@@ -113,7 +113,7 @@ impl Shard {
         if spec.is_write()
             && let Some(log) = self.journal.log()
         {
-            log.admit().map_err(|refusal| CmdError::text(refusal.to_string()))?;
+            log.admit()?;
         }
         if session.subscribed
             && session.proto == moon_formats::resp::Proto::Resp2

@@ -14,7 +14,22 @@ mod unit;
 pub use apply::ApplyError;
 pub use unit::{Touched, Unit};
 
-use moon_storage::log::Log;
+use crate::error::CmdResult;
+use moon_formats::wal::RecordType;
+use std::rc::Rc;
+
+/// Where committed units go: the shard's log, or a recorder in tests.
+pub trait EffectSink {
+    /// Appends one record to memory and returns its LSN. It cannot fail: whatever could is
+    /// asked for by [`EffectSink::admit`] before anything changes.
+    fn append(&self, record: RecordType, db: u16, payload: &[u8]) -> u64;
+
+    /// LSN of the last record.
+    fn last_lsn(&self) -> u64;
+
+    /// Whether a write may run now; the refusal of a degraded log if not.
+    fn admit(&self) -> CmdResult;
+}
 
 /// Who caused a unit, and with it what a commit feeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,31 +52,31 @@ impl Origin {
 /// Where committed units go.
 #[derive(Default)]
 pub struct Journal {
-    log: Option<Log>,
+    log: Option<Rc<dyn EffectSink>>,
     /// Changes since the data set was last saved as a whole (`rdb_changes_since_last_save`).
     pub dirty: u64,
 }
 
 impl Journal {
     /// Attaches the shard's log; from here on every unit is appended to it.
-    pub fn attach(&mut self, log: Log) {
+    pub fn attach(&mut self, log: Rc<dyn EffectSink>) {
         self.log = Some(log);
     }
 
     /// Detaches the log (`appendonly no`).
-    pub fn detach(&mut self) -> Option<Log> {
+    pub fn detach(&mut self) -> Option<Rc<dyn EffectSink>> {
         self.log.take()
     }
 
     /// The log, if there is one.
-    pub fn log(&self) -> Option<&Log> {
-        self.log.as_ref()
+    pub fn log(&self) -> Option<&dyn EffectSink> {
+        self.log.as_deref()
     }
 
     /// LSN of the last record, the tag of replies made now; 0 without a log.
     #[inline]
     pub fn last_lsn(&self) -> u64 {
-        self.log.as_ref().map_or(0, Log::last_lsn)
+        self.log.as_ref().map_or(0, |log| log.last_lsn())
     }
 
     /// Whether a commit needs the effects of its unit.
@@ -78,7 +93,7 @@ impl Journal {
             && unit.has_effects()
             && let Some(log) = &self.log
         {
-            log.append(moon_formats::wal::RecordType::Command as u8, 0, unit.db(), unit.forms());
+            log.append(RecordType::Command, unit.db(), unit.forms());
         }
     }
 }
