@@ -24,12 +24,15 @@
 
 pub mod aof;
 pub mod bytes;
+pub mod compress;
 pub mod crc;
 mod error;
 pub mod marker;
 pub mod names;
 pub mod number;
 pub mod resp;
+#[doc(hidden)]
+pub mod testing;
 mod text;
 pub mod value;
 pub mod wal;

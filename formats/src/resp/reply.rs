@@ -121,6 +121,11 @@ impl<'a> Reply<'a> {
         self.line(b'+', s.as_bytes());
     }
 
+    /// As [`Reply::simple`] for bytes that need not be text.
+    pub fn simple_bytes(&mut self, s: &[u8]) {
+        self.line(b'+', s);
+    }
+
     /// An error: `msg` starts with its code, without `-`. Line breaks become spaces.
     #[inline]
     pub fn error(&mut self, msg: &str) {
@@ -249,12 +254,18 @@ impl<'a> Reply<'a> {
 
     /// Text for people: a bulk string, in RESP3 a verbatim string of format `txt`.
     pub fn verbatim(&mut self, txt: &[u8]) {
+        self.verbatim_as(*b"txt", txt);
+    }
+
+    /// As [`Reply::verbatim`] with another format, such as `mkd`.
+    pub fn verbatim_as(&mut self, format: [u8; 3], text: &[u8]) {
         match self.proto {
-            Proto::Resp2 => self.bulk(txt),
+            Proto::Resp2 => self.bulk(text),
             Proto::Resp3 => {
-                put_header(self.buf, b'=', txt.len() as u64 + 4);
-                self.buf.extend_from_slice(b"txt:");
-                self.buf.extend_from_slice(txt);
+                put_header(self.buf, b'=', text.len() as u64 + 4);
+                self.buf.extend_from_slice(&format);
+                self.buf.push(b':');
+                self.buf.extend_from_slice(text);
                 self.buf.extend_from_slice(b"\r\n");
             }
         }

@@ -7,8 +7,10 @@
 
 use super::header::write_flags;
 use crate::bytes::{Put, Reader};
+use crate::compress::{unpack_lz4, unpack_zstd};
 use crate::crc::crc32c;
 use crate::error::{Cause, DecodeError};
+use std::borrow::Cow;
 use std::fmt;
 
 /// Bytes before the payload.
@@ -240,6 +242,21 @@ impl<'a> Record<'a> {
                 Cause::Newer { found: u64::from(unknown) },
             )),
             Some(t) => Ok(Kind::Known(t)),
+        }
+    }
+
+    /// The payload, unpacked if the record is compressed.
+    pub fn raw_payload(&self) -> Result<Cow<'a, [u8]>, DecodeError> {
+        let offset = self.payload_offset();
+        match self.flags & (record_flags::LZ4 | record_flags::ZSTD) {
+            0 => Ok(Cow::Borrowed(self.payload)),
+            record_flags::LZ4 => unpack_lz4(self.payload, RECORD_LEN_MAX, offset).map(Cow::Owned),
+            record_flags::ZSTD => unpack_zstd(self.payload, RECORD_LEN_MAX, offset).map(Cow::Owned),
+            both => Err(DecodeError::new(
+                self.offset + 13,
+                "record flags",
+                Cause::Value { expected: "one compression at most", found: u64::from(both) },
+            )),
         }
     }
 
