@@ -4,4 +4,27 @@
 //! [`io::Disk`] and time through [`io::Runtime`], so the simulator runs the code that ships.
 //! Knows nothing of commands, values or sockets.
 
+/// Whether a deliberate bug is switched on; constant `false` in a release.
+#[cfg(any(test, feature = "mutants"))]
+macro_rules! mutant {
+    ($cfg:expr, $bug:ident) => {
+        $cfg.mutant == Some($crate::mutant::Mutant::$bug)
+    };
+}
+#[cfg(not(any(test, feature = "mutants")))]
+macro_rules! mutant {
+    ($cfg:expr, $bug:ident) => {{
+        let _ = &$cfg;
+        false
+    }};
+}
+
 pub mod io;
+pub mod log;
+pub mod marker;
+#[cfg(any(test, feature = "mutants"))]
+pub mod mutant;
+pub mod recovery;
+pub mod scan;
+
+pub use io::lock;

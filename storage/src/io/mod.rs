@@ -12,6 +12,7 @@ mod aligned;
 mod conformance;
 pub mod glommio;
 pub mod local;
+pub mod lock;
 mod pool;
 pub mod posix;
 pub mod sim;

@@ -1,0 +1,327 @@
+//! What the log says about itself: states, refusals, counters.
+//!
+//! States are sticky (durability.md §4.3): each has one cause that sets it and one repair that
+//! clears it. Clearing a state never resets a counter.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+
+use super::{Inner, Policy};
+
+/// Why the log cannot do what was asked.
+#[derive(Debug)]
+pub enum LogError {
+    /// A disk operation failed.
+    Io {
+        /// What was being done, e.g. `create the first segment`.
+        doing: &'static str,
+        /// The cause.
+        cause: io::Error,
+    },
+    /// The log is degraded; the text names the cause.
+    Degraded(String),
+    /// The log was shut down.
+    Closed,
+    /// The directory is not the one that recovery scanned.
+    Changed {
+        /// Highest segment number found by the scan.
+        scanned_seq: u64,
+        /// Highest segment number found now.
+        found_seq: u64,
+    },
+}
+
+impl LogError {
+    pub(super) fn io(doing: &'static str) -> impl FnOnce(io::Error) -> LogError {
+        move |cause| LogError::Io { doing, cause }
+    }
+}
+
+impl fmt::Display for LogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LogError::Io { doing, cause } => write!(f, "log: cannot {doing}: {cause}"),
+            LogError::Degraded(cause) => write!(f, "log degraded: {cause}"),
+            LogError::Closed => f.write_str("log is shut down"),
+            LogError::Changed { scanned_seq, found_seq } => write!(
+                f,
+                "log directory changed since it was scanned: last segment was {scanned_seq}, is {found_seq}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for LogError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            LogError::Io { cause, .. } => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+/// Why a write is not accepted now; displays as the reply to the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// State that refuses.
+    pub state: LogState,
+    cause: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cause = &self.cause;
+        match self.state {
+            LogState::DegradedSync => write!(f, "MISCONF log degraded: {cause}"),
+            LogState::DiskFull => write!(f, "MISCONF diskfull: {cause}"),
+            LogState::DirLost => write!(f, "MISCONF dirlost: {cause}"),
+            LogState::Ok | LogState::Closed => write!(f, "MISCONF log is shut down"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// State of a shard's log, the worst one first in the order of the variants after `Ok`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogState {
+    /// Accepting writes.
+    Ok,
+    /// The data directory or its device is gone.
+    DirLost,
+    /// A write or sync failed; retained records are not durable yet.
+    DegradedSync,
+    /// No room for another segment, or too little free space.
+    DiskFull,
+    /// Shut down.
+    Closed,
+}
+
+impl LogState {
+    /// The name in `INFO persistence`.
+    pub fn name(self) -> &'static str {
+        match self {
+            LogState::Ok => "ok",
+            LogState::DirLost => "dirlost",
+            LogState::DegradedSync => "degraded_sync",
+            LogState::DiskFull => "diskfull",
+            LogState::Closed => "closed",
+        }
+    }
+}
+
+/// The states a log is in, as bits; several can hold at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct StateBits(u8);
+
+impl StateBits {
+    pub(super) const DEGRADED: StateBits = StateBits(1);
+    pub(super) const DISK_FULL: StateBits = StateBits(2);
+    pub(super) const DIR_LOST: StateBits = StateBits(4);
+    pub(super) const CLOSED: StateBits = StateBits(8);
+
+    pub(super) fn is_healthy(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) fn has(self, other: StateBits) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    pub(super) fn only_disk_full(self) -> bool {
+        self == StateBits::DISK_FULL
+    }
+
+    fn worst(self) -> LogState {
+        if self.has(StateBits::CLOSED) {
+            LogState::Closed
+        } else if self.has(StateBits::DIR_LOST) {
+            LogState::DirLost
+        } else if self.has(StateBits::DEGRADED) {
+            LogState::DegradedSync
+        } else if self.has(StateBits::DISK_FULL) {
+            LogState::DiskFull
+        } else {
+            LogState::Ok
+        }
+    }
+}
+
+/// Counters and causes; never reset.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) sync_errors: Cell<u64>,
+    pub(super) write_errors: Cell<u64>,
+    pub(super) heals: Cell<u64>,
+    pub(super) rotations: Cell<u64>,
+    pub(super) recycled: Cell<u64>,
+    pub(super) batches: Cell<u64>,
+    pub(super) syncs: Cell<u64>,
+    pub(super) backpressure_us: Cell<u64>,
+    pub(super) paused_since: Cell<Option<u64>>,
+    pub(super) state_since_wall_us: Cell<i64>,
+    pub(super) degraded_since: Cell<Option<u64>>,
+    pub(super) cause: RefCell<String>,
+}
+
+pub(super) fn bump(counter: &Cell<u64>) {
+    counter.set(counter.get() + 1);
+}
+
+/// The log's part of `INFO persistence` (durability.md §4.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogStatus {
+    /// `log_state`.
+    pub state: LogState,
+    /// `log_state_since`: wall clock in microseconds, 0 if the state never changed.
+    pub state_since_us: i64,
+    /// Cause of the last degraded state; empty if there was none.
+    pub cause: String,
+    /// `aof_last_write_status`: true for `ok`.
+    pub last_write_ok: bool,
+    /// `last_lsn`.
+    pub last_lsn: u64,
+    /// `written_lsn`.
+    pub written_lsn: u64,
+    /// `durable_lsn`.
+    pub durable_lsn: u64,
+    /// `unsynced_bytes`: appended and not durable.
+    pub unsynced_bytes: u64,
+    /// `unsynced_ms`: age of the oldest write that is not durable.
+    pub unsynced_ms: u64,
+    /// `sync_errors`.
+    pub sync_errors: u64,
+    /// `write_errors`.
+    pub write_errors: u64,
+    /// `log_heals`: suspect files replaced.
+    pub log_heals: u64,
+    /// `log_backpressure_us`: time during which intake was stopped.
+    pub log_backpressure_us: u64,
+    /// Segments begun since the start.
+    pub rotations: u64,
+    /// Old segments used again.
+    pub recycled: u64,
+    /// Batches written.
+    pub batches: u64,
+    /// Syncs completed.
+    pub syncs: u64,
+    /// Segment files of the log.
+    pub segments: u64,
+    /// Bytes of these files.
+    pub segment_bytes: u64,
+}
+
+impl Inner {
+    pub(super) fn enter(&self, bit: StateBits, cause: String) {
+        let old = self.state.get();
+        if old.has(bit) {
+            return;
+        }
+        tracing::error!(shard = self.cfg.shard, cause, "log refuses writes");
+        *self.counters.cause.borrow_mut() = cause;
+        self.state.set(StateBits(old.0 | bit.0));
+        self.counters.state_since_wall_us.set(self.rt.wall_us());
+        if bit == StateBits::DEGRADED {
+            self.counters.degraded_since.set(Some(self.rt.mono_us()));
+        }
+    }
+
+    pub(super) fn leave(&self, bit: StateBits) {
+        let old = self.state.get();
+        if !old.has(bit) {
+            return;
+        }
+        self.state.set(StateBits(old.0 & !bit.0));
+        self.counters.state_since_wall_us.set(self.rt.wall_us());
+        if bit == StateBits::DEGRADED {
+            self.counters.degraded_since.set(None);
+        }
+        tracing::info!(
+            shard = self.cfg.shard,
+            state = self.state.get().worst().name(),
+            "log state"
+        );
+    }
+
+    #[cold]
+    pub(super) fn refusal(&self) -> Refusal {
+        Refusal { state: self.state.get().worst(), cause: self.counters.cause.borrow().clone() }
+    }
+
+    pub(super) fn degraded_error(&self) -> LogError {
+        if self.state.get().has(StateBits::CLOSED) {
+            return LogError::Closed;
+        }
+        LogError::Degraded(self.counters.cause.borrow().clone())
+    }
+
+    pub(super) fn overdue(&self) -> bool {
+        match self.counters.degraded_since.get() {
+            Some(since) => self.rt.mono_us() - since >= self.cfg.sync_fail_timeout_us,
+            None => false,
+        }
+    }
+
+    pub(super) fn unsynced_bytes(&self) -> u64 {
+        self.tail.borrow().appended_bytes() - self.durable_bytes.get()
+    }
+
+    /// Age of the oldest write that is not durable, in microseconds.
+    pub(super) fn unsynced_age_us(&self, now: u64) -> u64 {
+        let since = self.syncing_since.get().or(self.unsynced_since.get());
+        since.map_or(0, |t| now.saturating_sub(t))
+    }
+
+    /// Longest age of an acknowledged write that is not durable, by the policy in force.
+    pub(super) fn unsynced_us_max(&self) -> u64 {
+        2 * self.policy.get().sync_after_us()
+    }
+
+    pub(super) fn update_pause(&self) {
+        let now = self.rt.mono_us();
+        let late = self.policy.get() != Policy::Always
+            && self.unsynced_age_us(now) >= self.unsynced_us_max();
+        let pause = late || self.unsynced_bytes() >= self.cfg.unsynced_bytes_max;
+        if pause != self.pause_intake.replace(pause) {
+            let since = &self.counters.paused_since;
+            match pause {
+                true => since.set(Some(now)),
+                false => {
+                    let spent = since.take().map_or(0, |t| now - t);
+                    let total = &self.counters.backpressure_us;
+                    total.set(total.get() + spent);
+                }
+            }
+        }
+    }
+
+    pub(super) fn status(&self) -> LogStatus {
+        let now = self.rt.mono_us();
+        let c = &self.counters;
+        let state = self.state.get().worst();
+        let segments = self.segment_infos();
+        LogStatus {
+            state,
+            state_since_us: c.state_since_wall_us.get(),
+            cause: c.cause.borrow().clone(),
+            last_write_ok: state == LogState::Ok,
+            last_lsn: self.last_lsn.get(),
+            written_lsn: self.written_lsn.get(),
+            durable_lsn: self.durable_lsn.get(),
+            unsynced_bytes: self.unsynced_bytes(),
+            unsynced_ms: self.unsynced_age_us(now) / 1000,
+            sync_errors: c.sync_errors.get(),
+            write_errors: c.write_errors.get(),
+            log_heals: c.heals.get(),
+            log_backpressure_us: c.backpressure_us.get()
+                + c.paused_since.get().map_or(0, |t| now - t),
+            rotations: c.rotations.get(),
+            recycled: c.recycled.get(),
+            batches: c.batches.get(),
+            syncs: c.syncs.get(),
+            segment_bytes: segments.iter().map(|s| s.bytes).sum(),
+            segments: segments.len() as u64,
+        }
+    }
+}

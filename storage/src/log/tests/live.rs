@@ -1,0 +1,175 @@
+//! A log that nothing disturbs.
+
+use super::rig::*;
+use crate::io::Runtime;
+use crate::log::{LogState, Policy};
+use crate::recovery::RecoveredEnd;
+
+const POLICIES: [Policy; 3] = [Policy::Always, Policy::EverySec, Policy::No];
+
+fn turns(n: usize, len: usize) -> Vec<Step> {
+    (0..n).flat_map(|i| [Step::Append(len + i % 7), Step::Flush, Step::Sleep(50)]).collect()
+}
+
+#[test]
+fn records_come_back_after_a_clean_shutdown() {
+    for policy in POLICIES {
+        let mut script = turns(60, 2000);
+        script.push(Step::Shutdown);
+        let run = Run::fresh(1, config(policy), &script, 0);
+        assert_eq!(run.disk.violations(), [], "{policy:?}");
+        let (end, seen) = run.recover(0).expect("recovers");
+        assert!(end.clean, "{policy:?}");
+        assert_eq!(run.check_prefix(0, &seen), Ok(61));
+        assert!(end.segments.len() > 2, "the script rotates");
+        // The next run goes on without a gap.
+        let log = run.open(&end);
+        assert_eq!(log.last_lsn(), 61);
+        run.drive(&log, &[Step::Append(1), Step::Flush, Step::Sync, Step::Shutdown]);
+        let (end, seen) = run.recover(0).expect("recovers");
+        assert!(end.clean);
+        assert_eq!(run.check_prefix(0, &seen), Ok(63));
+    }
+}
+
+#[test]
+fn acks_follow_the_policy() {
+    for policy in POLICIES {
+        let run = Run::new(sim(2), config(policy));
+        let log = run.open(&RecoveredEnd::fresh(1));
+        run.drive(&log, &[Step::Append(10), Step::Flush]);
+        match policy {
+            Policy::Always => assert_eq!((log.watermark(), log.written_lsn()), (0, 0)),
+            _ => assert_eq!((log.watermark(), log.durable_lsn()), (1, 0)),
+        }
+        run.disk.runtime().run_for(2_000_000);
+        let durable = if policy == Policy::No { 0 } else { 1 };
+        assert_eq!((log.watermark(), log.durable_lsn()), (1, durable), "{policy:?}");
+        run.disk.runtime().run_for(16_000_000);
+        assert_eq!(log.durable_lsn(), 1);
+    }
+}
+
+#[test]
+fn a_group_commit_takes_all_that_gathered() {
+    let run = Run::new(sim(3), config(Policy::Always));
+    let log = run.open(&RecoveredEnd::fresh(1));
+    let rt = run.disk.runtime();
+    rt.block_on(async {
+        for lsn in 1..=200u64 {
+            log.append(1, 0, 0, &payload(lsn, 20));
+            log.flush();
+            rt.sleep_us(5).await;
+        }
+        log.sync().await.expect("syncs");
+    });
+    let status = log.status();
+    assert_eq!(status.durable_lsn, 200);
+    assert!(status.batches < 40, "{} batches for 200 records", status.batches);
+}
+
+#[test]
+fn a_record_larger_than_a_segment_gets_its_own() {
+    for policy in POLICIES {
+        let big = 3 * SEGMENT as usize;
+        let script = [
+            Step::Append(10),
+            Step::Flush,
+            Step::Append(big),
+            Step::Flush,
+            Step::Sleep(5000),
+            Step::Append(10),
+            Step::Flush,
+            Step::Sync,
+        ];
+        let run = Run::fresh(4, config(policy), &script, 1000);
+        let (end, seen) = run.recover(0).expect("recovers");
+        assert_eq!(run.check_prefix(0, &seen), Ok(3));
+        assert!(end.segments.iter().any(|s| s.bytes > 3 * SEGMENT));
+        assert_eq!(run.disk.violations(), []);
+    }
+}
+
+#[test]
+fn old_segments_are_recycled_below_every_floor() {
+    for policy in POLICIES {
+        let run = Run::new(sim(5), config(policy));
+        let log = run.open(&RecoveredEnd::fresh(1));
+        run.drive(&log, &turns(100, 3000));
+        let before = log.segments().len();
+        assert!(before > 3);
+        run.drive(&log, &[Step::Sync, Step::Base, Step::Sleep(10_000)]);
+        assert_eq!(log.segments().len(), 1, "{policy:?}");
+        run.drive(&log, &turns(100, 3000));
+        run.drive(&log, &[Step::Sync]);
+        let status = log.status();
+        assert!(status.recycled >= 2, "{policy:?}: {}", status.recycled);
+        let cut = run.base_before(usize::MAX);
+        let (_, seen) = run.recover(cut).expect("recovers");
+        assert_eq!(run.check_prefix(cut, &seen), Ok(200));
+        assert_eq!(run.disk.violations(), [], "{policy:?}");
+        // Without the base, the missing front of the log is noticed.
+        let e = run.recover(0).expect_err("the log no longer begins at 1").to_string();
+        assert!(e.contains("missing") && e.contains("moon-inspect wal verify"), "{e}");
+    }
+}
+
+#[test]
+fn a_change_of_policy_rotates() {
+    let mut script = turns(10, 100);
+    for policy in [Policy::EverySec, Policy::Always, Policy::No, Policy::Always] {
+        script.extend([Step::Sleep(5000), Step::Policy(policy), Step::Sleep(5000)]);
+        script.extend(turns(10, 100));
+    }
+    script.push(Step::Sync);
+    let run = Run::fresh(6, config(Policy::Always), &script, 1000);
+    let (end, seen) = run.recover(0).expect("recovers");
+    assert_eq!(run.check_prefix(0, &seen), Ok(50));
+    assert_eq!(end.segments.len(), 5);
+    assert_eq!(run.disk.violations(), []);
+}
+
+#[test]
+fn intake_stops_at_the_unsynced_cap_and_goes_on() {
+    let mut cfg = config(Policy::EverySec);
+    cfg.unsynced_bytes_max = 100_000;
+    let run = Run::new(sim(7), cfg);
+    let log = run.open(&RecoveredEnd::fresh(1));
+    for _ in 0..30 {
+        run.drive(&log, &[Step::Append(4000), Step::Flush]);
+    }
+    assert!(log.should_pause_intake());
+    assert!(log.written_lsn() < 30, "what is exposed stays below the cap");
+    assert!(log.admit().is_ok(), "backpressure is no error");
+    run.disk.runtime().run_for(100_000);
+    assert!(!log.should_pause_intake());
+    run.drive(&log, &[Step::Sync]);
+    assert_eq!(log.durable_lsn(), 30);
+    assert!(log.status().log_backpressure_us > 0);
+}
+
+#[test]
+fn a_closed_log_refuses() {
+    let run = Run::fresh(8, config(Policy::EverySec), &[], 0);
+    let (end, _) = run.recover(0).expect("recovers");
+    let log = run.open(&end);
+    run.drive(&log, &[Step::Append(3), Step::Shutdown]);
+    let refusal = log.admit().expect_err("closed");
+    assert_eq!(refusal.state, LogState::Closed);
+    assert!(refusal.to_string().starts_with("MISCONF "));
+}
+
+#[test]
+fn unsynced_records_can_be_visited() {
+    for policy in POLICIES {
+        let run = Run::new(sim(9), config(policy));
+        let log = run.open(&RecoveredEnd::fresh(1));
+        run.drive(&log, &[Step::Append(10), Step::Flush, Step::Append(20), Step::Append(30)]);
+        let mut seen = Vec::new();
+        log.for_each_unsynced(|lsn, code, _, db, payload| {
+            seen.push((lsn, code, db, payload.len()))
+        });
+        assert_eq!(seen.len(), 3, "{policy:?}");
+        assert_eq!(seen[2], (3, 1, 0, 38));
+    }
+}

@@ -1,0 +1,170 @@
+//! `moon.storage`: which data this directory holds, and in which formats.
+//!
+//! Written once, when a directory is initialised, by write aside, sync, rename, directory sync:
+//! a half-initialised directory does not look like data. Read before anything else at start.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use moon_formats::DecodeError;
+use moon_formats::marker::Marker;
+use moon_formats::names;
+
+use crate::io::{Access, Caching, Disk};
+
+/// Longest marker that is read, in bytes.
+const MARKER_MAX: u64 = 64 << 10;
+
+/// Why a marker cannot be read or written.
+#[derive(Debug)]
+pub enum MarkerError {
+    /// A disk operation failed.
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The file is damaged or of a newer Moon.
+    Bad {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: DecodeError,
+    },
+    /// The file is longer than any marker.
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+    },
+}
+
+impl fmt::Display for MarkerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MarkerError::Io { path, cause } => write!(f, "{}: {cause}", path.display()),
+            MarkerError::Bad { path, cause } => write!(f, "{}: {cause}", path.display()),
+            MarkerError::TooLong { path, bytes } => {
+                write!(f, "{}: {bytes} bytes are no marker", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for MarkerError {}
+
+/// Reads the marker of `dir`; `None` if there is none (an empty directory, or one of the
+/// reference layout).
+///
+/// # Errors
+/// See [`MarkerError`].
+pub async fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Marker>, MarkerError> {
+    let path = dir.join(names::MARKER);
+    let io = |cause| MarkerError::Io { path: path.clone(), cause };
+    let file = match disk.open(&path, Access::Read, Caching::Cached).await {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(cause) => return Err(io(cause)),
+    };
+    let bytes = file.size();
+    if bytes > MARKER_MAX {
+        return Err(MarkerError::TooLong { path, bytes });
+    }
+    let text = file.read_at(0, bytes as usize).await.map_err(io)?;
+    match Marker::decode(&text) {
+        Ok(marker) => Ok(Some(marker)),
+        Err(cause) => Err(MarkerError::Bad { path, cause }),
+    }
+}
+
+/// Writes the marker of `dir`, replacing one that is there. Durable when this returns.
+///
+/// # Errors
+/// [`MarkerError::Io`]; the old marker, if any, is untouched then.
+pub async fn write(disk: &dyn Disk, dir: &Path, marker: &Marker) -> Result<(), MarkerError> {
+    let path = dir.join(names::MARKER);
+    let aside = dir.join(names::temporary(names::MARKER));
+    let io = |cause| MarkerError::Io { path: path.clone(), cause };
+    disk.create_dir_all(dir).await.map_err(io)?;
+    match disk.remove(&aside).await {
+        Ok(()) => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(cause) => return Err(io(cause)),
+    }
+    let file = disk.open(&aside, Access::CreateNew, Caching::Cached).await.map_err(io)?;
+    let text = marker.encode();
+    let mut done = 0;
+    while done < text.len() {
+        let n = file.write_at(done as u64, &text.as_bytes()[done..]).await.map_err(io)?;
+        if n == 0 {
+            return Err(io(io::ErrorKind::WriteZero.into()));
+        }
+        done += n;
+    }
+    file.sync().await.map_err(io)?;
+    disk.rename(&aside, &path).await.map_err(io)?;
+    disk.sync_dir(dir).await.map_err(io)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::sim::{Fault, FaultKind, Image, SimConfig, SimDisk};
+
+    fn sample(shards: u16) -> Marker {
+        Marker { uuid: [7; 16], shards, databases: 16, created_ms: 1, extra: vec![] }
+    }
+
+    fn load(disk: &SimDisk) -> Result<Option<Marker>, MarkerError> {
+        disk.runtime().block_on(read(disk, Path::new("/data")))
+    }
+
+    #[test]
+    fn every_crash_leaves_the_old_marker_or_the_new_one() {
+        let disk = SimDisk::new(SimConfig::default(), 1);
+        let rt = disk.runtime();
+        let dir = Path::new("/data");
+        assert_eq!(load(&disk).expect("readable"), None);
+        rt.block_on(write(&disk, dir, &sample(1))).expect("written");
+        let first = disk.moment();
+        rt.block_on(write(&disk, dir, &sample(2))).expect("written again");
+        let second = disk.moment();
+        assert_eq!(load(&disk).expect("readable"), Some(sample(2)));
+        assert_eq!(disk.violations(), []);
+        for stop in 0..disk.stop_count() {
+            for image in Image::ALL {
+                let after = disk.power_loss_at(stop, image, stop as u64).expect("a stop");
+                let found = load(&after).expect("readable").map(|m| m.shards);
+                let wanted: &[Option<u16>] = match stop {
+                    s if s < first => &[None, Some(1)],
+                    s if s < second => &[Some(1), Some(2)],
+                    _ => &[Some(2)],
+                };
+                assert!(wanted.contains(&found), "stop {stop} {image:?}: {found:?}");
+                // What a crash left aside does not block the next write.
+                after.runtime().block_on(write(&after, dir, &sample(3))).expect("written");
+                assert_eq!(load(&after).expect("readable"), Some(sample(3)));
+            }
+        }
+    }
+
+    #[test]
+    fn damage_is_named_and_errors_leave_the_old_marker() {
+        let disk = SimDisk::new(SimConfig::default(), 2);
+        let rt = disk.runtime();
+        let dir = Path::new("/data");
+        rt.block_on(write(&disk, dir, &sample(1))).expect("written");
+        for kind in [FaultKind::SyncEioOnce, FaultKind::EnospcWrite, FaultKind::RenameEio] {
+            disk.inject(Fault::new(kind));
+            assert!(rt.block_on(write(&disk, dir, &sample(2))).is_err(), "{kind:?}");
+            disk.clear_faults();
+            assert_eq!(load(&disk).expect("readable"), Some(sample(1)), "{kind:?}");
+        }
+        assert!(disk.rot(Path::new("/data/moon.storage"), 20, 1));
+        let e = load(&disk).expect_err("damaged").to_string();
+        assert!(e.contains("/data/moon.storage"), "{e}");
+    }
+}

@@ -1,0 +1,41 @@
+//! Deliberate bugs, so that the crash matrix can prove that it would notice them.
+//!
+//! Compiled only for tests and with the feature `mutants`; a release has none of these branches.
+
+/// One broken line (crash-matrix.md §8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mutant {
+    /// `always`: the watermark moves when the write has completed, before its sync.
+    AckBeforeSync,
+    /// The watermark moves when a batch is taken, before it is written.
+    AckBeforeWrite,
+    /// A new segment is used without a directory sync after its rename.
+    NoDirSyncAfterRename,
+    /// A sync group does not end on a block boundary: its last block is written again.
+    TailBlockRewritten,
+    /// A failed sync is tried again on the same file and believed.
+    SyncRetriedOnOldFile,
+    /// The log continues right after a torn tail instead of leaving a gap.
+    LsnReusedAfterTornTail,
+    /// The reader takes damage at or below the durable LSN for a crash tail.
+    HoleTreatedAsTail,
+    /// The reader takes every tail for a hole.
+    TailTreatedAsHole,
+    /// The reader accepts whatever valid batch a recycled segment still holds.
+    StaleBatchesAccepted,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Mutant; 9] = [
+        Mutant::AckBeforeSync,
+        Mutant::AckBeforeWrite,
+        Mutant::NoDirSyncAfterRename,
+        Mutant::TailBlockRewritten,
+        Mutant::SyncRetriedOnOldFile,
+        Mutant::LsnReusedAfterTornTail,
+        Mutant::HoleTreatedAsTail,
+        Mutant::TailTreatedAsHole,
+        Mutant::StaleBatchesAccepted,
+    ];
+}

@@ -1,0 +1,138 @@
+//! From what is on disk to where the log goes on (durability.md §10, steps 4, 6 and 9).
+//!
+//! Invariants:
+//! * Nothing is written until the scan has succeeded: a hole leaves the directory as it was.
+//! * Recovering again, or after a crash during recovery, gives the same records.
+//! * After an unclean end the new LSNs start above every LSN a torn tail can have held.
+
+use std::fmt;
+use std::path::Path;
+
+use crate::io::{Caching, Disk};
+use crate::log::{LogConfig, SegmentInfo};
+use crate::scan::{EndKind, Hole, LogEnd, ScanError, ScanOptions, Visitor, scan};
+
+/// Distance between the highest LSN seen and the first one after a crash. Unsynced bytes are
+/// capped at 256 MiB and a record takes 20 bytes at least, so no torn tail reaches so far.
+pub const LSN_GAP: u64 = 1 << 24;
+
+/// Where the log goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecoveredEnd {
+    /// The log was shut down cleanly, or is new.
+    pub clean: bool,
+    /// LSN of the last record recovered; 0 if there is none.
+    pub last_lsn: u64,
+    /// LSN expected next.
+    pub next_lsn: u64,
+    /// Highest LSN seen, void ones included.
+    pub max_seen_lsn: u64,
+    /// Highest LSN known durable; later records are synced before the log goes on.
+    pub durable_lsn: u64,
+    /// Highest segment number; 0 if there is none.
+    pub last_seq: u64,
+    /// Timeline.
+    pub epoch: u64,
+    /// Base LSN in force.
+    pub redo_lsn: u64,
+    /// CRC field of the last record.
+    pub last_crc: u32,
+    /// Latest batch clock.
+    pub last_mono_us: u64,
+    /// Segment files.
+    pub segments: Vec<SegmentInfo>,
+}
+
+impl RecoveredEnd {
+    /// A log that does not exist yet and begins with LSN `next_lsn`.
+    pub fn fresh(next_lsn: u64) -> RecoveredEnd {
+        let last = next_lsn.saturating_sub(1);
+        RecoveredEnd {
+            clean: true,
+            last_lsn: last,
+            next_lsn: last + 1,
+            max_seen_lsn: last,
+            durable_lsn: last,
+            last_seq: 0,
+            epoch: 1,
+            redo_lsn: last,
+            last_crc: 0,
+            last_mono_us: 0,
+            segments: Vec::new(),
+        }
+    }
+
+    /// First LSN of the segment that continues this log.
+    pub fn next_base_lsn(&self, cfg: &LogConfig) -> u64 {
+        if self.clean || mutant!(cfg, LsnReusedAfterTornTail) {
+            return self.next_lsn;
+        }
+        self.max_seen_lsn.max(self.next_lsn - 1) + 1 + LSN_GAP
+    }
+}
+
+impl From<LogEnd> for RecoveredEnd {
+    fn from(end: LogEnd) -> RecoveredEnd {
+        RecoveredEnd {
+            clean: end.kind == EndKind::Clean,
+            last_lsn: end.last_lsn,
+            next_lsn: end.next_lsn,
+            max_seen_lsn: end.max_seen_lsn,
+            durable_lsn: end.durable_lsn,
+            last_seq: end.last_seq,
+            epoch: end.epoch,
+            redo_lsn: end.redo_lsn,
+            last_crc: end.last_crc,
+            last_mono_us: end.last_mono_us,
+            segments: end.segments,
+        }
+    }
+}
+
+/// Why a log cannot be recovered.
+#[derive(Debug)]
+pub enum RecoveryError {
+    /// Damage at or below the durable LSN: the operator decides (exit 70).
+    Hole(Hole),
+    /// The log cannot be read, is of a newer Moon, or a record failed to apply.
+    Scan(ScanError),
+    /// The visitor stopped before the end; the log can be looked at but not continued.
+    Stopped {
+        /// First LSN not visited.
+        next_lsn: u64,
+    },
+}
+
+impl fmt::Display for RecoveryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecoveryError::Hole(hole) => hole.fmt(f),
+            RecoveryError::Scan(e) => e.fmt(f),
+            RecoveryError::Stopped { next_lsn } => {
+                write!(f, "log replay stopped at lsn {next_lsn}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for RecoveryError {}
+
+/// Reads the log, hands every record to `visitor`, and says where the log goes on.
+///
+/// # Errors
+/// See [`RecoveryError`]. The directory is unchanged then, and also on success: the first write
+/// is made by [`crate::log::Log::open`].
+pub async fn recover(
+    disk: &dyn Disk,
+    dir: &Path,
+    opts: &ScanOptions,
+    visitor: &mut dyn Visitor,
+) -> Result<RecoveredEnd, RecoveryError> {
+    let opts = ScanOptions { via: Caching::Direct, ..opts.clone() };
+    let end = scan(disk, dir, &opts, visitor).await.map_err(RecoveryError::Scan)?;
+    match end.kind {
+        EndKind::Hole(hole) => Err(RecoveryError::Hole(hole)),
+        EndKind::Stopped => Err(RecoveryError::Stopped { next_lsn: end.next_lsn }),
+        EndKind::Clean | EndKind::CrashTail { .. } => Ok(RecoveredEnd::from(end)),
+    }
+}

@@ -1,0 +1,83 @@
+//! A sliding view of a file: large reads, memory bounded by one chunk or one record.
+
+use std::io;
+
+use moon_formats::wal::{RECORD_LEN_MAX, RECORD_LEN_MIN, Record};
+
+use crate::io::File;
+
+/// Bytes read at once.
+const CHUNK_BYTES: u64 = 1 << 20;
+
+/// What lies at an offset.
+pub(super) enum Found<'a> {
+    /// A record with a good CRC.
+    Record(Record<'a>),
+    /// The window must be moved to hold this many bytes from the offset.
+    More(u64),
+    /// No valid record.
+    Nothing,
+}
+
+/// The part of a file in memory.
+pub(super) struct Window<'a> {
+    file: &'a dyn File,
+    size: u64,
+    align: u64,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Window<'a> {
+    /// An empty window on `file`; reads are aligned to `align`.
+    pub(super) fn new(file: &'a dyn File, align: u64) -> Window<'a> {
+        Window { size: file.size(), file, align, start: 0, bytes: Vec::new() }
+    }
+
+    /// Size of the file.
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The record at `pos`, if the window reaches far enough. A length is believed only as far
+    /// as the file goes.
+    #[inline]
+    pub(super) fn record(&self, pos: u64) -> Found<'_> {
+        let left = self.size.saturating_sub(pos);
+        if left < RECORD_LEN_MIN as u64 {
+            return Found::Nothing;
+        }
+        let held = match pos.checked_sub(self.start) {
+            Some(skip) => self.bytes.get(skip as usize..).unwrap_or_default(),
+            None => &[],
+        };
+        let Some(len) = held.first_chunk::<4>() else {
+            return Found::More(RECORD_LEN_MIN as u64);
+        };
+        let len = u64::from(u32::from_le_bytes(*len));
+        if len < RECORD_LEN_MIN as u64 || len > left || len > RECORD_LEN_MAX as u64 {
+            return Found::Nothing;
+        }
+        if (held.len() as u64) < len {
+            return Found::More(len);
+        }
+        match Record::decode(held, pos) {
+            Ok(record) => Found::Record(record),
+            Err(_) => Found::Nothing,
+        }
+    }
+
+    /// Moves the window so that it holds `len` bytes from `pos`.
+    pub(super) async fn slide(&mut self, pos: u64, len: u64) -> io::Result<()> {
+        let start = pos - pos % self.align;
+        let want = (pos - start + len).next_multiple_of(self.align).max(CHUNK_BYTES);
+        self.bytes = self.file.read_at(start, want as usize).await?;
+        self.start = start;
+        let held = (start + self.bytes.len() as u64).saturating_sub(pos);
+        if held < len {
+            // The file is shorter than it said; what is missing cannot be a record.
+            self.size = start + self.bytes.len() as u64;
+        }
+        Ok(())
+    }
+}
