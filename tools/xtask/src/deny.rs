@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The version that `deny.toml` is written for.
-const VERSION: &str = "0.19.0";
+const VERSION: &str = "0.20.2";
 
 /// Messages of cargo that mean "no network", as opposed to a broken installation.
 const OFFLINE: [&str; 5] = [

@@ -1,0 +1,38 @@
+//! Differences between Redis 7.0 (the oracle) and Redis 8 (which Moon follows), each with its reason.
+//!
+//! An entry applies to one pair of replies only; anything else stays a difference.
+
+use crate::Command;
+use crate::value::Value;
+
+/// One explained difference.
+struct Explained {
+    /// Command, upper case; empty for all.
+    command: &'static str,
+    /// How the oracle's reply begins, in the notation of [`Value`]'s `Display`.
+    oracle: &'static str,
+    /// How the subject's reply begins.
+    subject: &'static str,
+    /// Why both are right.
+    reason: &'static str,
+}
+
+const TABLE: [Explained; 0] = [];
+
+/// The reason why the two replies may differ, if there is one.
+pub(super) fn explained(
+    command: &Command,
+    oracle: &Value,
+    subject: &Value,
+) -> Option<&'static str> {
+    let name = command.first().map(|n| n.to_ascii_uppercase()).unwrap_or_default();
+    let (oracle, subject) = (oracle.to_string(), subject.to_string());
+    TABLE
+        .iter()
+        .find(|e| {
+            (e.command.is_empty() || e.command.as_bytes() == name)
+                && oracle.starts_with(e.oracle)
+                && subject.starts_with(e.subject)
+        })
+        .map(|e| e.reason)
+}

@@ -1,0 +1,434 @@
+//! The generator's core: pools, boundary values, mutations and the mix of command groups.
+
+use super::{Kind, Op, gen_hashes, gen_keys, gen_lists, gen_sets, gen_strings, gen_zsets};
+use crate::rng::Rng;
+use crate::{Command, cmd};
+
+/// Which protocol a run speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Proto {
+    /// RESP2 throughout.
+    Resp2,
+    /// RESP3 throughout.
+    Resp3,
+    /// Changes during the run.
+    Both,
+}
+
+/// The type that a key's name promises; other types land on it now and then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Type {
+    Str,
+    List,
+    Hash,
+    Set,
+    Zset,
+}
+
+/// An endless seeded sequence of ops.
+pub struct Generator {
+    pub(super) rng: Rng,
+    proto: Proto,
+    /// Whether the commands being made will stand inside MULTI.
+    pub(super) queued: bool,
+}
+
+/// Ops between two state comparisons.
+const CHECKPOINT_EVERY: usize = 1500;
+
+impl Generator {
+    /// A generator for `seed`.
+    pub fn new(seed: u64, proto: Proto) -> Generator {
+        Generator { rng: Rng::new(seed), proto, queued: false }
+    }
+
+    /// About `commands` commands, with checkpoints in between and one at the end.
+    pub fn sequence(&mut self, commands: usize) -> Vec<Op> {
+        let mut ops = Vec::new();
+        let version = if self.proto == Proto::Resp3 { 3 } else { 2 };
+        ops.push(Op::pipe(vec![cmd!["HELLO", version]]));
+        let (mut made, mut since) = (0, 0);
+        while made < commands {
+            let op = self.op();
+            made += op.commands.len();
+            ops.push(op);
+            since += 1;
+            if since == CHECKPOINT_EVERY {
+                ops.push(Op::checkpoint());
+                since = 0;
+            }
+        }
+        ops.push(Op::checkpoint());
+        ops
+    }
+
+    /// The next op.
+    fn op(&mut self) -> Op {
+        match self.rng.below(1000) {
+            0..=24 => self.transaction(),
+            25..=27 if self.proto == Proto::Both => {
+                Op::pipe(vec![cmd!["HELLO", self.rng.range(2, 3)]])
+            }
+            28..=32 => {
+                let command = self.scan();
+                Op { kind: Kind::Scan, commands: vec![command] }
+            }
+            33..=40 => {
+                let command = self.spop();
+                Op { kind: Kind::Pop, commands: vec![command] }
+            }
+            41..=60 => Op::pipe(self.random_reply()),
+            61..=63 => Op::pipe(self.burst()),
+            _ => {
+                let command = self.command();
+                Op::pipe(vec![self.mutated(command)])
+            }
+        }
+    }
+
+    /// One command of any group.
+    pub(super) fn command(&mut self) -> Command {
+        match self.rng.below(100) {
+            0..=21 => gen_strings::command(self),
+            22..=36 => gen_keys::command(self),
+            37..=52 => gen_lists::command(self),
+            53..=65 => gen_hashes::command(self),
+            66..=78 => gen_sets::command(self),
+            _ => gen_zsets::command(self),
+        }
+    }
+
+    /// [WATCH .. write] MULTI .. EXEC or DISCARD.
+    fn transaction(&mut self) -> Op {
+        let mut commands = Vec::new();
+        if self.rng.chance(30) {
+            commands.push(cmd!["WATCH", self.any_key(), self.any_key()]);
+            if self.rng.chance(50) {
+                commands.push(self.command());
+            }
+            if self.rng.chance(10) {
+                commands.push(cmd!["UNWATCH"]);
+            }
+        }
+        commands.push(cmd!["MULTI"]);
+        self.queued = true;
+        for _ in 0..self.rng.below(6) {
+            let command = match self.rng.below(20) {
+                0 => gen_lists::blocking(self),
+                1 => gen_zsets::blocking(self),
+                2 => self
+                    .rng
+                    .pick(&["MULTI", "WATCH k", "UNWATCH", "PING", "SELECT 1"])
+                    .split(' ')
+                    .map(|w| w.as_bytes().to_vec())
+                    .collect(),
+                _ => self.command(),
+            };
+            let command = self.mutated(command);
+            commands.push(command);
+        }
+        self.queued = false;
+        commands.push(if self.rng.chance(90) { cmd!["EXEC"] } else { cmd!["DISCARD"] });
+        if self.rng.chance(3) {
+            commands.push(cmd![self.rng.pick(&["EXEC", "DISCARD"])]);
+        }
+        commands.push(cmd!["SELECT", 0]);
+        Op::pipe(commands)
+    }
+
+    fn scan(&mut self) -> Command {
+        let mut command = match self.rng.below(4) {
+            0 => cmd!["SCAN", 0],
+            1 => cmd!["HSCAN", self.key(Type::Hash), 0],
+            2 => cmd!["SSCAN", self.key(Type::Set), 0],
+            _ => cmd!["ZSCAN", self.key(Type::Zset), 0],
+        };
+        if self.rng.chance(40) {
+            command.extend(cmd!["COUNT", self.rng.pick(&["1", "3", "10", "1000", "0", "-1", "x"])]);
+        }
+        if self.rng.chance(30) {
+            command.extend(cmd!["MATCH", self.pattern()]);
+        }
+        if command[0] == b"SCAN" && self.rng.chance(30) {
+            command.extend(cmd![
+                "TYPE",
+                self.rng.pick(&["string", "list", "hash", "set", "zset", "ZSET"])
+            ]);
+        }
+        if self.rng.chance(3) {
+            command.push(b"BOGUS".to_vec());
+        }
+        command
+    }
+
+    fn spop(&mut self) -> Command {
+        let mut command = cmd!["SPOP", self.key(Type::Set)];
+        if self.rng.chance(60) {
+            command
+                .push(self.rng.pick(&["0", "1", "2", "5", "100", "-1", "x"]).as_bytes().to_vec());
+        }
+        command
+    }
+
+    /// A command with a random reply, behind the command that shows what it is drawn from.
+    fn random_reply(&mut self) -> Vec<Command> {
+        let counts = ["0", "1", "2", "3", "10", "1000", "-1", "-3", "-20", "x"];
+        let (universe, mut command, values) = match self.rng.below(4) {
+            0 => return vec![cmd!["KEYS", "*"], cmd!["RANDOMKEY"]],
+            1 => {
+                let key = self.key(Type::Set);
+                (cmd!["SMEMBERS", key], cmd!["SRANDMEMBER", key], "")
+            }
+            2 => {
+                let key = self.key(Type::Hash);
+                (cmd!["HGETALL", key], cmd!["HRANDFIELD", key], "WITHVALUES")
+            }
+            _ => {
+                let key = self.key(Type::Zset);
+                (cmd!["ZRANGE", key, 0, -1, "WITHSCORES"], cmd!["ZRANDMEMBER", key], "WITHSCORES")
+            }
+        };
+        if self.rng.chance(75) {
+            command.push(self.rng.pick(&counts).as_bytes().to_vec());
+            if !values.is_empty() && self.rng.chance(50) {
+                command.push(values.as_bytes().to_vec());
+            }
+        }
+        vec![universe, command]
+    }
+
+    /// Many elements at once, so that encodings change.
+    fn burst(&mut self) -> Vec<Command> {
+        let n = *self.rng.pick(&[&40usize, &130, &140, &520, &600]);
+        let start = self.rng.below(700);
+        let long = self.rng.chance(20);
+        let element = |i: usize| {
+            if long {
+                format!("element-{}-{}", start + i, "x".repeat(40))
+            } else {
+                (start + i).to_string()
+            }
+        };
+        let (key, name, per) = match self.rng.below(4) {
+            0 => (self.key(Type::List), "RPUSH", 1),
+            1 => (self.key(Type::Hash), "HSET", 2),
+            2 => (self.key(Type::Set), "SADD", 1),
+            _ => (self.key(Type::Zset), "ZADD", 3),
+        };
+        let mut command = cmd![name, key];
+        for i in 0..n {
+            match per {
+                1 => command.extend(cmd![element(i)]),
+                2 => command.extend(cmd![element(i), i]),
+                _ => command.extend(cmd![(i * 7919) % 257, element(i)]),
+            }
+        }
+        vec![command]
+    }
+
+    /// Now and then a command is bent: wrong arity, odd values, odd case, an unknown name.
+    fn mutated(&mut self, mut command: Command) -> Command {
+        // A bent score would make the order of a `lex:` key undefined, a bent BY that of SORT.
+        let ordered = command.get(1).is_some_and(|key| key.starts_with(b"lex:"))
+            || command[0].starts_with(b"SORT");
+        match self.rng.below(200) {
+            0..=7 if ordered => {}
+            0..=2 if command.len() > 1 => {
+                let at = 1 + self.rng.below(command.len() - 1);
+                command.remove(at);
+            }
+            3 if command.len() > 1 => {
+                let at = 1 + self.rng.below(command.len() - 1);
+                let copy = command[at].clone();
+                command.insert(at, copy);
+            }
+            4..=7 if command.len() > 1 => {
+                let at = 1 + self.rng.below(command.len() - 1);
+                command[at] = self.odd();
+            }
+            8 => command.push(self.odd()),
+            9..=10 => {
+                for b in &mut command[0] {
+                    if self.rng.chance(50) {
+                        *b = b.to_ascii_lowercase();
+                    }
+                }
+            }
+            11 if self.rng.chance(30) => command[0] = b"NOSUCHCOMMAND".to_vec(),
+            _ => {}
+        }
+        command
+    }
+
+    /// A value that is a boundary or a mistake for nearly every argument. No small positive number:
+    /// as an expiry it would make replies depend on the clock.
+    pub(super) fn odd(&mut self) -> Vec<u8> {
+        self.rng
+            .pick(&[
+                "",
+                "-1",
+                "0",
+                "abc",
+                "9223372036854775807",
+                "-9223372036854775808",
+                "9223372036854775808",
+                "99999999999999999999",
+                "1.5",
+                "+1",
+                "01",
+                " 1",
+                "1 ",
+                "1e3",
+                "nan",
+                "inf",
+                "-inf",
+                "0x10",
+                "-0",
+                "(1",
+                "[a",
+                "a\r\nb",
+                "\u{e9}",
+                "LIMIT",
+                "NX",
+            ])
+            .as_bytes()
+            .to_vec()
+    }
+
+    /// A key that usually holds `kind`.
+    pub(super) fn key(&mut self, kind: Type) -> Vec<u8> {
+        let kind = if self.rng.chance(93) {
+            kind
+        } else {
+            [Type::Str, Type::List, Type::Hash, Type::Set, Type::Zset][self.rng.below(5)]
+        };
+        let name = match kind {
+            Type::Str => "str",
+            Type::List => "list",
+            Type::Hash => "hash",
+            Type::Set => "set",
+            Type::Zset => "zset",
+        };
+        format!("{name}:{}", self.rng.below(4)).into_bytes()
+    }
+
+    /// Any key of the pools, now and then an odd one.
+    pub(super) fn any_key(&mut self) -> Vec<u8> {
+        match self.rng.below(60) {
+            0 => Vec::new(),
+            1 => b"bin\x00\xff\r\n".to_vec(),
+            2 => b"missing".to_vec(),
+            _ => {
+                let kind =
+                    [Type::Str, Type::List, Type::Hash, Type::Set, Type::Zset][self.rng.below(5)];
+                self.key(kind)
+            }
+        }
+    }
+
+    /// A member, field or element of a small pool.
+    pub(super) fn member(&mut self) -> Vec<u8> {
+        match self.rng.below(30) {
+            0 => Vec::new(),
+            1 => b"x".repeat(self.rng.below(80)),
+            // Not with the NUL in front: SORT ALPHA compares as C strings, and would take it for "".
+            2 => b"\x01\x00\xff\r\n".to_vec(),
+            3..=12 => self.rng.range(-3, 12).to_string().into_bytes(),
+            13 => self
+                .rng
+                .pick(&[
+                    "9223372036854775807",
+                    "-9223372036854775808",
+                    "32768",
+                    "-32769",
+                    "2147483648",
+                    "01",
+                    "+1",
+                    "1.0",
+                ])
+                .as_bytes()
+                .to_vec(),
+            _ => format!("m{}", self.rng.below(14)).into_bytes(),
+        }
+    }
+
+    /// A string value.
+    pub(super) fn value(&mut self) -> Vec<u8> {
+        match self.rng.below(20) {
+            0..=5 => self.rng.range(-20, 200).to_string().into_bytes(),
+            6 => self
+                .rng
+                .pick(&[
+                    "9223372036854775807",
+                    "-9223372036854775808",
+                    "9223372036854775806",
+                    "1e3",
+                    "3.0",
+                    "0.1",
+                    "-0",
+                    "007",
+                    "12345678901234567890",
+                    "1.7e308",
+                    "-5.25",
+                ])
+                .as_bytes()
+                .to_vec(),
+            7 => vec![b'v'; self.rng.below(130)],
+            8 => (0..self.rng.below(60)).map(|_| self.rng.bits() as u8).collect(),
+            9 => Vec::new(),
+            _ => format!("value-{}", self.rng.below(50)).into_bytes(),
+        }
+    }
+
+    /// An index or count: small most of the time.
+    pub(super) fn int(&mut self) -> i64 {
+        match self.rng.below(40) {
+            0 => i64::MAX,
+            1 => i64::MIN,
+            2 => self.rng.range(-1000, 1000),
+            _ => self.rng.range(-6, 12),
+        }
+    }
+
+    /// A floating-point argument, as text.
+    pub(super) fn float(&mut self) -> String {
+        match self.rng.below(16) {
+            0 => self
+                .rng
+                .pick(&[
+                    "inf",
+                    "-inf",
+                    "+inf",
+                    "nan",
+                    "1e400",
+                    "-0",
+                    "5.",
+                    ".5",
+                    "1e-7",
+                    "1e17",
+                    "1e21",
+                    "0x10",
+                    "abc",
+                    "",
+                    " 1",
+                    "1.7976931348623157e308",
+                    "5e-324",
+                ])
+                .to_string(),
+            1 => format!("{}.{}", self.rng.range(-50, 50), self.rng.below(1000)),
+            2 => format!("{}e{}", self.rng.range(-9, 9), self.rng.range(-12, 18)),
+            3..=5 => format!("{}.5", self.rng.range(-5, 20)),
+            _ => self.rng.range(-5, 20).to_string(),
+        }
+    }
+
+    /// A glob.
+    pub(super) fn pattern(&mut self) -> String {
+        self.rng
+            .pick(&[
+                "*", "str:*", "*:1", "?et:?", "[a-m]*", "[^s]*", "m1*", "m?", "\\*", "", "*[0-9]",
+                "set:[0-", "**:**", "m[13]", "-*",
+            ])
+            .to_string()
+    }
+}

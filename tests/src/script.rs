@@ -1,0 +1,247 @@
+//! Scripts: files of commands with the replies to expect (`tests/scripts/<group>/<name>.moon`).
+//!
+//! | line | meaning |
+//! |---|---|
+//! | `# text` | comment |
+//! | `@redis` | (first lines) the script also runs against a real Redis |
+//! | `@resp3` | (first lines) connections speak RESP3 |
+//! | `> SET k "a b"` | connection `a` sends a command; arguments as in redis-cli |
+//! | `b> BLPOP k 0` | connection `b` does; connections are made when first named |
+//! | `b<` | the line that follows is the next reply on connection `b` |
+//! | any other line | the reply to expect for the command above |
+//!
+//! A command without an expected line leaves its reply waiting (a blocked client, for instance). A
+//! reply is written as [`Value`] prints it: `+OK`, `-ERR ...`, `:1`, `"bulk"`, `nil`, `nil-array`,
+//! `null`, `[..]`, `{k: v}`, `~[..]`, `,1.5`, `#t`. An expected line that ends in `...` is a prefix;
+//! `sorted ` in front sorts the reply's top-level elements by their text first.
+
+use crate::client::Client;
+use crate::value::Value;
+use crate::{Command, cmd};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A parsed script.
+#[derive(Debug)]
+pub struct Script {
+    /// Whether it holds for a real Redis too.
+    pub on_redis: bool,
+    resp3: bool,
+    steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+enum Step {
+    Send { line: usize, client: String, command: Command },
+    Expect { line: usize, client: String, reply: String },
+}
+
+impl Script {
+    /// Parses a script; the error names the line.
+    pub fn parse(text: &str) -> Result<Script, String> {
+        let mut script = Script { on_redis: false, resp3: false, steps: Vec::new() };
+        let mut current = "a".to_string();
+        for (n, raw) in text.lines().enumerate() {
+            let (line, trimmed) = (n + 1, raw.trim());
+            if trimmed.is_empty() || trimmed.starts_with('#') && !matches!(trimmed, "#t" | "#f") {
+                continue;
+            }
+            match trimmed {
+                "@redis" => script.on_redis = true,
+                "@resp3" => script.resp3 = true,
+                _ if trimmed.starts_with('@') => {
+                    return Err(format!("line {line}: unknown tag {trimmed}"));
+                }
+                _ => {
+                    if let Some((client, rest)) = directive(trimmed, '>') {
+                        current = client;
+                        let command =
+                            words(rest).ok_or(format!("line {line}: unbalanced quotes"))?;
+                        script.steps.push(Step::Send { line, client: current.clone(), command });
+                    } else if let Some((client, "")) = directive(trimmed, '<') {
+                        current = client;
+                    } else {
+                        let reply = trimmed.to_string();
+                        script.steps.push(Step::Expect { line, client: current.clone(), reply });
+                    }
+                }
+            }
+        }
+        if script.steps.is_empty() { Err("an empty script".to_string()) } else { Ok(script) }
+    }
+
+    /// Runs the script on an empty server; the error names the line and both replies.
+    pub fn run(&self, port: u16) -> Result<(), String> {
+        let mut clients: BTreeMap<&str, Client> = BTreeMap::new();
+        for step in &self.steps {
+            let (line, name) = match step {
+                Step::Send { line, client, .. } | Step::Expect { line, client, .. } => {
+                    (line, client)
+                }
+            };
+            let broken = |e: std::io::Error| format!("line {line}: {e}");
+            if !clients.contains_key(name.as_str()) {
+                let mut client = Client::connect(port).map_err(broken)?;
+                if self.resp3 {
+                    client.call(&cmd!["HELLO", 3]).map_err(broken)?;
+                }
+                clients.insert(name, client);
+            }
+            let Some(client) = clients.get_mut(name.as_str()) else { continue };
+            match step {
+                Step::Send { command, .. } => {
+                    client.queue(command);
+                    client.flush().map_err(broken)?;
+                }
+                Step::Expect { reply, .. } => {
+                    let got = client.receive().map_err(broken)?;
+                    if !matches(reply, &got) {
+                        return Err(format!("line {line}: expected {reply}\n         got {got}"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `name>` or `>` at the start of a line: the connection and the rest.
+fn directive(line: &str, mark: char) -> Option<(String, &str)> {
+    let (name, rest) = line.split_once(mark)?;
+    let named =
+        name.is_empty() || (name.len() <= 8 && name.chars().all(|c| c.is_ascii_lowercase()));
+    // `>[..]` is a push reply, not a command.
+    let push = mark == '>' && name.is_empty() && rest.starts_with('[');
+    (named && !push)
+        .then(|| (if name.is_empty() { "a".to_string() } else { name.to_string() }, rest.trim()))
+}
+
+fn matches(expected: &str, got: &Value) -> bool {
+    let (expected, got) = match expected.strip_prefix("sorted ") {
+        Some(expected) => (expected, sorted(got).to_string()),
+        None => (expected, got.to_string()),
+    };
+    match expected.strip_suffix("...") {
+        Some(prefix) => got.starts_with(prefix),
+        None => got == expected,
+    }
+}
+
+fn sorted(value: &Value) -> Value {
+    let by_text = |v: &[Value]| {
+        let mut v = v.to_vec();
+        v.sort_by_key(Value::to_string);
+        v
+    };
+    match value {
+        Value::Array(v) => Value::Array(by_text(v)),
+        Value::Set(v) => Value::Set(by_text(v)),
+        Value::Map(pairs) => {
+            let mut pairs = pairs.clone();
+            pairs.sort_by_key(|(k, _)| k.to_string());
+            Value::Map(pairs)
+        }
+        other => other.clone(),
+    }
+}
+
+/// Splits a command line as redis-cli does; `None` if a quote does not end.
+pub fn words(line: &str) -> Option<Command> {
+    let bytes = line.as_bytes();
+    let (mut out, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        if bytes[at] == b' ' {
+            at += 1;
+            continue;
+        }
+        let mut word = Vec::new();
+        let quote = bytes[at];
+        if quote != b'"' && quote != b'\'' {
+            while at < bytes.len() && bytes[at] != b' ' {
+                word.push(bytes[at]);
+                at += 1;
+            }
+            out.push(word);
+            continue;
+        }
+        at += 1;
+        while *bytes.get(at)? != quote {
+            if bytes[at] == b'\\' && quote == b'"' {
+                at += 1;
+                word.push(match *bytes.get(at)? {
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    b'x' => {
+                        let hex = line.get(at + 1..at + 3)?;
+                        at += 2;
+                        u8::from_str_radix(hex, 16).ok()?
+                    }
+                    other => other,
+                });
+            } else {
+                word.push(bytes[at]);
+            }
+            at += 1;
+        }
+        at += 1;
+        out.push(word);
+    }
+    Some(out)
+}
+
+/// All scripts under a folder, sorted by path.
+pub fn find(folder: &Path) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![folder.to_path_buf()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "moon") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_split_as_in_redis_cli() {
+        assert_eq!(
+            words("SET k \"a \\x00\\n\\\"\" 'b c'"),
+            Some(cmd!["SET", "k", "a \0\n\"", "b c"])
+        );
+        assert_eq!(words("SET \"\""), Some(cmd!["SET", ""]));
+        assert_eq!(words("SET \"a"), None);
+    }
+
+    #[test]
+    fn lines_are_told_apart() {
+        let script =
+            Script::parse("@redis\n# c\n> GET k\nnil\nb> PING\nb<\n+PONG\n>[:1]\n").unwrap();
+        assert!(script.on_redis);
+        let kinds: Vec<_> = script
+            .steps
+            .iter()
+            .map(|s| match s {
+                Step::Send { client, .. } => format!("{client}>"),
+                Step::Expect { client, reply, .. } => format!("{client}<{reply}"),
+            })
+            .collect();
+        assert_eq!(kinds, ["a>", "a<nil", "b>", "b<+PONG", "b<>[:1]"]);
+        assert!(Script::parse("@nosuch\n").is_err());
+    }
+
+    #[test]
+    fn prefixes_and_sorting() {
+        let list = Value::Array(vec![Value::Int(2), Value::Int(1)]);
+        assert!(matches("[:2, :1]", &list) && matches("sorted [:1, :2]", &list));
+        assert!(!matches("[:1, :2]", &list) && matches("[:2...", &list));
+    }
+}
