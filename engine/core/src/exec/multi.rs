@@ -87,12 +87,14 @@ impl Shard {
         let d = &mut self.dbs[usize::from(db)];
         let expired = has_expired(d, key, now_ms);
         d.watch(key, &session.watch_flag, expired);
+        self.watches += 1;
         session.watched.push(WatchId { db, key: key.into(), expired });
     }
 
     /// Forgets all keys a session watches (EXEC, DISCARD, UNWATCH, RESET, disconnect).
     pub fn unwatch(&mut self, session: &mut Session) {
         for w in session.watched.drain(..) {
+            self.watches -= 1;
             self.dbs[usize::from(w.db)].unwatch(&w.key, &session.watch_flag);
         }
         if session.watch_flag.get() {

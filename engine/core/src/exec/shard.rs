@@ -36,6 +36,8 @@ pub struct Shard {
     pub(crate) table: &'static CommandTable,
     pub(crate) expired: Vec<(u16, Box<[u8]>)>,
     pub(crate) ticks_last: u64,
+    /// Keys watched by all sessions together.
+    pub(crate) watches: usize,
     /// Encoding thresholds (CONFIG SET).
     pub limits: Limits,
     /// Counters.
@@ -62,6 +64,7 @@ impl Shard {
             table,
             expired: Vec::new(),
             ticks_last: 0,
+            watches: 0,
             limits: config.limits.clone(),
             stats: Stats::new(table.len()),
             journal: Journal::default(),
@@ -99,15 +102,9 @@ impl Shard {
         self.dbs.iter().map(Db::mem_bytes).sum()
     }
 
-    /// Whether any client watches a key.
-    fn has_watchers(&self) -> bool {
-        self.dbs.iter().any(|d| !d.watchers.is_empty())
-    }
-
     #[inline]
     pub(crate) fn begin_unit(&mut self) {
-        let touched = self.has_watchers();
-        self.unit.begin(self.journal.wants_effects(), touched);
+        self.unit.begin(self.journal.wants_effects(), self.watches > 0);
     }
 
     /// Ends the open unit: log first, then whoever follows the keys.
