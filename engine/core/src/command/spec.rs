@@ -79,6 +79,8 @@ flags! {
     NO_MANDATORY_KEYS = 18, "no_mandatory_keys";
     /// Allowed to a RESP2 client in subscriber mode.
     IN_SUBSCRIBE = 19, "";
+    /// Only makes the data set smaller; runs on a full disk.
+    SHRINKS = 20, "";
 }
 
 impl Flags {

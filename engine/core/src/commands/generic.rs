@@ -16,6 +16,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         arity: -2,
         syntax: "key [key ...]",
         keys: &[KeySpec::range(1, -1, 1, Access::Remove)],
+        flags: Flags::SHRINKS,
         run: Run::Write(del),
         ..CommandSpec::DEFAULT
     },

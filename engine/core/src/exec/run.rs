@@ -113,7 +113,7 @@ impl Shard {
         if spec.is_write()
             && let Some(log) = self.journal.log()
         {
-            log.admit()?;
+            log.admit(spec.flags.has(Flags::SHRINKS))?;
         }
         if session.subscribed
             && session.proto == moon_formats::resp::Proto::Resp2

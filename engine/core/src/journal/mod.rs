@@ -14,8 +14,9 @@ mod unit;
 pub use apply::ApplyError;
 pub use unit::{Touched, Unit};
 
-use crate::error::CmdResult;
+use crate::error::{CmdError, CmdResult};
 use moon_formats::wal::RecordType;
+use moon_storage::log::Log;
 use std::rc::Rc;
 
 /// Where committed units go: the shard's log, or a recorder in tests.
@@ -27,8 +28,24 @@ pub trait EffectSink {
     /// LSN of the last record.
     fn last_lsn(&self) -> u64;
 
-    /// Whether a write may run now; the refusal of a degraded log if not.
-    fn admit(&self) -> CmdResult;
+    /// Whether a write may run now; the refusal of a degraded log if not. A full disk still
+    /// takes writes that only shrink the data set.
+    fn admit(&self, shrinks: bool) -> CmdResult;
+}
+
+impl EffectSink for Log {
+    fn append(&self, record: RecordType, db: u16, payload: &[u8]) -> u64 {
+        Log::append(self, record.code(), 0, db, payload)
+    }
+
+    fn last_lsn(&self) -> u64 {
+        Log::last_lsn(self)
+    }
+
+    fn admit(&self, shrinks: bool) -> CmdResult {
+        let admitted = if shrinks { self.admit_shrinking() } else { Log::admit(self) };
+        admitted.map_err(|refusal| CmdError::text(refusal.to_string()))
+    }
 }
 
 /// Who caused a unit, and with it what a commit feeds.
