@@ -92,6 +92,12 @@ pub(crate) fn check(tree: &Tree, out: &mut Vec<Finding>) {
     for file in tree.rust().filter(|f| ROWS.iter().any(|r| f.under(r))) {
         row_names(&lex(&file.text), &mut names);
     }
+    if let Some(file) = tree.rust().find(|f| f.under(ROWS[0]))
+        && names.is_empty()
+    {
+        let text = "no command rows found: this rule has lost its table".to_string();
+        out.push(Finding::new("commands", &file.path, 1, text));
+    }
     for file in tree.rust().filter(|f| !exempt(f)) {
         let tokens = lex(&file.text);
         let tests = test_code(&tokens);
@@ -170,6 +176,13 @@ mod tests {
         let choice = "fn f(n: &[u8]) -> u8 {\n    match n { b\"set\" => 1, b\"lpush\" => 2, b\"zadd\" => 3, _ => 0 }\n}\n";
         assert_eq!(count("server/src/net/conn.rs", choice), 1);
         assert_eq!(count("storage/src/log.rs", choice), 1);
+    }
+
+    #[test]
+    fn rows_that_are_not_recognised_fail() {
+        let plant =
+            Plant::new(&[("engine/core/src/commands/all.rs", "//! Rows.\nconst A: u8 = 1;\n")]);
+        assert_eq!(findings(&plant, "commands").len(), 1);
     }
 
     #[test]

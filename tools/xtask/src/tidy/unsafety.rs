@@ -18,7 +18,7 @@ pub(crate) fn check(tree: &Tree, out: &mut Vec<Finding>) {
         let tokens = lex(&file.text);
         let allowed = ALLOWED.iter().any(|place| file.under(place));
         for (i, token) in tokens.iter().enumerate() {
-            if !allowed && token.is_ident("unsafe_code") {
+            if !allowed && token.is_ident("unsafe_code") && is_switched_off(&tokens[..i]) {
                 let text = "the unsafe lint is switched off outside its three places".to_string();
                 out.push(Finding::new("unsafe", &file.path, token.line, text));
             }
@@ -28,7 +28,7 @@ pub(crate) fn check(tree: &Tree, out: &mut Vec<Finding>) {
             if !allowed {
                 let text = "unsafe code outside its three places".to_string();
                 out.push(Finding::new("unsafe", &file.path, token.line, text));
-            } else if !is_explained(&tokens, i) {
+            } else if !is_explained(&tokens, i) && !is_explained_above(&file.text, token.line) {
                 let text = "unsafe without a SAFETY comment or a # Safety section".to_string();
                 out.push(Finding::new("unsafe", &file.path, token.line, text));
             }
@@ -43,6 +43,27 @@ fn is_function_pointer(rest: &[Token<'_>]) -> bool {
         code.next_if(|t| t.kind == Kind::Str);
     }
     code.next_if(|t| t.is_ident("fn")).is_some() && code.next().is_some_and(|t| t.is_punct('('))
+}
+
+/// Whether the attribute that `before` ends in allows what it names (and does not forbid it).
+fn is_switched_off(before: &[Token<'_>]) -> bool {
+    before
+        .iter()
+        .rev()
+        .take_while(|t| !t.is_punct('['))
+        .any(|t| t.is_ident("allow") || t.is_ident("expect"))
+}
+
+/// Whether the comment lines right above line `line` (from 1) state the reason; for uses in the
+/// middle of an expression.
+fn is_explained_above(text: &str, line: usize) -> bool {
+    let above: Vec<&str> = text.lines().take(line - 1).collect();
+    above
+        .iter()
+        .rev()
+        .map(|l| l.trim_start())
+        .take_while(|l| l.starts_with("//"))
+        .any(|l| l.contains("SAFETY"))
 }
 
 /// Whether a comment between the previous statement's end and token `at` states the reason.
@@ -100,6 +121,9 @@ mod tests {
         );
         assert_eq!(count(place, "// SAFETY: a\nunsafe impl Send for A {}\n"), 0);
         assert_eq!(count(place, "fn f() {\n    // SAFETY: a\n    let x = unsafe { g() };\n}\n"), 0);
+        let inside = "fn f() {\n    // SAFETY: a\n    S { x: unsafe { g() } }\n}\n";
+        assert_eq!(count(place, inside), 0);
+        assert_eq!(count("server/src/a.rs", "#![forbid(unsafe_code)]\n"), 0);
         assert_eq!(count("server/src/a.rs", "type F = unsafe extern \"C\" fn(u8);\n"), 0);
         assert_eq!(count("server/src/a.rs", "// unsafe\nconst A: &str = \"unsafe { }\";\n"), 0);
     }
