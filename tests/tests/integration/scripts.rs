@@ -45,3 +45,8 @@ fn a_wrong_expectation_fails() {
     assert_eq!(run("> SET k v\n+OK\n> GET k\n\"v\"\n"), Ok(()));
     assert!(run("> SET k v\n+OK\n> GET k\n\"w\"\n").is_err_and(|e| e.starts_with("line 4")));
 }
+
+#[test]
+fn what_is_written_down_holds_on_moon() {
+    run_all(Program::moon(), |_| true);
+}
