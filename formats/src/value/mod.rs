@@ -2,14 +2,16 @@
 //! (storage-formats §6).
 //!
 //! ```text
-//! 0 string   bytes32 (bare bytes in pages)
-//! 1 hash     n u32 | (bytes32 field | bytes32 value)*n | m u32 | (bytes32 field | expire_ms u64)*m
-//! 2 list     n u32 | bytes32*n
-//! 3 set      n u32 | bytes32*n
-//! 4 zset     n u32 | (bytes32 member | score f64)*n
-//! 5 stream   see `stream`
-//! 6 stream2  see `stream`
+//! 0 string   value bytes32
+//! 1 hash     n u32 | (field bytes32 | value bytes32)*n | m u32 |
+//!            (field bytes32 | expire_ms u64)*m
+//! 2 list     n u32 | (element bytes32)*n
+//! 3 set      n u32 | (member bytes32)*n
+//! 4 zset     n u32 | (member bytes32 | score f64)*n
 //! ```
+//!
+//! 5 and 6 are streams, see `stream.rs`; a string in a page is bare bytes. The notation is that of
+//! [`crate::wal::body`].
 //!
 //! In-memory encodings never reach these bodies. Readers check a whole body once and then
 //! iterate without errors and without copies; writers append from iterators, so a type needs

@@ -1,17 +1,19 @@
 //! Streams with consumer groups, types 5 and 6.
 //!
 //! ```text
-//! stream    n u64 | last id | entry*n | groups u32 | group*
-//! id        ms u64 | seq u64
-//! entry     id | f u32 | (bytes32 field | bytes32 value)*f
-//! group     bytes32 name | last_delivered id | pel u32 | pending* | consumers u32 | consumer*
-//! pending   id | bytes32 consumer | delivery_ms u64 | deliveries u64
-//! consumer  bytes32 name | seen_ms u64 | k u32 | id*k
-//!
-//! stream2   stream | entries_added u64 | max_deleted id | first id |
-//!           per group in order: entries_read i64 |
-//!           per consumer in order: active_ms i64 | durable_queue u8
+//! 5 stream   n u64 | last id | (entry entry)*n | groups u32 | (group group)*groups
+//! 6 stream2  stream 5 | entries_added u64 | max_deleted id | first id |
+//!            (entries_read i64)*groups | (active_ms i64)*consumers | durable_queue u8
+//! id         ms u64 | seq u64
+//! entry      id id | f u32 | (field bytes32 | value bytes32)*f
+//! group      name bytes32 | last_delivered id | pel u32 | (pending pending)*pel |
+//!            consumers u32 | (consumer consumer)*consumers
+//! pending    id id | consumer bytes32 | delivery_ms u64 | deliveries u64
+//! consumer   name bytes32 | seen_ms u64 | k u32 | (id id)*k
 //! ```
+//!
+//! In type 6, `entries_read` stands once per group and `active_ms` once per consumer of all groups,
+//! in their order.
 
 use super::Pairs;
 use crate::bytes::{Put, Reader};

@@ -1,9 +1,10 @@
 //! `Command`: the effects of one atomic unit as RESP2 arrays, back to back.
 //!
 //! ```text
-//! without EFFECT_META   RESP to the end of the payload
-//! with EFFECT_META      resp_len u32 | RESP | per array: bits u8 [| type u8 | bytes32 body]
-//! bits                  1 key created, 2 key removed, 4 before-image follows
+//! Command     commands rest
+//! with EFFECT_META: the commands as bytes32, then one EffectMeta for each
+//! EffectMeta  bits u8 {1 key created, 2 key removed, 4 before-image} |
+//!             [type u8 | before bytes32]
 //! ```
 
 use super::{Payload, Quoted};

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! BatchHead   segment_seq u64 | batch_bytes u32 | data_records u32 | first_lsn u64 |
-//!             last_lsn u64 | durable_lsn u64 | wall_us i64 | mono_us u64            = 56
+//!             last_lsn u64 | durable_lsn u64 | wall_us i64 | mono_us u64
 //! SegmentEnd  next_seq u64 | last_lsn u64 | data_records u64 | offset_of_this u64 |
-//!             last_mono_us u64                                                      = 40
-//! Cut         keep_lsn u64 | max_seen_lsn u64 | reason u8 | wall_us i64             = 25
-//! Checkpoint  redo_lsn u64 [| base_seq u64 | base_crc u32 | kind u8]                = 8 or 21
+//!             last_mono_us u64
+//! Cut         keep_lsn u64 | max_seen_lsn u64 | reason u8 | wall_us i64
+//! Checkpoint  redo_lsn u64 | [base_seq u64 | base_crc u32 | kind u8]
 //! ```
 
 use super::Payload;

@@ -1,16 +1,15 @@
 //! Data files: made, dropped, moved between tiers, filled with cold values.
 //!
 //! ```text
-//! FileCreate      the 56-byte FileEntry:
-//!                 file_id u64 | type u8 | status u8 | tier u8 | page_size_log2 u8 |
+//! FileCreate      file_id u64 | type u8 | status u8 | tier u8 | page_size_log2 u8 |
 //!                 page_count u32 | byte_size u64 | created_lsn u64 | db u64 |
 //!                 max_key_hash u64 | last_modified_lsn u64
 //! FileDelete      file_id u64 | reason u8
 //! FileTierChange  file_id u64 | from u8 | to u8
-//! Spill           ver u8=1 | reason u8 | old_file_id u64 | file_id u64 | count u32 |
-//!                 (bytes32 key | ptr)*count
+//! Spill           ver u8 {1} | reason u8 {0 spill, 1 compaction} | old_file_id u64 |
+//!                 file_id u64 | count u32 | (key bytes32 | where ptr)*count
 //! ptr             file_id u64 | page u32 | slot u16 | type u8 | codec u8 |
-//!                 stored_len u64 | logical_len u64                               = 32
+//!                 stored_len u64 | logical_len u64
 //! ```
 
 use super::{Payload, Quoted};

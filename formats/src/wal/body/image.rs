@@ -1,12 +1,13 @@
 //! Page images of the reference, and padding.
 //!
 //! ```text
-//! FullPageImage  file_id u64 | page_index u64 | codec u8 (0 raw, 1 LZ4 with u32 size) | page
-//!                oldest form: file_id u64 | page_index u64 | page (byte 16 neither 0 nor 1)
-//! Pad            zeros
+//! FullPageImage  file_id u64 | page_index u64 | [codec u8 {0 raw, 1 LZ4 with u32 size}] |
+//!                page rest
+//! Pad            zeros rest
 //! ```
 //!
-//! Moon writes no page images: its data pages are never rewritten.
+//! The oldest images have no codec byte: byte 16 is then neither 0 nor 1. Moon writes no page
+//! images, because its data pages are never rewritten.
 
 use super::Payload;
 use crate::bytes::{Put, Reader};

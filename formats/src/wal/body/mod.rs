@@ -2,6 +2,11 @@
 //!
 //! Every struct implements [`Payload`]: append, read, print. [`Body`] is the sum of them and
 //! the one place that maps a type to its struct. Payloads borrow from the record.
+//!
+//! Each file opens with its byte table: `name type` items joined by `|`; `bytes16` and
+//! `bytes32` are a length and that many bytes; `(...)*n` repeats; `[...]` may be absent,
+//! `[ver=2: ...]` depends on a field; `{...}` is a note. A test walks the samples by these
+//! tables and compares them with `docs/formats/wal.md`.
 
 #![warn(clippy::indexing_slicing)]
 

@@ -1,18 +1,18 @@
 //! Durable queues.
 //!
 //! ```text
-//! MqCreate   ver u8=1|2 | db u32 | bytes32 key | max_delivery u32
-//!            [ver 2: | visibility_ms u64 | debounce_ms u64 | maxlen u64 | retention_ms u64]
-//! MqAck      ver u8=1 | db u32 | bytes32 key | ms u64 | seq u64
-//! MqPush     ver u8=1 | db u32 | bytes32 key | ms u64 | seq u64 | n u32 |
-//!            (bytes32 field | bytes32 value)*n
-//! MqPop      ver u8=1|2 | db u32 | bytes32 key | last_ms u64 | last_seq u64 |
+//! MqCreate   ver u8 {1 or 2} | db u32 | key bytes32 | max_delivery u32 |
+//!            [ver=2: visibility_ms u64 | debounce_ms u64 | maxlen u64 | retention_ms u64]
+//! MqAck      ver u8 {1} | db u32 | key bytes32 | ms u64 | seq u64
+//! MqPush     ver u8 {1} | db u32 | key bytes32 | ms u64 | seq u64 | n u32 |
+//!            (field bytes32 | value bytes32)*n
+//! MqPop      ver u8 {1 or 2} | db u32 | key bytes32 | last_ms u64 | last_seq u64 |
 //!            n u32 | (ms u64 | seq u64 | deliveries u64)*n |
-//!            m u32 | (src_ms u64 | src_seq u64 | dlq_ms u64 | dlq_seq u64)*m
-//!            [ver 2: | delivery_ms u64 | seen_ms u64]
-//! MqTrigger  ver u8=1 | bytes32 trigger_key | bytes32 queue_key | bytes32 callback |
+//!            m u32 | (src_ms u64 | src_seq u64 | dlq_ms u64 | dlq_seq u64)*m |
+//!            [ver=2: delivery_ms u64 | seen_ms u64]
+//! MqTrigger  ver u8 {1} | trigger_key bytes32 | queue_key bytes32 | callback bytes32 |
 //!            debounce_ms u64
-//! MqDrop     ver u8=1 | db u32 | bytes32 key
+//! MqDrop     ver u8 {1} | db u32 | key bytes32
 //! ```
 
 use super::{Payload, Quoted};

@@ -1,8 +1,9 @@
 //! Records of valid time: versions of keys, ends of graph entities, wall-clock anchors.
 //!
 //! ```text
-//! TemporalUpsert  bytes32 key | valid_from i64 | system_from i64 | bytes32 value
-//! GraphTemporal   entity_id u64 | is_node u8 | valid_to i64 | system_from i64 [| bytes16 graph]
+//! TemporalUpsert  key bytes32 | valid_from i64 | system_from i64 | value bytes32
+//! GraphTemporal   entity_id u64 | is_node u8 | valid_to i64 | system_from i64 |
+//!                 [graph bytes16]
 //! TemporalAnchor  wall_ms i64 | lsn u64
 //! ```
 //!

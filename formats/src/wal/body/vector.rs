@@ -1,12 +1,13 @@
 //! Vectors that no hash field holds, and what index segments cover.
 //!
 //! ```text
-//! VectorUpsert      ver u8=1 | bytes16 index | field u16 | bytes32 key | global_id u32 |
-//!                   elem u8 (1 f32, 2 f16, 3 bf16) | dim u32 | data
-//! VectorDelete      ver u8=1 | bytes16 index | field u16 (0xFFFF all) | bytes32 key
-//! VectorTxnCommit, VectorTxnAbort
-//!                   txn_id u64
-//! VectorCheckpoint  ver u8=1 | index_id u64 | covered_lsn u64 | count u32 | file_id u64*count
+//! VectorUpsert      ver u8 {1} | index bytes16 | field u16 | key bytes32 | global_id u32 |
+//!                   elem u8 {1 f32, 2 f16, 3 bf16} | dim u32 | data rest
+//! VectorDelete      ver u8 {1} | index bytes16 | field u16 {0xFFFF all} | key bytes32
+//! VectorTxnCommit   txn_id u64
+//! VectorTxnAbort    txn_id u64
+//! VectorCheckpoint  ver u8 {1} | index_id u64 | covered_lsn u64 | count u32 |
+//!                   (file_id u64)*count
 //! ```
 
 use super::{Payload, Quoted};

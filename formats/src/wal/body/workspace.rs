@@ -1,7 +1,7 @@
 //! Workspaces.
 //!
 //! ```text
-//! WorkspaceCreate  ws_id 16 | bytes32 name [| created_at_ms i64]
+//! WorkspaceCreate  ws_id 16 | name bytes32 | [created_at_ms i64]
 //! WorkspaceDrop    ws_id 16
 //! ```
 

@@ -2,14 +2,15 @@
 //! reference.
 //!
 //! ```text
-//! RestorePoint   gtid u64 | wall_us i64 | bytes16 name
-//! XactBegin, XactAbort, VectorTxnCommit, VectorTxnAbort
-//!                txn_id u64
-//! XactCommit     txn_id u64 | db u32 | count u32 | op*count     op: kind u8 (0 SET, 1 DEL) |
-//! XactCommitV1   txn_id u64 | count u32 | op*count                  bytes32 key | [bytes32 value]
-//! Xact           txn_id u64 | count u32 | sub*count
-//! XactPart       gtid u64 | n u16 | participant u16 * n | count u32 | sub*count
-//! sub            type u8 | flags u8 | db u16 | bytes32 payload
+//! RestorePoint  gtid u64 | wall_us i64 | name bytes16
+//! XactBegin     txn_id u64
+//! XactAbort     txn_id u64
+//! XactCommit    txn_id u64 | db u32 | count u32 | (what op)*count
+//! XactCommitV1  txn_id u64 | count u32 | (what op)*count
+//! Xact          txn_id u64 | count u32 | (record sub)*count
+//! XactPart      gtid u64 | n u16 | (participant u16)*n | count u32 | (record sub)*count
+//! op            kind u8 {0 SET, 1 DEL} | key bytes32 | [kind=0: value bytes32]
+//! sub           type u8 | flags u8 | db u16 | payload bytes32
 //! ```
 
 use super::{Body, Payload, Quoted};

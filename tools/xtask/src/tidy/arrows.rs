@@ -6,7 +6,7 @@ use super::tree::Tree;
 
 /// Which of our packages a package may import. A package without a row is itself a finding, so a
 /// new crate has to state its place here.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("moon-formats", &[]),
     ("moon-ds", &[]),
     ("moon-index", &["moon-formats"]),
@@ -20,6 +20,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("moon-tests", ALL),
     ("moon-crash", ALL),
     ("moon-benches", ALL),
+    ("moon-fuzz", ALL),
 ];
 
 const TOOL: &[&str] = &["moon-formats", "moon-storage", "moon-engine"];
