@@ -2,7 +2,7 @@
 //!
 //! ACL, cluster slots, routing, tracking and `COMMAND GETKEYS` all ask here.
 
-use super::spec::{Access, Begin, CommandSpec, Find, KeySpec};
+use super::spec::{Begin, CommandSpec, Find, KeySpec};
 use crate::args::Args;
 use moon_formats::number::parse_i64;
 
@@ -10,11 +10,11 @@ use moon_formats::number::parse_i64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadKeyCount;
 
-/// Calls `f(argument index, access)` for each key of the request.
+/// Calls `f(argument index, spec)` for each key of the request.
 pub fn for_each_key(
     spec: &CommandSpec,
     args: Args<'_>,
-    mut f: impl FnMut(usize, Access),
+    mut f: impl FnMut(usize, &KeySpec),
 ) -> Result<(), BadKeyCount> {
     for key_spec in spec.keys {
         one_spec(key_spec, args, &mut f)?;
@@ -25,7 +25,7 @@ pub fn for_each_key(
 fn one_spec(
     spec: &KeySpec,
     args: Args<'_>,
-    f: &mut impl FnMut(usize, Access),
+    f: &mut impl FnMut(usize, &KeySpec),
 ) -> Result<(), BadKeyCount> {
     let Some(start) = begin(spec.begin, args) else { return Ok(()) };
     let argc = args.len();
@@ -38,7 +38,7 @@ fn one_spec(
             };
             let mut i = start;
             while i <= end && i < argc {
-                f(i, spec.access);
+                f(i, spec);
                 i += usize::from(step.max(1));
             }
         }
@@ -54,7 +54,7 @@ fn one_spec(
                 if i >= argc {
                     return Err(BadKeyCount);
                 }
-                f(i, spec.access);
+                f(i, spec);
             }
         }
     }
@@ -78,7 +78,7 @@ fn begin(begin: Begin, args: Args<'_>) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::spec::KeySpec;
+    use crate::command::spec::Access;
 
     fn keys(specs: &'static [KeySpec], words: &[&str]) -> Result<Vec<usize>, BadKeyCount> {
         let spec = CommandSpec { keys: specs, ..CommandSpec::DEFAULT };
@@ -98,11 +98,11 @@ mod tests {
         assert_eq!(keys(LMPOP, &["lmpop", "2", "a", "b", "left"]), Ok(vec![2, 3]));
         assert_eq!(keys(LMPOP, &["lmpop", "5", "a", "b", "left"]), Err(BadKeyCount));
         assert_eq!(keys(LMPOP, &["lmpop", "x", "a"]), Err(BadKeyCount));
-        const STORE: &[KeySpec] = &[KeySpec {
-            begin: Begin::Keyword("STORE", 4),
-            find: Find::Range { last: 0, step: 1 },
-            access: Access::Overwrite,
-        }];
+        const STORE: &[KeySpec] = &[KeySpec::new(
+            Begin::Keyword("STORE", 4),
+            Find::Range { last: 0, step: 1 },
+            Access::Overwrite,
+        )];
         assert_eq!(keys(STORE, &["g", "k", "1", "2", "store", "d"]), Ok(vec![5]));
         assert_eq!(keys(STORE, &["g", "k", "1", "2"]), Ok(vec![]));
     }

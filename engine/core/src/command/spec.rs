@@ -217,6 +217,59 @@ impl Access {
     }
 }
 
+/// What a command does with the content behind a key (Redis key-spec flags of the second
+/// kind). Permissions follow from it: reading needs `ACCESS`, writing any of the others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeyUse(u8);
+
+impl KeyUse {
+    /// Nothing of the content is told or changed (EXISTS, TYPE).
+    pub const NONE: KeyUse = KeyUse(0);
+    /// The content comes back, is copied or decides the outcome.
+    pub const ACCESS: KeyUse = KeyUse(1);
+    /// The content may change or go.
+    pub const UPDATE: KeyUse = KeyUse(2);
+    /// Content is added, none changes.
+    pub const INSERT: KeyUse = KeyUse(4);
+    /// Content is removed on purpose.
+    pub const DELETE: KeyUse = KeyUse(8);
+    /// The other flags depend on the arguments.
+    pub const VARIABLE: KeyUse = KeyUse(16);
+
+    /// Both, for constants.
+    pub const fn and(self, other: KeyUse) -> KeyUse {
+        KeyUse(self.0 | other.0)
+    }
+
+    /// Whether all of `other` is in it.
+    pub const fn has(self, other: KeyUse) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The public names.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        [
+            (KeyUse::ACCESS, "access"),
+            (KeyUse::UPDATE, "update"),
+            (KeyUse::INSERT, "insert"),
+            (KeyUse::DELETE, "delete"),
+            (KeyUse::VARIABLE, "variable_flags"),
+        ]
+        .into_iter()
+        .filter(move |(u, _)| self.has(*u))
+        .map(|(_, n)| n)
+    }
+
+    const fn usual(access: Access) -> KeyUse {
+        match access {
+            Access::ReadWrite => KeyUse::ACCESS.and(KeyUse::UPDATE),
+            Access::ReadOnly => KeyUse::ACCESS,
+            Access::Overwrite => KeyUse::UPDATE,
+            Access::Remove => KeyUse::DELETE,
+        }
+    }
+}
+
 /// Where a key spec starts looking.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Begin {
@@ -255,22 +308,39 @@ pub struct KeySpec {
     pub find: Find,
     /// Use of the keys.
     pub access: Access,
+    /// Use of what is behind them.
+    pub usage: KeyUse,
 }
 
 impl KeySpec {
+    /// A spec whose use of the content is the usual one of `access`.
+    pub const fn new(begin: Begin, find: Find, access: Access) -> Self {
+        KeySpec { begin, find, access, usage: KeyUse::usual(access) }
+    }
+
     /// One key at argument `i`.
     pub const fn one(i: u16, access: Access) -> Self {
-        KeySpec { begin: Begin::Index(i), find: Find::Range { last: 0, step: 1 }, access }
+        KeySpec::new(Begin::Index(i), Find::Range { last: 0, step: 1 }, access)
     }
 
     /// Keys from argument `i` to `last` (see [`Find::Range`]) every `step`.
     pub const fn range(i: u16, last: i16, step: u16, access: Access) -> Self {
-        KeySpec { begin: Begin::Index(i), find: Find::Range { last, step }, access }
+        KeySpec::new(Begin::Index(i), Find::Range { last, step }, access)
     }
 
     /// Argument `i` counts the keys that follow it.
     pub const fn counted(i: u16, access: Access) -> Self {
-        KeySpec { begin: Begin::Index(i), find: Find::KeyNum { first: 1, step: 1 }, access }
+        KeySpec::new(Begin::Index(i), Find::KeyNum { first: 1, step: 1 }, access)
+    }
+
+    /// The same with another use of the content.
+    pub const fn using(self, usage: KeyUse) -> Self {
+        KeySpec { usage, ..self }
+    }
+
+    /// Flags as `COMMAND INFO` prints them.
+    pub fn flag_names(&self) -> Vec<&'static str> {
+        std::iter::once(self.access.name()).chain(self.usage.names()).collect()
     }
 }
 
@@ -297,6 +367,8 @@ pub struct CommandSpec {
     pub flags: Flags,
     /// ACL categories beyond those that group and flags imply, with `@`.
     pub acl: &'static [&'static str],
+    /// Hints for proxies and clients: `nondeterministic_output`, `request_policy:...`.
+    pub tips: &'static [&'static str],
     /// The function.
     pub run: Run,
     /// Subcommands of a container.
@@ -316,6 +388,7 @@ impl CommandSpec {
         keys: &[],
         flags: Flags::NONE,
         acl: &[],
+        tips: &[],
         run: Run::Container,
         subs: &[],
     };

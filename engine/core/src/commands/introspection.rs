@@ -4,7 +4,7 @@ use crate::args::Args;
 use crate::command::keys::for_each_key;
 use crate::command::spec::{Begin, Find, KeySpec};
 use crate::command::syntax::{self, Arg, Kind};
-use crate::command::{Access, Command, CommandSpec, Flags, Group, Run};
+use crate::command::{Command, CommandSpec, Flags, Group, Run};
 use crate::error::{CmdError, CmdResult};
 use crate::exec::SessionCx;
 use crate::glob::glob_match;
@@ -139,26 +139,18 @@ fn info_row(out: &mut Reply<'_>, c: &Command) {
     let cats = spec.acl_categories();
     out.set(cats.len());
     cats.iter().for_each(|f| out.simple(f));
-    out.array(0);
-    out.array(spec.keys.len());
+    out.set(spec.tips.len());
+    spec.tips.iter().for_each(|t| out.bulk(t.as_bytes()));
+    out.set(spec.keys.len());
     spec.keys.iter().for_each(|k| key_spec(out, k));
     out.array(c.subs().len());
     c.subs().iter().for_each(|s| info_row(out, s));
 }
 
-fn access_flags(access: Access) -> &'static [&'static str] {
-    match access {
-        Access::ReadWrite => &["RW", "access", "update"],
-        Access::ReadOnly => &["RO", "access"],
-        Access::Overwrite => &["OW", "update"],
-        Access::Remove => &["RM", "delete"],
-    }
-}
-
 fn key_spec(out: &mut Reply<'_>, k: &KeySpec) {
     out.map(3);
     out.bulk(b"flags");
-    let flags = access_flags(k.access);
+    let flags = k.flag_names();
     out.set(flags.len());
     flags.iter().for_each(|f| out.simple(f));
     out.bulk(b"begin_search");
@@ -335,7 +327,7 @@ fn list(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
     Ok(())
 }
 
-fn keys_of(cx: &SessionCx<'_>, a: Args<'_>) -> CmdResult<Vec<(usize, Access)>> {
+fn keys_of(cx: &SessionCx<'_>, a: Args<'_>) -> CmdResult<Vec<(usize, KeySpec)>> {
     let inner = Args::new(a.from(2));
     let Some(command) = cx.shard.table().find(inner.get(0)) else {
         return Err(CmdError::fixed("ERR Invalid command specified"));
@@ -356,7 +348,7 @@ fn keys_of(cx: &SessionCx<'_>, a: Args<'_>) -> CmdResult<Vec<(usize, Access)>> {
         return Err(CmdError::fixed("ERR Invalid number of arguments specified for command"));
     }
     let mut found = Vec::new();
-    for_each_key(command.spec, inner, |i, access| found.push((i + 2, access)))
+    for_each_key(command.spec, inner, |i, spec| found.push((i + 2, *spec)))
         .map_err(|_| CmdError::fixed("ERR Invalid arguments specified for command"))?;
     Ok(found)
 }
@@ -371,10 +363,10 @@ fn getkeys(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
 fn getkeysandflags(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
     let keys = keys_of(cx, a)?;
     cx.out.array(keys.len());
-    for (i, access) in keys {
+    for (i, spec) in keys {
         cx.out.array(2);
         cx.out.bulk(a.get(i));
-        let flags = access_flags(access);
+        let flags = spec.flag_names();
         cx.out.set(flags.len());
         flags.iter().for_each(|f| cx.out.simple(f));
     }
