@@ -11,6 +11,7 @@
 //! | [`exec`] | the executor: refusals, units, MULTI |
 //! | [`db`] | databases, the edit guard, expiry, WATCH |
 //! | [`journal`] | effects, the one write path and the one read-back path |
+//! | [`longdouble`] | the 80-bit numbers of INCRBYFLOAT |
 //! | [`types`] | lists, hashes, sets, sorted sets |
 
 pub mod args;
@@ -23,4 +24,5 @@ pub mod event;
 pub mod exec;
 pub mod glob;
 pub mod journal;
+pub mod longdouble;
 pub mod types;
