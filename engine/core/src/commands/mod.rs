@@ -8,6 +8,7 @@ pub mod generic;
 pub mod introspection;
 pub mod string;
 pub mod transactions;
+mod ttl;
 
 use crate::command::CommandSpec;
 use moon_formats::resp::Reply;

@@ -140,6 +140,37 @@ impl<'a> Keyspace<'a> {
         self.get(key).map(|e| StrValue::of(e.value())).transpose()
     }
 
+    /// A string, to be given to the client: counted as hit or miss, as a read would be.
+    pub fn string_counted(&mut self, key: &[u8]) -> CmdResult<Option<StrValue<'_>>> {
+        let found = self.exists(key);
+        self.count_look(found);
+        self.string(key)
+    }
+
+    /// Counts a look at a key as a read's.
+    pub fn count_look(&mut self, found: bool) {
+        if found {
+            self.stats.keyspace_hits += 1;
+        } else {
+            self.stats.keyspace_misses += 1;
+        }
+    }
+
+    /// When a key expires, milliseconds since 1970.
+    pub fn expire_ms(&mut self, key: &[u8]) -> Option<u64> {
+        self.get(key)?.expire_ms()
+    }
+
+    /// Whether an instant has come. Never true while the log is read back.
+    pub fn is_past(&self, at_ms: u64) -> bool {
+        at_ms <= self.now.unix_ms
+    }
+
+    /// Whether the log is being read back: what was allowed once is not judged again.
+    pub fn is_replay(&self) -> bool {
+        self.now.unix_ms == 0
+    }
+
     /// A collection, to read.
     pub fn collection<T: Collection>(&mut self, key: &[u8]) -> CmdResult<Option<&T>> {
         match self.get(key).map(|e| e.value()) {
@@ -163,6 +194,11 @@ impl<'a> Keyspace<'a> {
     /// Sets a key to an integer, whatever it held.
     pub fn put_int(&mut self, key: &[u8], value: i64, ttl: Ttl, event: Event) -> bool {
         self.put(key, NewValue::Int(value), ttl, event)
+    }
+
+    /// Sets a key to a string that stays text even if it spells an integer (INCRBYFLOAT).
+    pub fn put_bytes(&mut self, key: &[u8], value: &[u8], ttl: Ttl, event: Event) -> bool {
+        self.put(key, NewValue::Bytes(value), ttl, event)
     }
 
     /// Sets a key to a whole collection, whatever it held; an empty one removes the key.
@@ -384,6 +420,11 @@ impl<'a> Keyspace<'a> {
         e.set_expire(at_ms);
         self.unit.touch(cur, key, event);
         true
+    }
+
+    /// Names a second event of a change that has been made (`expire` after `set`).
+    pub fn also(&mut self, key: &[u8], event: Event) {
+        self.unit.note(self.cur, key, event);
     }
 
     /// States the logged form of the running command, in place of its own words. May be called

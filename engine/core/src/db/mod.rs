@@ -64,8 +64,11 @@ impl Db {
     }
 }
 
+/// Bits of the clock in an entry's access field.
+pub(crate) const ACCESS_MASK: u32 = 0x00ff_ffff;
+
 /// What an entry's access field holds: seconds, modulo 2^24 (`OBJECT IDLETIME`, LRU).
 #[inline]
 pub(crate) fn access_clock(now: crate::clock::Now) -> u32 {
-    (now.unix_ms / 1000) as u32 & 0x00ff_ffff
+    (now.unix_ms / 1000) as u32 & ACCESS_MASK
 }

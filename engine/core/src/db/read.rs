@@ -108,7 +108,18 @@ impl<'a> ReadSpace<'a> {
         found
     }
 
-    /// The live entry of a key, leaving no trace of the look (OBJECT, TYPE, EXISTS-like).
+    /// The live entry of a key, counted as hit or miss, but not marked as used (EXISTS, TYPE,
+    /// TTL, OBJECT).
+    pub fn look(&mut self, key: &[u8]) -> Option<&'a Entry<Object>> {
+        let found = self.peek(key);
+        match found {
+            Some(_) => self.stats.keyspace_hits += 1,
+            None => self.stats.keyspace_misses += 1,
+        }
+        found
+    }
+
+    /// The live entry of a key, leaving no trace of the look.
     #[inline]
     pub fn peek(&mut self, key: &[u8]) -> Option<&'a Entry<Object>> {
         let e = self.db().table.get(key)?;

@@ -1,4 +1,4 @@
-//! Thresholds between small and large encodings (redis-surface §5).
+//! Thresholds between small and large encodings (redis-surface §5), and the size of strings.
 
 /// When a small collection becomes a large one. Values as Redis' options of the same names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Limits {
     pub zset_max_listpack_entries: usize,
     /// `zset-max-listpack-value`, bytes.
     pub zset_max_listpack_value: usize,
+    /// `proto-max-bulk-len`: longest string that APPEND and SETRANGE may make, in bytes.
+    pub proto_max_bulk_len: usize,
 }
 
 impl Default for Limits {
@@ -35,6 +37,7 @@ impl Default for Limits {
             set_max_listpack_value: 64,
             zset_max_listpack_entries: 128,
             zset_max_listpack_value: 64,
+            proto_max_bulk_len: 512 * 1024 * 1024,
         }
     }
 }
