@@ -106,7 +106,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         )
     },
     CommandSpec {
-        flags: FAST,
+        flags: FAST.and(Flags::SHRINKS),
         ..row(
             "expire",
             "1.0.0",
@@ -118,7 +118,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         )
     },
     CommandSpec {
-        flags: FAST,
+        flags: FAST.and(Flags::SHRINKS),
         ..row(
             "expireat",
             "1.2.0",
@@ -246,7 +246,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         )
     },
     CommandSpec {
-        flags: FAST,
+        flags: FAST.and(Flags::SHRINKS),
         ..row(
             "pexpire",
             "2.6.0",
@@ -258,7 +258,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         )
     },
     CommandSpec {
-        flags: FAST,
+        flags: FAST.and(Flags::SHRINKS),
         ..row(
             "pexpireat",
             "2.6.0",

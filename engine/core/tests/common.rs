@@ -1,0 +1,346 @@
+//! A shard to talk to in lines of text.
+//!
+//! [`check`] runs a script:
+//!
+//! ```text
+//! > SET k v EX 10          a command; "..." takes \n, \t, \xHH, \" and \\
+//! +OK                      its reply, see below
+//! = SET k v PXAT 1010000   what was logged; without such lines anything may be
+//! = -                      nothing was logged
+//! @ +500                   the clock goes on by milliseconds; it starts at 1000000
+//! ! resp3                  replies are RESP3 from here on
+//! ```
+//!
+//! Replies: `+OK`, `-ERR ...`, `:1`, bulk strings as they are (`""` if empty), `$-1`, `*-1` and
+//! `_` for the nulls, `[a b]`, `{key value}` (RESP3 map), `~[a]` (set), `,1.5` (double). After
+//! a script, what was logged is replayed into a second shard, which must come out the same.
+
+use moon_ds::ValueRef;
+use moon_engine::args::Args;
+use moon_engine::clock::Now;
+use moon_engine::command::{Command, CommandTable};
+use moon_engine::commands::GROUPS;
+use moon_engine::error::CmdResult;
+use moon_engine::exec::{Host, Session, Shard, ShardConfig};
+use moon_engine::journal::EffectSink;
+use moon_formats::resp::{CommandIter, Proto};
+use moon_formats::wal::RecordType;
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::OnceLock;
+
+/// No server around the engine.
+struct NoHost;
+
+impl Host for NoHost {
+    fn admit(&mut self, _: &Session, _: &Command, _: Args<'_>) -> CmdResult {
+        Ok(())
+    }
+
+    fn ticks(&self) -> u64 {
+        0
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+/// The records of a shard's log.
+#[derive(Default)]
+struct Recorder(RefCell<Vec<(u16, Vec<u8>)>>);
+
+impl EffectSink for Recorder {
+    fn append(&self, _: RecordType, db: u16, payload: &[u8]) -> u64 {
+        self.0.borrow_mut().push((db, payload.to_vec()));
+        self.last_lsn()
+    }
+
+    fn last_lsn(&self) -> u64 {
+        self.0.borrow().len() as u64
+    }
+
+    fn admit(&self, _: bool) -> CmdResult {
+        Ok(())
+    }
+}
+
+/// The engine's command table.
+pub(crate) fn table() -> &'static CommandTable {
+    static TABLE: OnceLock<CommandTable> = OnceLock::new();
+    TABLE.get_or_init(|| CommandTable::new(GROUPS))
+}
+
+/// Value and time to live of every key, by database and name.
+pub(crate) type State = BTreeMap<(usize, String), (String, Option<u64>)>;
+
+/// A shard with one client and a recorded log.
+pub(crate) struct Harness {
+    pub(crate) shard: Shard,
+    pub(crate) session: Session,
+    log: Rc<Recorder>,
+    seen: usize,
+    now_ms: u64,
+}
+
+impl Harness {
+    pub(crate) fn new() -> Self {
+        let mut h = Harness {
+            shard: Shard::new(table(), &ShardConfig::default()),
+            session: Session::new(1),
+            log: Rc::default(),
+            seen: 0,
+            now_ms: 0,
+        };
+        let log: Rc<Recorder> = Rc::clone(&h.log);
+        h.shard.journal.attach(log);
+        h.advance(1_000_000);
+        h
+    }
+
+    /// Lets time go on.
+    pub(crate) fn advance(&mut self, ms: u64) {
+        self.now_ms += ms;
+        let us = self.now_ms * 1000;
+        self.shard.set_now(Now::new(us as i64, us));
+    }
+
+    /// Runs a command and returns the bytes of its reply.
+    pub(crate) fn raw(&mut self, words: &[&[u8]]) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.shard.run(&mut NoHost, &mut self.session, Args::new(words), &mut out);
+        out
+    }
+
+    /// Runs a command given as a line and returns its reply as text.
+    pub(crate) fn run(&mut self, line: &str) -> String {
+        let words = split(line);
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        render(&self.raw(&words))
+    }
+
+    /// What has been logged since the last call, one line a command.
+    pub(crate) fn effects(&mut self) -> Vec<String> {
+        let log = self.log.0.borrow();
+        let mut lines = Vec::new();
+        for (_, payload) in &log[self.seen..] {
+            let mut words = Vec::new();
+            let mut iter = CommandIter::new(payload, 0);
+            while iter.next_into(&mut words).expect("effects are commands") {
+                let words: Vec<String> = words.iter().map(|w| show(w)).collect();
+                lines.push(words.join(" "));
+            }
+        }
+        self.seen = log.len();
+        lines
+    }
+
+    /// A second shard made from what the first one logged.
+    pub(crate) fn replayed(&self) -> Harness {
+        let mut other = Harness::new();
+        other.advance(self.now_ms - other.now_ms);
+        for (db, payload) in self.log.0.borrow().iter() {
+            other.shard.apply(*db, payload).expect("what was logged applies");
+        }
+        other
+    }
+
+    /// Everything in the databases, expired keys taken out first.
+    pub(crate) fn state(&mut self) -> State {
+        while self.shard.expire_cycle(100) > 0 {}
+        let mut keys = Vec::new();
+        for (n, db) in self.shard.dbs().iter().enumerate() {
+            for e in db.table().iter() {
+                let text = match e.value() {
+                    ValueRef::Int(n) => Some(n.to_string()),
+                    ValueRef::Bytes(b) => Some(show(b)),
+                    ValueRef::Object(_) => None,
+                };
+                keys.push((n, e.key().to_vec(), text, e.expire_ms()));
+            }
+        }
+        let mut state = State::new();
+        for (db, key, text, expire) in keys {
+            let text = text.unwrap_or_else(|| self.collection(db, &key));
+            state.insert((db, show(&key)), (text, expire));
+        }
+        state
+    }
+
+    /// A collection as the reply of the command that lists it all, unordered ones sorted.
+    fn collection(&mut self, db: usize, key: &[u8]) -> String {
+        let mut reader = Session::new(2);
+        reader.db = db as u16;
+        reader.proto = Proto::Resp3;
+        let mut ask = |words: &[&[u8]]| {
+            let mut out = Vec::new();
+            self.shard.run(&mut NoHost, &mut reader, Args::new(words), &mut out);
+            out
+        };
+        let kind = render(&ask(&[b"TYPE", key]));
+        let (words, sorted): (&[&[u8]], bool) = match kind.as_str() {
+            "+list" => (&[b"LRANGE", key, b"0", b"-1"], false),
+            "+zset" => (&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"], false),
+            "+stream" => (&[b"XRANGE", key, b"-", b"+"], false),
+            "+set" => (&[b"SMEMBERS", key], true),
+            "+hash" => (&[b"HGETALL", key], true),
+            other => panic!("no way to list {other}"),
+        };
+        let reply = ask(words);
+        let (mut parts, _) = parts(&reply);
+        if sorted && kind == "+hash" {
+            let mut pairs: Vec<String> = parts.chunks(2).map(|p| p.join("=")).collect();
+            pairs.sort();
+            parts = pairs;
+        } else if sorted {
+            parts.sort();
+        }
+        format!("{kind} {}", parts.join(" "))
+    }
+
+    /// Replays the log into a second shard and compares.
+    pub(crate) fn check_replay(&mut self) {
+        let mut other = self.replayed();
+        assert_eq!(self.state(), other.state(), "replay comes out differently");
+    }
+}
+
+/// Runs a script and fails with all lines that came out differently.
+#[track_caller]
+pub(crate) fn check(script: &str) -> Harness {
+    let mut h = Harness::new();
+    continue_with(&mut h, script);
+    h
+}
+
+/// Goes on with a script in a harness.
+#[track_caller]
+pub(crate) fn continue_with(h: &mut Harness, script: &str) {
+    let mut wrong = Vec::new();
+    let mut lines = script.lines().map(str::trim).enumerate().peekable();
+    while let Some((n, line)) = lines.next() {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if let Some(ms) = line.strip_prefix("@ +") {
+            h.advance(ms.parse().expect("milliseconds"));
+        } else if let Some(proto) = line.strip_prefix("! ") {
+            h.session.proto = if proto == "resp3" { Proto::Resp3 } else { Proto::Resp2 };
+        } else if let Some(command) = line.strip_prefix("> ") {
+            h.effects();
+            let got = h.run(command);
+            let (_, want) = lines.next().expect("a reply");
+            if got != want {
+                wrong.push(format!("line {n}: {command}\n   got {got}\n  want {want}"));
+            }
+            let mut effects = Vec::new();
+            while let Some((_, line)) = lines.next_if(|(_, l)| l.starts_with("= ")) {
+                effects.push(line[2..].to_string());
+            }
+            let logged = h.effects();
+            let none = effects == ["-"] && logged.is_empty();
+            if !effects.is_empty() && !none && effects != logged {
+                wrong
+                    .push(format!("line {n}: {command}\n   logged {logged:?}\n  want {effects:?}"));
+            }
+        } else {
+            panic!("line {n}: {line}");
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    h.check_replay();
+}
+
+/// Splits a line at blanks; double quotes keep them and allow escapes.
+pub(crate) fn split(line: &str) -> Vec<Vec<u8>> {
+    let mut words = Vec::new();
+    let mut bytes = line.bytes().peekable();
+    loop {
+        while bytes.next_if_eq(&b' ').is_some() {}
+        let mut word = Vec::new();
+        match bytes.peek() {
+            None => return words,
+            Some(b'"') => {
+                bytes.next();
+                loop {
+                    match bytes.next().expect("closing quote") {
+                        b'"' => break,
+                        b'\\' => word.push(match bytes.next().expect("escape") {
+                            b'n' => b'\n',
+                            b'r' => b'\r',
+                            b't' => b'\t',
+                            b'x' => {
+                                let hex = [bytes.next().unwrap(), bytes.next().unwrap()];
+                                let hex = std::str::from_utf8(&hex).expect("hex");
+                                u8::from_str_radix(hex, 16).expect("hex")
+                            }
+                            other => other,
+                        }),
+                        other => word.push(other),
+                    }
+                }
+            }
+            Some(_) => {
+                while let Some(b) = bytes.next_if(|b| *b != b' ') {
+                    word.push(b);
+                }
+            }
+        }
+        words.push(word);
+    }
+}
+
+fn show(bytes: &[u8]) -> String {
+    if bytes.is_empty() { "\"\"".into() } else { bytes.escape_ascii().to_string() }
+}
+
+/// A whole reply as text.
+pub(crate) fn render(reply: &[u8]) -> String {
+    let (text, rest) = render_one(reply);
+    assert!(rest.is_empty(), "bytes after the reply: {}", rest.escape_ascii());
+    text
+}
+
+fn line(reply: &[u8]) -> (&str, &[u8]) {
+    let end = reply.windows(2).position(|w| w == b"\r\n").expect("a line");
+    (std::str::from_utf8(&reply[..end]).expect("text"), &reply[end + 2..])
+}
+
+fn render_one(reply: &[u8]) -> (String, &[u8]) {
+    let (head, rest) = line(reply);
+    let (kind, text) = head.split_at(1);
+    match kind {
+        "$" | "=" if text != "-1" => {
+            let len: usize = text.parse().expect("length");
+            assert_eq!(&rest[len..len + 2], b"\r\n");
+            (show(&rest[..len]), &rest[len + 2..])
+        }
+        "*" | "%" | "~" | ">" if text != "-1" => {
+            let (parts, rest) = parts(reply);
+            let text = parts.join(" ");
+            let text = match kind {
+                "*" => format!("[{text}]"),
+                "%" => format!("{{{text}}}"),
+                other => format!("{other}[{text}]"),
+            };
+            (text, rest)
+        }
+        _ => (head.to_string(), rest),
+    }
+}
+
+/// The elements of an aggregate reply.
+fn parts(reply: &[u8]) -> (Vec<String>, &[u8]) {
+    let (head, mut rest) = line(reply);
+    let n: usize = head[1..].parse().expect("count");
+    let n = if head.starts_with('%') { n * 2 } else { n };
+    let mut parts = Vec::new();
+    for _ in 0..n {
+        let (text, after) = render_one(rest);
+        parts.push(text);
+        rest = after;
+    }
+    (parts, rest)
+}

@@ -1,0 +1,7 @@
+//! Commands in process: argument vectors against a shard, without sockets and without files.
+
+mod common;
+mod generic;
+mod replay;
+mod rows;
+mod string;

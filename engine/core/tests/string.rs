@@ -1,0 +1,864 @@
+//! String commands.
+
+use crate::common::{Harness, check, continue_with};
+
+#[test]
+fn set_and_get() {
+    check(
+        r#"
+        > GET k
+        $-1
+        > SET k v
+        +OK
+        = SET k v
+        > GET k
+        v
+        = -
+        > SET k ""
+        +OK
+        > GET k
+        ""
+        > SET k 12
+        +OK
+        > OBJECT ENCODING k
+        int
+        > SET k 012
+        +OK
+        > OBJECT ENCODING k
+        embstr
+        > SET k 12345678901234567890123456789012345678901234
+        +OK
+        > OBJECT ENCODING k
+        embstr
+        > SET k 123456789012345678901234567890123456789012345
+        +OK
+        > OBJECT ENCODING k
+        raw
+        > SET bin "\x00\xff\r\n"
+        +OK
+        > GET bin
+        \x00\xff\r\n
+        > SET k
+        -ERR wrong number of arguments for 'set' command
+        ! resp3
+        > GET nokey
+        _
+        "#,
+    );
+}
+
+#[test]
+fn set_conditions() {
+    check(
+        r#"
+        > SET k 1 XX
+        $-1
+        = -
+        > SET k 1 NX
+        +OK
+        = SET k 1
+        > SET k 2 nx
+        $-1
+        = -
+        > SET k 2 xX
+        +OK
+        = SET k 2
+        > SET k 3 GET
+        2
+        = SET k 3
+        > SET k 4 NX GET
+        3
+        = -
+        > SET n 4 NX GET
+        $-1
+        = SET n 4
+        > SET m 4 XX GET
+        $-1
+        = -
+        > SET k 4 GET GET XX
+        3
+        = SET k 4
+        > SET k 5 NX XX
+        -ERR syntax error
+        > SET k 5 XX NX
+        -ERR syntax error
+        > SET k 5 FOO
+        -ERR syntax error
+        > SET k 5 NX NX
+        $-1
+        > GET k
+        4
+        "#,
+    );
+}
+
+#[test]
+fn set_compares_values() {
+    check(
+        r#"
+        > SET k a IFEQ x
+        $-1
+        = -
+        > SET k a IFNE x
+        +OK
+        = SET k a
+        > SET k b IFEQ x
+        $-1
+        > SET k b IfEq a
+        +OK
+        = SET k b
+        > SET k c IFNE b
+        $-1
+        > SET k c IFNE x GET
+        b
+        = SET k c
+        > SET k d IFEQ x GET
+        c
+        = -
+        > SET n d IFEQ x GET
+        $-1
+        > SET k hello
+        +OK
+        > DIGEST k
+        9555e8555c62dcfd
+        > SET k hello IFDEQ 0000000000000000
+        $-1
+        > SET k hello IFDNE 9555e8555c62dcfd
+        $-1
+        > SET k hello IFDEQ 9555E8555C62DCFD EX 10
+        +OK
+        = SET k hello PXAT 1010000
+        > SET k hello IFDNE zzzzzzzzzzzzzzzz KEEPTTL
+        +OK
+        = SET k hello KEEPTTL
+        > SET k v IFDEQ 123
+        -ERR must be exactly 16 hexadecimal characters
+        > SET nokey v IFDEQ 123
+        $-1
+        > SET nokey v IFDNE 123
+        +OK
+        > SET k v IFEQ
+        -ERR syntax error
+        > SET k v IFEQ a NX
+        -ERR syntax error
+        > SET k v XX IFEQ a
+        -ERR syntax error
+        > SET k v IFEQ a IFNE b
+        -ERR syntax error
+        > SET k v IFEQ a IFEQ hello
+        +OK
+        > SET i 12
+        +OK
+        > SET i 13 IFEQ 12
+        +OK
+        > DIGEST nosuch
+        $-1
+        > DIGEST
+        -ERR wrong number of arguments for 'digest' command
+        "#,
+    );
+}
+
+#[test]
+fn set_times() {
+    check(
+        r#"
+        > SET k v EX 10
+        +OK
+        = SET k v PXAT 1010000
+        > PTTL k
+        :10000
+        > SET k v PX 1
+        +OK
+        = SET k v PXAT 1000001
+        > SET k v EXAT 2000
+        +OK
+        = SET k v PXAT 2000000
+        > SET k v PXAT 2000001
+        +OK
+        = SET k v PXAT 2000001
+        > SET k w KEEPTTL
+        +OK
+        = SET k w KEEPTTL
+        > PEXPIRETIME k
+        :2000001
+        > SET k w XX GET
+        w
+        = SET k w
+        > TTL k
+        :-1
+        > SET k v EX 5 EX 6
+        +OK
+        = SET k v PXAT 1006000
+        # A time that has passed removes the key.
+        > SET k v EXAT 1000
+        +OK
+        = DEL k
+        > EXISTS k
+        :0
+        > SET k v PXAT 1
+        +OK
+        = -
+        > SET k v EX 0
+        -ERR invalid expire time in 'set' command
+        > SET k v EX -1
+        -ERR invalid expire time in 'set' command
+        > SET k v EX 9223372036854775807
+        -ERR invalid expire time in 'set' command
+        > SET k v PX 9223372036854775807
+        -ERR invalid expire time in 'set' command
+        > SET k v PX abc
+        -ERR value is not an integer or out of range
+        > SET k v EX
+        -ERR syntax error
+        > SET k v EX 1 PX 1
+        -ERR syntax error
+        > SET k v EX 1 KEEPTTL
+        -ERR syntax error
+        > SET k v KEEPTTL EX 1
+        -ERR syntax error
+        > SET k v PERSIST
+        -ERR syntax error
+        > SETEX k 10 v
+        +OK
+        = SET k v PXAT 1010000
+        > PSETEX k 10 v
+        +OK
+        = SET k v PXAT 1000010
+        > SETEX k 0 v
+        -ERR invalid expire time in 'setex' command
+        > PSETEX k -5 v
+        -ERR invalid expire time in 'psetex' command
+        > SETEX k x v
+        -ERR value is not an integer or out of range
+        > SETNX k v
+        :0
+        = -
+        @ +10
+        > SETNX k v
+        :1
+        = DEL k
+        = SET k v
+        "#,
+    );
+}
+
+#[test]
+fn reading_on_the_way() {
+    check(
+        r#"
+        > GETDEL k
+        $-1
+        = -
+        > SET k v
+        +OK
+        > GETDEL k
+        v
+        = DEL k
+        > GETSET k 1
+        $-1
+        = SET k 1
+        > EXPIRE k 10
+        :1
+        > GETSET k 2
+        1
+        = SET k 2
+        > TTL k
+        :-1
+        > GETEX k
+        2
+        = -
+        > GETEX k EX 10
+        2
+        = PEXPIREAT k 1010000
+        > GETEX k PERSIST
+        2
+        = PERSIST k
+        > GETEX k PERSIST
+        2
+        = -
+        > GETEX k PXAT 999999
+        2
+        = DEL k
+        > GETEX k EX 0
+        $-1
+        > GETEX k EX 1 PERSIST
+        -ERR syntax error
+        > GETEX k PERSIST EX 1
+        -ERR syntax error
+        > GETEX k NX
+        -ERR syntax error
+        > GETEX k EX
+        -ERR syntax error
+        > SET k v
+        +OK
+        > GETEX k EX 0
+        -ERR invalid expire time in 'getex' command
+        > GETEX k EX a
+        -ERR value is not an integer or out of range
+        > GETEX k ex 5 ex 7
+        v
+        = PEXPIREAT k 1007000
+        > STRLEN k
+        :1
+        > STRLEN nokey
+        :0
+        > SET k -555
+        +OK
+        > STRLEN k
+        :4
+        > MGET k nokey k
+        [-555 $-1 -555]
+        ! resp3
+        > MGET k nokey
+        [-555 _]
+        "#,
+    );
+}
+
+#[test]
+fn several_keys() {
+    check(
+        r#"
+        > MSET a 1 b 2 a 3
+        +OK
+        = MSET a 1 b 2 a 3
+        > MGET a b
+        [3 2]
+        > MSET a
+        -ERR wrong number of arguments for 'mset' command
+        > MSET a 1 b
+        -ERR wrong number of arguments for 'mset' command
+        > MSETNX a 1 c 2
+        :0
+        = -
+        > EXISTS c
+        :0
+        > MSETNX c 1 d 2 c 3
+        :1
+        = MSET c 1 d 2 c 3
+        > MSETNX c 1 d
+        -ERR wrong number of arguments for 'msetnx' command
+        > MSETEX 2 a 1 b 2 EX 10
+        :1
+        = SET a 1 PXAT 1010000
+        = SET b 2 PXAT 1010000
+        > MSETEX 1 a x KEEPTTL
+        :1
+        = SET a x KEEPTTL
+        > TTL a
+        :10
+        > MSETEX 2 a 1 z 2 NX
+        :0
+        = -
+        > MSETEX 2 a 1 z 2 XX
+        :0
+        = -
+        > MSETEX 2 y 1 z 2 NX PX 5
+        :1
+        = SET y 1 PXAT 1000005
+        = SET z 2 PXAT 1000005
+        > MSETEX 2 y 1 z 2 EXAT 5
+        :1
+        = DEL y
+        = DEL z
+        > MSETEX a b c
+        -ERR invalid numkeys value
+        > MSETEX 0 b c
+        -ERR invalid numkeys value
+        > MSETEX 2147483648 b c
+        -ERR invalid numkeys value
+        > MSETEX 2147483647 b c
+        -ERR wrong number of key-value pairs
+        > MSETEX 2 a b c
+        -ERR wrong number of key-value pairs
+        > MSETEX 1 a b GET
+        -ERR syntax error
+        > MSETEX 1 a b IFEQ b
+        -ERR syntax error
+        > MSETEX 1 a b NX XX
+        -ERR syntax error
+        > MSETEX 1 a b EX 1 PX 1
+        -ERR syntax error
+        > MSETEX 1 a b EX 0
+        -ERR invalid expire time in 'msetex' command
+        > MSETEX 1 a
+        -ERR wrong number of arguments for 'msetex' command
+        > COMMAND GETKEYS MSETEX 2 a 1 b 2 NX
+        [a b]
+        "#,
+    );
+}
+
+#[test]
+fn integers() {
+    check(
+        r#"
+        > INCR n
+        :1
+        = INCR n
+        > INCRBY n 10
+        :11
+        > DECR n
+        :10
+        > DECRBY n 11
+        :-1
+        > OBJECT ENCODING n
+        int
+        > SET n 10 EX 5
+        +OK
+        > INCR n
+        :11
+        > TTL n
+        :5
+        > INCRBY n 1.5
+        -ERR value is not an integer or out of range
+        > INCRBY n +1
+        -ERR value is not an integer or out of range
+        > SET s " 1"
+        +OK
+        > INCR s
+        -ERR value is not an integer or out of range
+        = -
+        > SET s 9223372036854775807
+        +OK
+        > INCR s
+        -ERR increment or decrement would overflow
+        > DECRBY s -9223372036854775808
+        -ERR decrement would overflow
+        > SET s -9223372036854775808
+        +OK
+        > DECR s
+        -ERR increment or decrement would overflow
+        > APPEND m 1
+        :1
+        > APPEND m 2
+        :2
+        > OBJECT ENCODING m
+        raw
+        > INCR m
+        :13
+        > OBJECT ENCODING m
+        int
+        "#,
+    );
+}
+
+#[test]
+fn floating_point() {
+    check(
+        r#"
+        > INCRBYFLOAT f 0.1
+        0.1
+        = SET f 0.1 KEEPTTL
+        > INCRBYFLOAT f 0.2
+        0.3
+        > SET f 5e3
+        +OK
+        > INCRBYFLOAT f 1
+        5001
+        = SET f 5001 KEEPTTL
+        > OBJECT ENCODING f
+        embstr
+        > SET f 3 EX 9
+        +OK
+        > INCRBYFLOAT f 0x10
+        19
+        > TTL f
+        :9
+        > INCRBYFLOAT f x
+        -ERR value is not a valid float
+        = -
+        > INCRBYFLOAT f nan
+        -ERR value is not a valid float
+        > INCRBYFLOAT f " 1"
+        -ERR value is not a valid float
+        > INCRBYFLOAT f inf
+        -ERR increment would produce NaN or Infinity
+        > SET s abc
+        +OK
+        > INCRBYFLOAT s 1
+        -ERR value is not a valid float
+        ! resp3
+        > INCRBYFLOAT f -0.5
+        18.5
+        "#,
+    );
+}
+
+#[test]
+fn increx_of_integers() {
+    check(
+        r#"
+        > INCREX k
+        [:1 :1]
+        = SET k 1 KEEPTTL
+        > INCREX k BYINT 5 UBOUND 20
+        [:6 :5]
+        > SET k 10
+        +OK
+        > INCREX k BYINT 5 UBOUND 12
+        [:10 :0]
+        = -
+        > INCREX k BYINT 5 UBOUND 12 SATURATE
+        [:12 :2]
+        = SET k 12 KEEPTTL
+        > INCREX k BYINT 5 UBOUND 5 SATURATE
+        [:5 :-7]
+        > INCREX k BYINT -5 LBOUND 8 SATURATE
+        [:8 :3]
+        > SET k 9223372036854775800
+        +OK
+        > INCREX k BYINT 10
+        [:9223372036854775800 :0]
+        > INCREX k BYINT 10 SATURATE
+        [:9223372036854775807 :7]
+        > INCREX k BYINT -5 UBOUND -9223372036854775808 SATURATE
+        -ERR applied increment would overflow
+        > INCREX new UBOUND 0
+        [:0 :0]
+        = -
+        > EXISTS new
+        :0
+        > INCREX new LBOUND 5 SATURATE
+        [:5 :5]
+        = SET new 5 KEEPTTL
+        > INCREX k BYINT 1 LBOUND 10 UBOUND 5
+        -ERR LBOUND can't be greater than UBOUND
+        > INCREX k UBOUND abc
+        -ERR UBOUND is not an integer or out of range
+        > INCREX k LBOUND 1.5
+        -ERR LBOUND is not an integer or out of range
+        > INCREX k BYINT abc
+        -ERR Increment is not an integer or out of range
+        > SET s abc
+        +OK
+        > INCREX s
+        -ERR value is not an integer or out of range
+        > INCREX s BYFLOAT 1
+        -ERR value is not a valid float
+        > INCREX k FOO
+        -ERR syntax error
+        > INCREX k BYINT
+        -ERR syntax error
+        > INCREX k BYINT 1 BYFLOAT 1
+        -ERR syntax error
+        > INCREX k BYINT 1 BYINT 1
+        -ERR syntax error
+        > INCREX k EX 1 EX 1
+        -ERR syntax error
+        > INCREX k PERSIST ENX
+        -ERR syntax error
+        > INCREX k SATURATE SATURATE
+        -ERR syntax error
+        > INCREX k ENX
+        -ERR ENX flag requires an expiration
+        > INCREX k EX 0
+        -ERR invalid expire time in 'increx' command
+        "#,
+    );
+}
+
+#[test]
+fn increx_of_floats() {
+    check(
+        r#"
+        > SET k 10
+        +OK
+        > INCREX k BYFLOAT 2.5 LBOUND 5.0 UBOUND 15.0
+        [12.5 2.5]
+        = SET k 12.5 KEEPTTL
+        > INCREX k BYFLOAT 5.5 UBOUND 12.5
+        [12.5 0]
+        = -
+        > INCREX k BYFLOAT 5.5 UBOUND 13 SATURATE
+        [13 0.5]
+        > INCREX k BYFLOAT -60 LBOUND 8.0 SATURATE
+        [8 -5]
+        > INCREX k BYFLOAT 1 UBOUND inf
+        [9 1]
+        > INCREX k BYFLOAT 1 UBOUND -inf
+        -ERR LBOUND can't be greater than UBOUND
+        > INCREX k BYFLOAT 1 LBOUND inf UBOUND inf SATURATE
+        -ERR applied increment would be Infinity
+        > INCREX k BYFLOAT inf
+        -ERR increment would produce NaN or Infinity
+        > INCREX k BYFLOAT abc
+        -ERR Increment is not a valid float
+        > INCREX k BYFLOAT 1 UBOUND abc
+        -ERR UBOUND is not a valid float
+        "#,
+    );
+    let mut h = check("! resp3");
+    assert_eq!(h.run("SET k 1.5"), "+OK");
+    assert_eq!(h.run("INCREX k BYFLOAT 1"), "[,2.5 ,1]");
+    // Beyond the largest number: refused, or the largest number.
+    assert_eq!(h.run("SET k 1e4932"), "+OK");
+    assert!(h.run("INCREX k BYFLOAT 1e4932").ends_with(" ,0]"));
+    assert!(h.run("INCREX k BYFLOAT 1e4932 SATURATE").starts_with("[,118973149535723176502126385"));
+}
+
+#[test]
+fn increx_times() {
+    check(
+        r#"
+        > INCREX k EX 100
+        [:1 :1]
+        = SET k 1 PXAT 1100000
+        > INCREX k EX 200 ENX
+        [:2 :1]
+        = SET k 2 KEEPTTL
+        > INCREX k PERSIST
+        [:3 :1]
+        = SET k 3
+        > INCREX k PERSIST
+        [:4 :1]
+        > INCREX k PX 5 ENX
+        [:5 :1]
+        = SET k 5 PXAT 1000005
+        > INCREX k EXAT 1 ENX
+        [:6 :1]
+        = SET k 6 KEEPTTL
+        > INCREX k BYINT 100 UBOUND 15 EX 100
+        [:6 :0]
+        = -
+        > PTTL k
+        :5
+        > INCREX k EXAT 1
+        [:7 :1]
+        = DEL k
+        > INCREX k EXAT 1
+        [:1 :1]
+        = -
+        > EXISTS k
+        :0
+        "#,
+    );
+}
+
+#[test]
+fn ranges() {
+    check(
+        r#"
+        > APPEND k Hello
+        :5
+        = APPEND k Hello
+        > OBJECT ENCODING k
+        embstr
+        > APPEND k " World"
+        :11
+        > OBJECT ENCODING k
+        raw
+        > APPEND e ""
+        :0
+        = APPEND e ""
+        > EXISTS e
+        :1
+        > APPEND k ""
+        :11
+        > GETRANGE k 0 3
+        Hell
+        > GETRANGE k 0 -1
+        Hello World
+        > GETRANGE k -5 -1
+        World
+        > GETRANGE k 5 3
+        ""
+        > GETRANGE k 0 -100
+        H
+        > GETRANGE nokey 0 -1
+        ""
+        > GETRANGE k a 1
+        -ERR value is not an integer or out of range
+        > SUBSTR k 0 4
+        Hello
+        > SET i 1234
+        +OK
+        > GETRANGE i -3 -1
+        234
+        > SETRANGE i 0 ""
+        :4
+        = -
+        > OBJECT ENCODING i
+        int
+        > SETRANGE i 5 2
+        :6
+        = SETRANGE i 5 2
+        > GET i
+        1234\x002
+        > OBJECT ENCODING i
+        raw
+        > SETRANGE nokey 0 ""
+        :0
+        = -
+        > EXISTS nokey
+        :0
+        > SETRANGE n 2 ab
+        :4
+        > GET n
+        \x00\x00ab
+        > SETRANGE n 1 xyz
+        :4
+        > GET n
+        \x00xyz
+        > SETRANGE n -1 a
+        -ERR offset is out of range
+        > SETRANGE n 99999999999999999999 a
+        -ERR value is not an integer or out of range
+        > SETRANGE n 9223372036854775807 a
+        -ERR string exceeds maximum allowed size (proto-max-bulk-len)
+        > SETRANGE n 536870912 a
+        -ERR string exceeds maximum allowed size (proto-max-bulk-len)
+        > SETRANGE none 536870912 ""
+        :0
+        > SET t v EX 5
+        +OK
+        > APPEND t w
+        :2
+        > SETRANGE t 0 u
+        :2
+        > TTL t
+        :5
+        "#,
+    );
+}
+
+#[test]
+fn longest_string_holds_for_clients_only() {
+    let mut h = Harness::new();
+    h.shard.limits.proto_max_bulk_len = 10;
+    continue_with(
+        &mut h,
+        r#"
+        > APPEND k 1234567
+        :7
+        > APPEND k 1234
+        -ERR string exceeds maximum allowed size (proto-max-bulk-len)
+        = -
+        > SETRANGE k 8 123
+        -ERR string exceeds maximum allowed size (proto-max-bulk-len)
+        > SETRANGE k 7 123
+        :10
+        "#,
+    );
+    // A smaller limit later must not keep the log from being applied.
+    let mut other = Harness::new();
+    other.shard.limits.proto_max_bulk_len = 3;
+    other.run("SET k ab");
+    let mut log = Vec::new();
+    moon_formats::resp::encode_command(&mut log, [&b"APPEND"[..], b"k", b"cdef"].into_iter());
+    other.shard.apply(0, &log).unwrap();
+    assert_eq!(other.run("GET k"), "abcdef");
+}
+
+#[test]
+fn common_subsequences() {
+    check(
+        r#"
+        > MSET a ohmytext b mynewtext
+        +OK
+        > LCS a b
+        mytext
+        > LCS a b LEN
+        :6
+        > LCS a b IDX
+        [matches [[[:4 :7] [:5 :8]] [[:2 :3] [:0 :1]]] len :6]
+        > LCS a b IDX MINMATCHLEN 4
+        [matches [[[:4 :7] [:5 :8]]] len :6]
+        > LCS a b IDX MINMATCHLEN 4 WITHMATCHLEN
+        [matches [[[:4 :7] [:5 :8] :4]] len :6]
+        > LCS a b IDX MINMATCHLEN -5
+        [matches [[[:4 :7] [:5 :8]] [[:2 :3] [:0 :1]]] len :6]
+        > LCS a nokey
+        ""
+        > LCS nokey nokey IDX
+        [matches [] len :0]
+        > LCS a b LEN IDX
+        -ERR If you want both the length and indexes, please just use IDX.
+        > LCS a b FOO
+        -ERR syntax error
+        > LCS a b MINMATCHLEN
+        -ERR syntax error
+        > LCS a b MINMATCHLEN x
+        -ERR value is not an integer or out of range
+        > LCS a
+        -ERR wrong number of arguments for 'lcs' command
+        > MSET i 12345 j 345
+        +OK
+        > LCS i j
+        345
+        ! resp3
+        > LCS a b IDX
+        {matches [[[:4 :7] [:5 :8]] [[:2 :3] [:0 :1]]] len :6}
+        "#,
+    );
+    let mut h = Harness::new();
+    h.shard.limits.proto_max_bulk_len = 100;
+    continue_with(
+        &mut h,
+        "> MSET a 1234 b 1234
+         +OK
+         > LCS a b
+         1234
+         > SET a 12345
+         +OK
+         > LCS a b
+         -ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len",
+    );
+}
+
+#[test]
+fn removing_by_value() {
+    check(
+        r#"
+        > SET k v
+        +OK
+        > DELEX k IFEQ w
+        :0
+        = -
+        > DELEX k IFEQ v
+        :1
+        = DEL k
+        > DELEX k
+        :0
+        > SET k 12
+        +OK
+        > DELEX k IFNE 12
+        :0
+        > DELEX k ifne 012
+        :1
+        > SET k hello
+        +OK
+        > DELEX k IFDNE 9555e8555c62dcfd
+        :0
+        > DELEX k IFDEQ zzzzzzzzzzzzzzzz
+        :0
+        > DELEX k IFDEQ 12
+        -ERR must be exactly 16 hexadecimal characters
+        > DELEX k IFDEQ 9555E8555c62dcfd
+        :1
+        > DELEX k FOO v
+        :0
+        > SET k v
+        +OK
+        > DELEX k FOO v
+        -ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE
+        > DELEX k IFEQ
+        -ERR wrong number of arguments for 'delex' command
+        > DELEX k IFEQ v w
+        -ERR wrong number of arguments for 'delex' command
+        > DELIFEQ k w
+        :0
+        > DELIFEQ k v
+        :1
+        = DEL k
+        > DELIFEQ k v
+        :0
+        > SET k v
+        +OK
+        > DELEX k
+        :1
+        = DEL k
+        "#,
+    );
+}
