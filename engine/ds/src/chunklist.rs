@@ -133,9 +133,9 @@ impl ChunkList {
         (self.nodes.len() == 1).then(|| &self.nodes[0].pack)
     }
 
-    /// Takes the only node out, leaving the list empty; does nothing if there are several.
-    pub fn take_single(&mut self) -> Option<Listpack> {
-        (self.nodes.len() == 1).then(|| self.remove_node(0).pack)
+    /// Takes the only node out, leaving the list empty, if there is exactly one and `really`.
+    pub fn take_single_if(&mut self, really: bool) -> Option<Listpack> {
+        (really && self.nodes.len() == 1).then(|| self.remove_node(0).pack)
     }
 
     fn insert_node(&mut self, at: usize, node: Node) {
@@ -385,16 +385,7 @@ impl ChunkList {
             End::Back => self.nodes.len().wrapping_sub(1),
         };
         while removed < max && at < self.nodes.len() {
-            let hit = self.nodes[at].pack.find(self.nodes[at].pack.first(), item, 0);
-            let here = match (hit, from) {
-                (None, _) => 0,
-                (Some(pos), End::Front) => {
-                    self.edit(at, |pack| remove_forward(pack, pos, item, max - removed))
-                }
-                (Some(_), End::Back) => {
-                    self.edit(at, |pack| remove_backward(pack, item, max - removed))
-                }
-            };
+            let here = self.edit(at, |pack| remove_from_pack(pack, from, item, max - removed));
             removed += here;
             let gone = here > 0 && self.drop_if_empty(at);
             at = match from {
@@ -444,13 +435,20 @@ impl ChunkList {
     }
 }
 
-fn remove_forward(pack: &mut Listpack, pos: listpack::Pos, item: Item<'_>, max: usize) -> usize {
-    let (mut removed, mut at) = (0, Some(pos));
-    while removed < max {
-        at = pack.find(at, item, 0);
-        let Some(pos) = at else { break };
-        at = pack.remove(pos);
+/// Removes up to `max` entries equal to `item` from a listpack, searching from one end; returns how
+/// many.
+pub fn remove_from_pack(pack: &mut Listpack, from: End, item: Item<'_>, max: usize) -> usize {
+    let mut removed = 0;
+    let mut at = pack.find(pack.first(), item, 0);
+    if at.is_some() && from == End::Back {
+        return remove_backward(pack, item, max);
+    }
+    while let Some(pos) = at
+        && removed < max
+    {
+        let next = pack.remove(pos);
         removed += 1;
+        at = pack.find(next, item, 0);
     }
     removed
 }

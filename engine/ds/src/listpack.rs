@@ -365,6 +365,15 @@ impl Listpack {
         Iter { bytes: self.entries(), front: 0, back: pos.0, left: count }
     }
 
+    /// The elements number `from..to`, which must be ascending, from either end.
+    pub fn iter_range(&self, from: usize, to: usize) -> Iter<'_> {
+        let to = to.min(self.len());
+        let from = from.min(to);
+        let front = self.seek(from).unwrap_or(self.end());
+        let back = self.seek(to).unwrap_or(self.end());
+        Iter { bytes: self.entries(), front: front.0, back: back.0, left: to - from }
+    }
+
     // Changes.
 
     /// Makes a gap of `n` bytes for `count` entries at offset `at` of the entries and counts it in.

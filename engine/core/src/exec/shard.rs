@@ -65,7 +65,7 @@ impl Shard {
             expired: Vec::new(),
             ticks_last: 0,
             watches: 0,
-            limits: config.limits.clone(),
+            limits: Limits { hash_seed: seed, ..config.limits.clone() },
             stats: Stats::new(table.len()),
             journal: Journal::default(),
             loading: false,

@@ -1,6 +1,9 @@
 //! Thresholds between small and large encodings (redis-surface §5), and the size of strings.
 
+use moon_ds::{HashSeed, NodeLimit};
+
 /// When a small collection becomes a large one. Values as Redis' options of the same names.
+/// Changing one affects later writes only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// `list-max-listpack-size`: positive = elements, -1..-5 = 4, 8, 16, 32, 64 KiB.
@@ -23,6 +26,9 @@ pub struct Limits {
     pub zset_max_listpack_value: usize,
     /// `proto-max-bulk-len`: longest string that APPEND and SETRANGE may make, in bytes.
     pub proto_max_bulk_len: usize,
+    /// Seed of the tables that large collections are made of; the shard's own, so that clients
+    /// cannot choose members that collide.
+    pub hash_seed: HashSeed,
 }
 
 impl Default for Limits {
@@ -38,6 +44,14 @@ impl Default for Limits {
             zset_max_listpack_entries: 128,
             zset_max_listpack_value: 64,
             proto_max_bulk_len: 512 * 1024 * 1024,
+            hash_seed: HashSeed(0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344),
         }
+    }
+}
+
+impl Limits {
+    /// The limit of a list node.
+    pub fn list_node(&self) -> NodeLimit {
+        NodeLimit::from_fill(i64::from(self.list_max_listpack_size))
     }
 }

@@ -3,29 +3,133 @@
 //! Strings live in the table entry itself; every other type is an [`Object`]. A type is one
 //! folder here and one variant there, matched without wildcard arms, so the compiler lists what
 //! a new type must provide.
+//!
+//! Each type is one pointer: to a packed block while it is small, to a large structure of
+//! moon-ds afterwards. Which it is follows Redis' rules for `OBJECT ENCODING` and the [`Limits`] handed to
+//! each write. Elements go in as bytes and come out as [`Item`]s, without allocation. Nothing here draws
+//! randomness: what picks at random takes a source of random words.
 
+mod digest;
+mod hash;
 mod limits;
+mod list;
+mod sample;
+mod set;
+mod zset;
 
+use std::ops::Range;
+
+use moon_formats::value::{Value, ValueType};
+
+pub use hash::{Hash, HashIter};
 pub use limits::Limits;
+pub use list::{List, ListIter, ListIterBack};
+pub use moon_ds::chunklist::End;
+pub use moon_ds::{Item, ItemBuf, Upsert};
+pub use set::{Set, SetIter, difference, intersection, union};
+pub use zset::{LexBound, LexRange, ScoreRange, ZSet, ZSetIter};
 
 /// A collection as the table keeps it.
 #[derive(Debug, Clone)]
-pub enum Object {}
+pub enum Object {
+    /// A list.
+    List(List),
+    /// A hash.
+    Hash(Hash),
+    /// A set.
+    Set(Set),
+    /// A sorted set.
+    ZSet(ZSet),
+}
+
+const _: () = assert!(size_of::<Object>() == 16);
 
 impl Object {
     /// Name as TYPE prints it.
     pub fn type_name(&self) -> &'static str {
-        match *self {}
+        match self {
+            Object::List(_) => "list",
+            Object::Hash(_) => "hash",
+            Object::Set(_) => "set",
+            Object::ZSet(_) => "zset",
+        }
     }
 
     /// Name as OBJECT ENCODING prints it.
     pub fn encoding(&self) -> &'static str {
-        match *self {}
+        match self {
+            Object::List(v) => v.encoding(),
+            Object::Hash(v) => v.encoding(),
+            Object::Set(v) => v.encoding(),
+            Object::ZSet(v) => v.encoding(),
+        }
     }
 
     /// Heap bytes, the entry in the table not counted.
     pub fn mem_bytes(&self) -> usize {
-        match *self {}
+        match self {
+            Object::List(v) => v.mem_bytes(),
+            Object::Hash(v) => v.mem_bytes(),
+            Object::Set(v) => v.mem_bytes(),
+            Object::ZSet(v) => v.mem_bytes(),
+        }
+    }
+
+    /// Number of elements (fields, members).
+    pub fn len(&self) -> usize {
+        match self {
+            Object::List(v) => v.len(),
+            Object::Hash(v) => v.len(),
+            Object::Set(v) => v.len(),
+            Object::ZSet(v) => v.len(),
+        }
+    }
+
+    /// Whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A fingerprint of the content, the same for every encoding, and for every order where the type has
+    /// none.
+    pub fn digest(&self) -> u128 {
+        match self {
+            Object::List(v) => v.digest(),
+            Object::Hash(v) => v.digest(),
+            Object::Set(v) => v.digest(),
+            Object::ZSet(v) => v.digest(),
+        }
+    }
+
+    /// Type code of the value body (storage-formats §6).
+    pub fn body_type(&self) -> ValueType {
+        match self {
+            Object::Hash(_) => ValueType::Hash,
+            Object::List(_) => ValueType::List,
+            Object::Set(_) => ValueType::Set,
+            Object::ZSet(_) => ValueType::ZSet,
+        }
+    }
+
+    /// The collection of a decoded value body; `None` for a string or a stream, which are not collections.
+    pub fn from_value(value: Value<'_>, limits: &Limits) -> Option<Object> {
+        Some(match value {
+            Value::String(_) | Value::Stream(_) => return None,
+            Value::Hash(h) => Object::Hash(Hash::from_pairs(h.pairs, h.ttls, limits)),
+            Value::List(e) => Object::List(List::from_elements(e, limits)),
+            Value::Set(e) => Object::Set(Set::from_members(e, limits)),
+            Value::ZSet(z) => Object::ZSet(ZSet::from_members(z, limits)),
+        })
+    }
+
+    /// Appends the value body (storage-formats §6).
+    pub fn to_body(&self, out: &mut Vec<u8>) {
+        match self {
+            Object::List(v) => v.to_body(out),
+            Object::Hash(v) => v.to_body(out),
+            Object::Set(v) => v.to_body(out),
+            Object::ZSet(v) => v.to_body(out),
+        }
     }
 }
 
@@ -44,3 +148,69 @@ pub trait Collection: Sized {
     /// Heap bytes, constant time.
     fn mem_bytes(&self) -> usize;
 }
+
+macro_rules! collection {
+    ($($ty:ident),*) => {$(
+        impl Collection for $ty {
+            fn new() -> Self {
+                $ty::new()
+            }
+
+            #[inline]
+            fn of(object: &Object) -> Option<&Self> {
+                match object {
+                    Object::$ty(v) => Some(v),
+                    _ => None,
+                }
+            }
+
+            #[inline]
+            fn of_mut(object: &mut Object) -> Option<&mut Self> {
+                match object {
+                    Object::$ty(v) => Some(v),
+                    _ => None,
+                }
+            }
+
+            fn into_object(self) -> Object {
+                Object::$ty(self)
+            }
+
+            #[inline]
+            fn is_empty(&self) -> bool {
+                $ty::is_empty(self)
+            }
+
+            #[inline]
+            fn mem_bytes(&self) -> usize {
+                $ty::mem_bytes(self)
+            }
+        }
+
+        impl Default for $ty {
+            fn default() -> Self {
+                $ty::new()
+            }
+        }
+    )*};
+}
+
+collection!(List, Hash, Set, ZSet);
+
+/// The elements that an inclusive range of indexes names, where negative ones count from the end
+/// (LRANGE, LTRIM, ZRANGE, GETRANGE): empty if none.
+pub fn index_range(start: i64, stop: i64, len: usize) -> Range<usize> {
+    let len = len as i64;
+    let from = if start < 0 { start.saturating_add(len).max(0) } else { start };
+    let to = if stop < 0 { stop.saturating_add(len) } else { stop.min(len - 1) };
+    if from > to || from >= len { 0..0 } else { from as usize..to as usize + 1 }
+}
+
+/// The element that an index names, where a negative one counts from the end (LINDEX, LSET).
+pub fn index_at(index: i64, len: usize) -> Option<usize> {
+    let index = if index < 0 { index.checked_add(len as i64)? } else { index };
+    usize::try_from(index).ok().filter(|i| *i < len)
+}
+
+#[cfg(test)]
+mod tests;

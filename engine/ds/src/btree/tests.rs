@@ -69,7 +69,7 @@ fn ordered_inserts_leave_full_nodes() {
 
 #[test]
 fn every_rank_range_can_be_read_and_removed() {
-    for n in [1u32, 7, 8, 40, 95] {
+    for n in if cfg!(miri) { vec![1u32, 8, 15] } else { vec![1, 7, 8, 40, 95] } {
         let (_, model) = built(n, |i| i);
         for from in 0..=n as usize {
             for to in from..=n as usize {
