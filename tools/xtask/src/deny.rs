@@ -27,11 +27,26 @@ pub(crate) fn run(root: &Path) -> Result<String, String> {
         Command::new(program).arg("--version").output().is_ok_and(|o| o.status.success())
     };
     let program = if works(Path::new("cargo-deny")) { "cargo-deny".into() } else { local };
-    if !works(&program)
-        && let Some(reason) = install(&tools)?
-    {
-        println!("deny skipped: {reason}");
-        return Ok(format!("SKIPPED: {reason}"));
+    if !works(&program) {
+        println!("installing cargo-deny {VERSION} (once; a few minutes)");
+        let mut install = Command::new(cargo());
+        install.args([
+            "install",
+            "--locked",
+            "--quiet",
+            "--version",
+            VERSION,
+            "cargo-deny",
+            "--root",
+        ]);
+        if let Some(reason) = online(install.arg(&tools))? {
+            return Ok(skipped(&reason));
+        }
+    }
+    // The policy reads the manifests of all platforms' dependencies, more than a build fetches.
+    let mut fetch = Command::new(cargo());
+    if let Some(reason) = online(fetch.args(["fetch", "--locked", "--quiet"]).current_dir(root))? {
+        return Ok(skipped(&reason));
     }
     let status = Command::new(program)
         .args(["--offline", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"])
@@ -41,22 +56,35 @@ pub(crate) fn run(root: &Path) -> Result<String, String> {
     if status.success() { Ok(String::new()) } else { Err(format!("cargo-deny: {status}")) }
 }
 
-/// Installs cargo-deny under `tools`; a reason comes back when there is no network.
-fn install(tools: &Path) -> Result<Option<String>, String> {
-    println!("installing cargo-deny {VERSION} (once; a few minutes)");
-    let output = Command::new(cargo())
-        .args(["install", "--locked", "--quiet", "--version", VERSION, "cargo-deny", "--root"])
-        .arg(tools)
-        .output()
-        .map_err(|e| format!("cannot run cargo: {e}"))?;
+fn skipped(reason: &str) -> String {
+    println!("deny skipped: {reason}");
+    format!("SKIPPED: {reason}")
+}
+
+/// Runs a command that needs a registry; a reason comes back when there is no network.
+fn online(command: &mut Command) -> Result<Option<String>, String> {
+    let output = command.output().map_err(|e| format!("cannot run {command:?}: {e}"))?;
     if output.status.success() {
         return Ok(None);
     }
     let text = String::from_utf8_lossy(&output.stderr);
     match OFFLINE.iter().find(|m| text.contains(**m)) {
-        Some(message) => {
-            Ok(Some(format!("cargo-deny is missing and cannot be fetched ({message})")))
-        }
-        None => Err(format!("cannot install cargo-deny:\n{text}")),
+        Some(message) => Ok(Some(format!("no registry can be reached ({message})"))),
+        None => Err(format!("{command:?} failed:\n{text}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_network_is_a_reason_and_anything_else_an_error() {
+        let says = |text: &str| {
+            online(Command::new("sh").args(["-c", &format!("echo {text} >&2; exit 1")]))
+        };
+        assert!(says("error: Could not resolve host: x").unwrap().is_some());
+        assert!(says("error: it does not compile").is_err());
+        assert_eq!(online(&mut Command::new("true")), Ok(None));
     }
 }
