@@ -1,3 +1,5 @@
+//! Tests of the software long double against results of the x87.
+
 use super::LongDouble;
 use proptest::prelude::*;
 

@@ -56,7 +56,7 @@ pub(crate) fn check(tree: &Tree, out: &mut Vec<Finding>) {
             .filter(|(t, test)| t.kind != Kind::Comment && !test)
             .map(|(t, _)| t)
             .collect();
-        if is_test_file(file) {
+        if file.is_test() {
             continue;
         }
         for ban in &BANS {
@@ -66,13 +66,6 @@ pub(crate) fn check(tree: &Tree, out: &mut Vec<Finding>) {
             }
         }
     }
-}
-
-/// Test files beside the code: `tests.rs`, or a `tests` or `benches` folder.
-fn is_test_file(file: &SourceFile) -> bool {
-    file.path.ends_with("/tests.rs")
-        || file.path.contains("/tests/")
-        || file.path.contains("/benches/")
 }
 
 fn named(file: &SourceFile, code: &[&Token<'_>], ban: &Ban, out: &mut Vec<Finding>) {

@@ -21,6 +21,16 @@ impl SourceFile {
         self.path.ends_with(".rs")
     }
 
+    /// Whether the file holds tests only, beside the code or in a folder of their own.
+    pub(crate) fn is_test(&self) -> bool {
+        let folder = ["tests/", "benches/", "crash-matrix/", "fuzz/"];
+        let beside = ["/tests/", "/benches/"];
+        self.path.ends_with("/tests.rs")
+            || self.path.ends_with("_tests.rs")
+            || folder.iter().any(|f| self.under(f))
+            || beside.iter().any(|f| self.path.contains(f))
+    }
+
     /// Whether the file lies under `folder` (given with its trailing `/`).
     pub(crate) fn under(&self, folder: &str) -> bool {
         self.path.starts_with(folder)
