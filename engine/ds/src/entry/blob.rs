@@ -117,7 +117,8 @@ impl<V> Blob<V> {
     #[inline]
     pub(crate) unsafe fn from_raw(at: *mut u8) -> Self {
         // SAFETY: blocks are never at address 0.
-        Blob { at: unsafe { NonNull::new_unchecked(at) }, _owns: PhantomData }
+        let at = unsafe { NonNull::new_unchecked(at) };
+        Blob { at, _owns: PhantomData }
     }
 
     #[inline]
@@ -443,9 +444,10 @@ impl<V> Blob<V> {
     /// expiry (the old one, else 0 until written). The old block is freed.
     ///
     /// # Safety
-    /// Nobody uses the old block again, unless it is the one returned; `key` may be the old block's own.
-    pub(crate) unsafe fn rebuild(self, key: &[u8], ttl: bool) -> Self {
+    /// Nobody uses the old block again; `key` does not lie in it (`None` keeps the old key).
+    pub(crate) unsafe fn rebuild(self, key: Option<&[u8]>, ttl: bool) -> Self {
         let old = self.shape();
+        let key = key.unwrap_or_else(|| self.key());
         // An inline string stays inline: its kind depends on its length alone.
         let shape = Shape { ttl, key_len: key.len(), ..old };
         // SAFETY: the value is moved bit by bit from the old block, which is freed without dropping it.

@@ -19,7 +19,8 @@
 //!
 //! Invariants: the block is `round_up(used)` bytes long and 16-byte aligned, so its layout follows from its
 //! content; its address changes only when [`EntryMut`](crate::EntryMut) has to fit it into another
-//! size class or another shape; fields are read unaligned and in native byte order (nothing here is stored).
+//! size class or another shape; a reference to an entry has no size and speaks for the whole block, which is sound
+//! under Tree Borrows (Miri runs this module so) but not under the older Stacked Borrows; fields are read unaligned and in native byte order (nothing here is stored).
 #![allow(unsafe_code)]
 
 mod blob;

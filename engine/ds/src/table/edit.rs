@@ -105,7 +105,7 @@ impl<V> Table<V> {
         let mut blob = removed.into_blob();
         if blob.key() != key {
             // SAFETY: the block is ours alone since into_blob; the old address is forgotten.
-            blob = unsafe { blob.rebuild(key, blob.has_ttl()) };
+            blob = unsafe { blob.rebuild(Some(key), blob.has_ttl()) };
         }
         self.insert_blob(self.hash(key), blob)
     }
@@ -141,6 +141,6 @@ impl<V> Table<V> {
         self.segments = 1;
         self.bits = 0;
         self.deepest = 1;
-        self.dir.push(segment);
+        self.dir = vec![segment];
     }
 }

@@ -122,8 +122,8 @@ impl<'t, V> EntryMut<'t, V> {
 
     fn rebuild(&mut self, ttl: bool) {
         let before = self.blob.mem_bytes();
-        // SAFETY: the old address is in the slot only, which `moved` replaces; the key is the block's own.
-        let blob = unsafe { self.blob.rebuild(self.blob.key(), ttl) };
+        // SAFETY: the old address is in the slot only, which `moved` replaces.
+        let blob = unsafe { self.blob.rebuild(None, ttl) };
         self.moved(blob);
         self.recount(before);
     }

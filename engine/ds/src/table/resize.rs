@@ -2,7 +2,7 @@
 
 use super::Table;
 use super::edit::transfer;
-use super::segment::{MAX_BUCKETS, MAX_DEPTH, SLOTS, Segment, buckets_for, window};
+use super::segment::{MAX_BUCKETS, MAX_DEPTH, SLOTS, Segment, buckets_for, next_size, window};
 use crate::hash::hash;
 
 /// Two neighbours of equal depth merge when together they would fill a full-grown segment by about half:
@@ -16,8 +16,7 @@ impl<V> Table<V> {
         let buckets = segment.buckets();
         if buckets < MAX_BUCKETS {
             let want = buckets_for(segment.header().count as usize + 1);
-            let more = buckets_for(buckets * SLOTS * 4 / 5 + 1).max(buckets + 1);
-            self.resize(segment, want.max(more).min(MAX_BUCKETS));
+            self.resize(segment, want.max(next_size(buckets)));
             return true;
         }
         self.split(segment)
@@ -122,8 +121,8 @@ impl<V> Table<V> {
 
     #[cold]
     fn shrink_now(&mut self, segment: Segment, count: usize) {
-        // Looking at the neighbour costs a cache miss: not on each removal.
-        if count.is_multiple_of(16) && segment.depth() > 0 && self.merge(segment, count) {
+        // Reached once per halving of a segment, so the look at the neighbour is not paid on each removal.
+        if segment.depth() > 0 && self.merge(segment, count) {
             return;
         }
         let buckets = buckets_for(count * 3 / 2);

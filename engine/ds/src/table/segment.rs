@@ -33,6 +33,8 @@ pub(super) const SLOTS: usize = 7;
 pub(super) const MAX_BUCKETS: usize = 127;
 /// How far from home an entry may lie.
 const REACH: usize = 7;
+/// How far from home a free place is looked for.
+const HOP_SEARCH: usize = 64;
 const STASH_BIT: u64 = 1 << 63;
 /// Deepest split; bucket borders then still fall on whole positions of the 48-bit hash order.
 pub(super) const MAX_DEPTH: u32 = 32;
@@ -220,6 +222,11 @@ fn home_of(tag: u16, depth: u32, buckets: usize) -> usize {
 pub(super) fn buckets_for(count: usize) -> usize {
     let lines = (count * 5).div_ceil(4 * SLOTS) + 1;
     (round_up(lines.max(2) * 64) / 64 - 1).min(MAX_BUCKETS)
+}
+
+/// The next larger size, in buckets: one size class of the allocator up.
+pub(super) fn next_size(buckets: usize) -> usize {
+    (round_up((buckets + 2) * 64) / 64 - 1).min(MAX_BUCKETS)
 }
 
 impl Segment {
@@ -424,22 +431,66 @@ impl Segment {
         }
     }
 
-    /// Puts an entry into its home or the nearest bucket with room. Does not count it.
+    /// Puts an entry into its home or the nearest bucket with room; makes room there if need be. Does not count it.
     #[inline]
     pub(super) fn place(self, p: Probe, slot: Slot) -> Option<Pos> {
         for d in 0..=REACH.min(self.buckets() - 1) {
             let b = self.at_distance(p.home, d);
-            let bucket = self.bucket_mut(b);
-            if let Some(i) = bucket.free() {
-                bucket.set_control(i, p.control);
-                bucket.slots[i] = slot;
-                if d > 0 {
-                    self.bucket_mut(p.home).meta |= 1 << (55 + d);
-                }
-                return Some(Pos { bucket: b, slot: i });
+            if let Some(i) = self.bucket(b).free() {
+                let pos = Pos { bucket: b, slot: i };
+                self.put(p.home, d, pos, p.control, slot);
+                return Some(pos);
             }
         }
-        None
+        let pos = self.make_room(p.home)?;
+        let d = self.distance(p.home, pos.bucket);
+        self.put(p.home, d, pos, p.control, slot);
+        Some(pos)
+    }
+
+    /// Fills a free place with an entry whose home is `d` buckets before it.
+    #[inline]
+    fn put(self, home: usize, d: usize, pos: Pos, control: u8, slot: Slot) {
+        self.fill(pos, control, slot);
+        if d > 0 {
+            self.bucket_mut(home).meta |= 1 << (55 + d);
+        }
+    }
+
+    #[inline]
+    fn distance(self, from: usize, to: usize) -> usize {
+        if to >= from { to - from } else { to + self.buckets() - from }
+    }
+
+    /// Hopscotch hashing (Herlihy, Shavit, Tzafrir 2008): all places within reach of `home` are taken, so the nearest free one
+    /// beyond is carried back, each time by an entry that may lie there as well as where it is.
+    #[cold]
+    fn make_room(self, home: usize) -> Option<Pos> {
+        let mut d = (REACH + 1..self.buckets().min(HOP_SEARCH))
+            .find(|d| self.bucket(self.at_distance(home, *d)).free().is_some())?;
+        let to = self.at_distance(home, d);
+        let mut free = Pos { bucket: to, slot: self.bucket(to).free()? };
+        while d > REACH {
+            // From far to near: the first that may move brings the free place back the farthest.
+            let (back, slot) = (1..=REACH).rev().find_map(|back| {
+                let bucket = self.bucket(self.at_distance(home, d - back));
+                let may_move =
+                    |i: &usize| self.distance(self.home(bucket.slots[*i]), free.bucket) <= REACH;
+                bucket.used().find(may_move).map(|i| (back, i))
+            })?;
+            let from = self.at_distance(home, d - back);
+            let (control, moving) =
+                (self.bucket(from).control(slot), self.bucket(from).slots[slot]);
+            let its_home = self.home(moving);
+            self.bucket_mut(from).set_control(slot, 0);
+            if from != its_home {
+                self.recheck(its_home, from);
+            }
+            self.put(its_home, self.distance(its_home, free.bucket), free, control, moving);
+            free = Pos { bucket: from, slot };
+            d -= back;
+        }
+        Some(free)
     }
 
     /// Puts an entry into the stash. Does not count it.
