@@ -1,0 +1,158 @@
+//! CONFIG GET, SET, RESETSTAT, REWRITE.
+
+use moon_engine::args::Args;
+use moon_engine::command::{CommandSpec, Flags, Group, Run};
+use moon_engine::error::{CmdError, CmdResult};
+use moon_engine::exec::SessionCx;
+
+use super::{ANYTIME, apply_limits, host, row};
+use crate::config::OptionId;
+use crate::net::sys;
+use crate::process;
+use crate::service::host::policy;
+
+const FLAGS: Flags = ANYTIME.and(Flags::ADMIN);
+
+const fn sub(
+    name: &'static str,
+    arity: i16,
+    syntax: &'static str,
+    summary: &'static str,
+    run: Run,
+) -> CommandSpec {
+    CommandSpec { summary, syntax, ..row(name, Group::Server, "2.0.0", arity, FLAGS, run) }
+}
+
+/// Rows of the group.
+pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
+    summary: "A container for server configuration commands.",
+    complexity: "Depends on subcommand.",
+    subs: &[
+        sub(
+            "config|get",
+            -3,
+            "parameter [parameter ...]",
+            "Returns the effective values of configuration parameters.",
+            Run::Session(get),
+        ),
+        sub(
+            "config|help",
+            2,
+            "",
+            "Returns helpful text about the different subcommands.",
+            Run::Session(help),
+        ),
+        sub("config|resetstat", 2, "", "Resets the server's statistics.", Run::Session(resetstat)),
+        sub(
+            "config|rewrite",
+            2,
+            "",
+            "Persists the effective configuration to file.",
+            Run::Session(rewrite),
+        ),
+        sub(
+            "config|set",
+            -4,
+            "parameter value [parameter value ...]",
+            "Sets configuration parameters in-flight.",
+            Run::Session(set),
+        ),
+    ],
+    ..row("config", Group::Server, "2.0.0", -2, Flags::NONE, Run::Container)
+}];
+
+fn get(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
+    let rows = host(cx)?.shared.with_config(|c| c.get(a.from(2)));
+    cx.out.map(rows.len());
+    for (name, value) in rows {
+        cx.out.bulk(name.as_bytes());
+        cx.out.bulk(value.as_bytes());
+    }
+    Ok(())
+}
+
+fn set(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
+    let words = a.from(2);
+    if !words.len().is_multiple_of(2) {
+        return Err(CmdError::arity(cx.command.spec.name));
+    }
+    let pairs: Vec<(&[u8], &[u8])> = words.chunks(2).map(|p| (p[0], p[1])).collect();
+    let host = host(cx)?;
+    let protected_ok = host.protected_config_ok();
+    let shared = host.shared.clone();
+    let ids = shared
+        .change_config(|config| {
+            let before = config.clone();
+            let ids = config.set(&pairs, protected_ok)?;
+            if ids.contains(&OptionId::MaxClients)
+                && let Err(why) = raise_clients(config.size(OptionId::MaxClients))
+            {
+                *config = before;
+                return Err(format!(
+                    "CONFIG SET failed (possibly related to argument 'maxclients') - {why}"
+                ));
+            }
+            Ok(ids)
+        })
+        .map_err(|text: String| CmdError::text(format!("ERR {text}")))?;
+    shared.with_config(|config| {
+        if ids.contains(&OptionId::LogLevel) {
+            process::log::set_level(config.text(OptionId::LogLevel));
+        }
+        host.refresh(config);
+        if let Some(log) = &host.log {
+            log.set_policy(policy(config));
+        }
+    });
+    shared.with_config(|config| apply_limits(config, &mut cx.shard.limits));
+    cx.out.ok();
+    Ok(())
+}
+
+/// Makes room for so many clients.
+fn raise_clients(clients: usize) -> Result<(), String> {
+    let want = clients as u64 + process::FILES_RESERVED;
+    match sys::raise_nofile(want) {
+        Ok(got) if got >= want => Ok(()),
+        _ => Err(format!(
+            "The operating system is not able to handle the specified number of clients, try with {}",
+            sys::raise_nofile(0).unwrap_or(0).saturating_sub(process::FILES_RESERVED)
+        )),
+    }
+}
+
+fn resetstat(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
+    cx.shard.stats.reset();
+    host(cx)?.reset_stats();
+    cx.out.ok();
+    Ok(())
+}
+
+fn rewrite(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
+    let result = host(cx)?.shared.with_config(crate::config::rewrite);
+    match result {
+        Ok(()) => {
+            tracing::info!("CONFIG REWRITE done");
+            cx.out.ok();
+            Ok(())
+        }
+        Err(why) => Err(CmdError::text(format!("ERR {why}"))),
+    }
+}
+
+fn help(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
+    moon_engine::commands::help(
+        &mut cx.out,
+        "CONFIG",
+        &[
+            (
+                "GET <pattern>",
+                "Return parameters matching the glob-like <pattern> and their values.",
+            ),
+            ("SET <directive> <value>", "Set the configuration <directive> to <value>."),
+            ("RESETSTAT", "Reset statistics reported by the INFO command."),
+            ("REWRITE", "Rewrite the configuration file."),
+        ],
+    );
+    Ok(())
+}

@@ -1,0 +1,329 @@
+//! INFO: figures in sections of `key:value` lines (redis-surface §20).
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use moon_engine::args::Args;
+use moon_engine::command::{Command, CommandSpec, Flags, Group, Run};
+use moon_engine::error::CmdResult;
+use moon_engine::exec::{SessionCx, Shard};
+use moon_storage::log::LogState;
+
+use super::{host, row};
+use crate::config::{Config, OptionId};
+use crate::memory;
+use crate::net::sys;
+use crate::service::host::ServerHost;
+
+/// Rows of the group.
+pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
+    summary: "Returns information and statistics about the server.",
+    syntax: "[section [section ...]]",
+    acl: &["@dangerous"],
+    ..row("info", Group::Server, "1.0.0", -1, Flags::LOADING.and(Flags::STALE), Run::Session(info))
+}];
+
+type Section = fn(&mut String, &View<'_>);
+
+/// Name, whether a bare INFO shows it, and its lines.
+const SECTIONS: &[(&str, &str, bool, Section)] = &[
+    ("server", "Server", true, server),
+    ("clients", "Clients", true, clients),
+    ("memory", "Memory", true, memory_section),
+    ("persistence", "Persistence", true, persistence),
+    ("stats", "Stats", true, stats),
+    ("replication", "Replication", true, replication),
+    ("cpu", "CPU", true, cpu),
+    ("modules", "Modules", true, |_, _| {}),
+    ("commandstats", "Commandstats", false, commandstats),
+    ("errorstats", "Errorstats", true, errorstats),
+    ("cluster", "Cluster", true, |out, _| line(out, "cluster_enabled", 0)),
+    ("keyspace", "Keyspace", true, keyspace),
+];
+
+/// What the sections are written from.
+struct View<'a> {
+    shard: &'a Shard,
+    host: &'a ServerHost,
+    config: Config,
+}
+
+fn info(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
+    let wanted: Vec<String> =
+        a.from(1).iter().map(|w| String::from_utf8_lossy(w).to_ascii_lowercase()).collect();
+    let asks = |name: &str| wanted.iter().any(|w| w == name);
+    let all = asks("all") || asks("everything");
+    let default = wanted.is_empty() || asks("default");
+    let config = host(cx)?.shared.with_config(Config::clone);
+    let mut text = String::new();
+    {
+        let host = cx.host.as_any().downcast_mut::<ServerHost>();
+        let Some(host) = host else { return Ok(()) };
+        let view = View { shard: cx.shard, host, config };
+        for (name, title, in_default, write) in SECTIONS {
+            if all || (default && *in_default) || asks(name) {
+                if !text.is_empty() {
+                    text.push_str("\r\n");
+                }
+                let _ = write!(text, "# {title}\r\n");
+                write(&mut text, &view);
+            }
+        }
+    }
+    cx.out.verbatim(text.as_bytes());
+    Ok(())
+}
+
+fn line(out: &mut String, key: &str, value: impl std::fmt::Display) {
+    let _ = write!(out, "{key}:{value}\r\n");
+}
+
+fn server(out: &mut String, v: &View<'_>) {
+    let facts = &v.host.shared.facts;
+    let uptime = facts.started.elapsed().as_secs();
+    line(out, "redis_version", v.config.text(OptionId::CompatVersion));
+    line(out, "redis_git_sha1", "00000000");
+    line(out, "redis_git_dirty", 0);
+    line(out, "redis_mode", "standalone");
+    line(out, "moon_version", env!("CARGO_PKG_VERSION"));
+    line(out, "os", format_args!("{} {}", os_name(), std::env::consts::ARCH));
+    line(out, "arch_bits", usize::BITS);
+    line(out, "multiplexing_api", facts.driver);
+    line(out, "io_driver_reason", &facts.driver_why);
+    line(out, "disk_driver", v.host.disk);
+    line(out, "shards", 1);
+    line(out, "process_id", std::process::id());
+    line(out, "run_id", &facts.run_id);
+    line(out, "tcp_port", v.config.int(OptionId::Port));
+    line(out, "server_time_usec", v.shard.now().unix_us);
+    line(out, "uptime_in_seconds", uptime);
+    line(out, "uptime_in_days", uptime / 86_400);
+    line(out, "hz", v.config.int(OptionId::Hz));
+    line(out, "configured_hz", v.config.int(OptionId::Hz));
+    line(out, "lru_clock", (v.shard.now().unix_ms / 1000) & 0x00ff_ffff);
+    line(out, "executable", &facts.executable);
+    let file = v.config.file.as_ref().map(|f| f.display().to_string());
+    line(out, "config_file", file.unwrap_or_default());
+    line(out, "io_threads_active", 0);
+    for (i, (name, is_unix)) in facts.listeners.iter().enumerate() {
+        let kind = if *is_unix { "unix" } else { "tcp" };
+        let (bind, port) = match name.rsplit_once(':') {
+            Some((bind, port)) if !is_unix => (bind, format!(",port={port}")),
+            _ => (name.as_str(), String::new()),
+        };
+        line(out, &format!("listener{i}"), format_args!("name={kind},bind={bind}{port}"));
+    }
+}
+
+fn os_name() -> String {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("Linux {}", release.trim())
+}
+
+fn clients(out: &mut String, v: &View<'_>) {
+    let mut input = 0;
+    let mut output = 0;
+    let mut watching = 0;
+    for (_, c) in v.host.clients() {
+        input = input.max(c.figures.input);
+        output = output.max(c.figures.output);
+        watching += usize::from(c.is_watching());
+    }
+    line(out, "connected_clients", v.host.client_count);
+    line(out, "cluster_connections", 0);
+    line(out, "maxclients", v.host.clients_max);
+    line(out, "client_recent_max_input_buffer", input);
+    line(out, "client_recent_max_output_buffer", output);
+    line(out, "blocked_clients", 0);
+    line(out, "tracking_clients", 0);
+    line(out, "watching_clients", watching);
+    line(out, "clients_in_timeout_table", 0);
+}
+
+fn memory_section(out: &mut String, v: &View<'_>) {
+    let a = memory::allocator();
+    let rss = memory::rss();
+    let dataset = v.shard.mem_bytes();
+    let peak = v.host.memory_peak.max(a.allocated);
+    let buffers: usize = v.host.clients().map(|(_, c)| c.buffer_bytes()).sum();
+    let overhead = a.allocated.saturating_sub(dataset);
+    line(out, "used_memory", a.allocated);
+    line(out, "used_memory_human", memory::human(a.allocated as u64));
+    line(out, "used_memory_rss", rss);
+    line(out, "used_memory_rss_human", memory::human(rss as u64));
+    line(out, "used_memory_peak", peak);
+    line(out, "used_memory_peak_human", memory::human(peak as u64));
+    let part = |n: usize, of: usize| format!("{:.2}%", n as f64 * 100.0 / of.max(1) as f64);
+    line(out, "used_memory_peak_perc", part(a.allocated, peak));
+    line(out, "used_memory_overhead", overhead);
+    line(out, "used_memory_dataset", dataset);
+    line(out, "used_memory_dataset_perc", part(dataset, a.allocated));
+    line(out, "allocator_allocated", a.allocated);
+    line(out, "allocator_active", a.active);
+    line(out, "allocator_resident", a.resident);
+    line(out, "total_system_memory", memory::total());
+    line(out, "total_system_memory_human", memory::human(memory::total()));
+    line(out, "used_memory_lua", 0);
+    line(out, "used_memory_scripts", 0);
+    let max = v.config.int(OptionId::MaxMemory);
+    line(out, "maxmemory", max);
+    line(out, "maxmemory_human", memory::human(max as u64));
+    line(out, "maxmemory_policy", v.config.text(OptionId::MaxMemoryPolicy));
+    let ratio = rss as f64 / a.allocated.max(1) as f64;
+    line(out, "mem_fragmentation_ratio", format_args!("{ratio:.2}"));
+    line(out, "mem_fragmentation_bytes", rss as i64 - a.allocated as i64);
+    line(out, "mem_clients_normal", buffers);
+    line(out, "mem_clients_slaves", 0);
+    line(out, "mem_allocator", "jemalloc");
+    line(out, "active_defrag_running", 0);
+    line(out, "lazyfree_pending_objects", 0);
+}
+
+fn persistence(out: &mut String, v: &View<'_>) {
+    let progress = &v.host.shared.progress;
+    use std::sync::atomic::Ordering::Relaxed;
+    let loading = v.shard.loading;
+    line(out, "loading", u8::from(loading));
+    line(out, "async_loading", 0);
+    if loading {
+        let total = progress.bytes_total.load(Relaxed);
+        let done = progress.bytes_done.load(Relaxed).min(total);
+        line(out, "loading_start_time", v.host.shared.facts.started_unix_secs);
+        line(out, "loading_total_bytes", total);
+        line(out, "loading_loaded_bytes", done);
+        let percent = done as f64 * 100.0 / total.max(1) as f64;
+        line(out, "loading_loaded_perc", format_args!("{percent:.2}"));
+    }
+    line(out, "rdb_changes_since_last_save", v.shard.journal.dirty);
+    line(out, "rdb_bgsave_in_progress", 0);
+    line(out, "aof_enabled", u8::from(v.host.log.is_some()));
+    line(out, "aof_rewrite_in_progress", 0);
+    if let Some((records, micros)) = v.host.recovered {
+        line(out, "recovered_records", records);
+        line(out, "recovery_usec", micros);
+    }
+    let Some(log) = &v.host.log else {
+        line(out, "durability", if loading { "loading" } else { "none" });
+        return;
+    };
+    let s = log.status();
+    line(out, "durability", v.config.text(OptionId::AppendFsync));
+    line(out, "aof_last_write_status", if s.last_write_ok { "ok" } else { "err" });
+    line(out, "aof_current_size", s.segment_bytes);
+    line(out, "log_state", s.state.name());
+    line(out, "log_state_since", s.state_since_us / 1_000_000);
+    if s.state != LogState::Ok {
+        line(out, "log_cause", s.cause.replace(['\r', '\n'], " "));
+    }
+    line(out, "last_lsn", s.last_lsn);
+    line(out, "written_lsn", s.written_lsn);
+    line(out, "durable_lsn", s.durable_lsn);
+    line(out, "unsynced_bytes", s.unsynced_bytes);
+    line(out, "unsynced_ms", s.unsynced_ms);
+    line(out, "sync_errors", s.sync_errors);
+    line(out, "write_errors", s.write_errors);
+    line(out, "log_heals", s.log_heals);
+    line(out, "log_backpressure_us", s.log_backpressure_us);
+    line(out, "log_batches", s.batches);
+    line(out, "log_syncs", s.syncs);
+    line(out, "log_segments", s.segments);
+    line(out, "log_rotations", s.rotations);
+    line(out, "log_recycled", s.recycled);
+}
+
+fn stats(out: &mut String, v: &View<'_>) {
+    let s = &v.shard.stats;
+    let n = &v.host.stats;
+    let kbps = |rate: u64| format!("{:.2}", rate as f64 / 1024.0);
+    line(out, "total_connections_received", n.accepted);
+    line(out, "total_commands_processed", s.commands);
+    line(out, "instantaneous_ops_per_sec", v.host.rates.ops.per_second());
+    line(out, "total_net_input_bytes", n.bytes_in);
+    line(out, "total_net_output_bytes", n.bytes_out);
+    line(out, "total_net_repl_input_bytes", 0);
+    line(out, "total_net_repl_output_bytes", 0);
+    line(out, "instantaneous_input_kbps", kbps(v.host.rates.input.per_second()));
+    line(out, "instantaneous_output_kbps", kbps(v.host.rates.output.per_second()));
+    line(out, "rejected_connections", n.rejected);
+    line(out, "sync_full", 0);
+    line(out, "sync_partial_ok", 0);
+    line(out, "sync_partial_err", 0);
+    line(out, "expired_keys", s.expired_keys);
+    line(out, "evicted_keys", 0);
+    line(out, "evicted_clients", 0);
+    line(out, "keyspace_hits", s.keyspace_hits);
+    line(out, "keyspace_misses", s.keyspace_misses);
+    line(out, "pubsub_channels", 0);
+    line(out, "pubsub_patterns", 0);
+    line(out, "latest_fork_usec", 0);
+    line(out, "total_forks", 0);
+    line(out, "total_error_replies", s.error_replies);
+    line(out, "total_turns", n.turns);
+    line(out, "client_query_buffer_limit_disconnections", n.query_limit);
+    line(out, "client_output_buffer_limit_disconnections", n.output_limit);
+    line(out, "client_write_timeout_disconnections", n.write_timeouts);
+    line(out, "acl_access_denied_auth", n.auth_failures);
+}
+
+fn replication(out: &mut String, v: &View<'_>) {
+    line(out, "role", "master");
+    line(out, "connected_slaves", 0);
+    line(out, "master_failover_state", "no-failover");
+    line(out, "master_replid", &v.host.shared.facts.run_id);
+    line(out, "master_replid2", "0".repeat(40));
+    line(out, "master_repl_offset", 0);
+    line(out, "second_repl_offset", -1);
+    line(out, "repl_backlog_active", 0);
+}
+
+fn cpu(out: &mut String, _: &View<'_>) {
+    let secs = |us: u64| {
+        let d = Duration::from_micros(us);
+        format!("{}.{:06}", d.as_secs(), d.subsec_micros())
+    };
+    let (user, system) = sys::cpu_times(false);
+    line(out, "used_cpu_sys", secs(system));
+    line(out, "used_cpu_user", secs(user));
+    let (user, system) = sys::cpu_times(true);
+    line(out, "used_cpu_sys_children", secs(system));
+    line(out, "used_cpu_user_children", secs(user));
+}
+
+fn commandstats(out: &mut String, v: &View<'_>) {
+    let mut row = |c: &Command| {
+        let Some(s) = v.shard.stats.by_command.get(usize::from(c.id)) else { return };
+        if s.calls + s.rejected == 0 {
+            return;
+        }
+        let usec = v.host.ticks_to_us(s.ticks);
+        let each = usec as f64 / s.calls.max(1) as f64;
+        line(
+            out,
+            &format!("cmdstat_{}", c.spec.name),
+            format_args!(
+                "calls={},usec={usec},usec_per_call={each:.2},rejected_calls={},failed_calls={}",
+                s.calls, s.rejected, s.failed
+            ),
+        );
+    };
+    for command in v.shard.table().iter() {
+        row(command);
+        command.subs().iter().for_each(&mut row);
+    }
+}
+
+fn errorstats(out: &mut String, v: &View<'_>) {
+    for (code, count) in &v.shard.stats.errors {
+        line(out, &format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}
+
+fn keyspace(out: &mut String, v: &View<'_>) {
+    for (i, db) in v.shard.dbs().iter().enumerate().filter(|(_, db)| !db.is_empty()) {
+        line(
+            out,
+            &format!("db{i}"),
+            format_args!("keys={},expires={},avg_ttl=0,subexpiry=0", db.len(), db.expires()),
+        );
+    }
+}

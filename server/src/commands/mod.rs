@@ -1,0 +1,93 @@
+//! Rows of the command table that belong to the server: connections, options, figures.
+
+mod client;
+mod config;
+mod connection;
+mod info;
+mod server;
+
+use std::sync::OnceLock;
+
+use moon_engine::command::{CommandSpec, CommandTable, Flags, Group, Run};
+use moon_engine::error::CmdResult;
+use moon_engine::exec::{SessionCx, ShardConfig};
+use moon_engine::types::Limits;
+
+use crate::config::{Config, OptionId};
+use crate::service::host::ServerHost;
+
+/// The table of all commands of this server.
+pub(crate) fn table() -> &'static CommandTable {
+    static TABLE: OnceLock<CommandTable> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        let mut groups = moon_engine::commands::GROUPS.to_vec();
+        groups.extend([
+            client::COMMANDS,
+            config::COMMANDS,
+            connection::COMMANDS,
+            info::COMMANDS,
+            server::COMMANDS,
+        ]);
+        CommandTable::new(&groups)
+    })
+}
+
+/// What a shard is made from.
+pub(crate) fn shard_config(config: &Config, seed: u64) -> ShardConfig {
+    let mut limits = Limits::default();
+    apply_limits(config, &mut limits);
+    let databases = config.int(OptionId::Databases) as u16;
+    ShardConfig { databases, limits, seed }
+}
+
+/// Takes over the encoding thresholds.
+pub(crate) fn apply_limits(config: &Config, limits: &mut Limits) {
+    use OptionId as O;
+    limits.list_max_listpack_size = config.int(O::ListMaxListpackSize) as i32;
+    limits.list_compress_depth = config.int(O::ListCompressDepth) as u32;
+    limits.hash_max_listpack_entries = config.size(O::HashMaxListpackEntries);
+    limits.hash_max_listpack_value = config.size(O::HashMaxListpackValue);
+    limits.set_max_intset_entries = config.size(O::SetMaxIntsetEntries);
+    limits.set_max_listpack_entries = config.size(O::SetMaxListpackEntries);
+    limits.set_max_listpack_value = config.size(O::SetMaxListpackValue);
+    limits.zset_max_listpack_entries = config.size(O::ZsetMaxListpackEntries);
+    limits.zset_max_listpack_value = config.size(O::ZsetMaxListpackValue);
+}
+
+/// The server behind a command.
+fn host<'a>(cx: &'a mut SessionCx<'_>) -> CmdResult<&'a mut ServerHost> {
+    cx.host::<ServerHost>()
+}
+
+/// A row of this crate.
+const fn row(
+    name: &'static str,
+    group: Group,
+    since: &'static str,
+    arity: i16,
+    flags: Flags,
+    run: Run,
+) -> CommandSpec {
+    CommandSpec { name, group, since, arity, flags, run, ..CommandSpec::DEFAULT }
+}
+
+/// What most connection commands allow.
+const ANYTIME: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_complete_and_names_unique() {
+        let table = table();
+        for command in table.iter() {
+            let rows = std::iter::once(command).chain(command.subs());
+            for c in rows {
+                assert!(!c.spec.summary.is_empty(), "{} has no summary", c.spec.name);
+                assert!(c.spec.arity != 0, "{}", c.spec.name);
+            }
+        }
+        assert!(table.find(b"CLIENT").is_some() && table.find(b"info").is_some());
+    }
+}

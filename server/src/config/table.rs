@@ -1,0 +1,326 @@
+//! The one list of options: everything that names, documents, parses or checks an option
+//! (flags, `moon.conf`, CONFIG GET/SET, `--help`, the sample file) walks [`TABLE`].
+//!
+//! An option is added by one row here and one use of its [`OptionId`]; nothing else lists
+//! options. Rows hold options that have a meaning today, plus names that Redis'
+//! configuration files carry or clients probe ([`Effect::Compat`]).
+
+/// How the text of an option is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `yes|no|true|false|1|0`.
+    Bool,
+    /// A plain integer in a closed range.
+    Int(i64, i64),
+    /// Bytes with an optional unit (`1k` = 1000, `1kb` = 1024), in a closed range.
+    Memory(i64, i64),
+    /// Seconds; `5m`, `1h` are accepted. Closed range.
+    Secs(i64, i64),
+    /// Milliseconds; `10s`, `5m` are accepted. Closed range.
+    Millis(i64, i64),
+    /// Microseconds; `10ms`, `1s` are accepted. Closed range.
+    Micros(i64, i64),
+    /// An octal file mode.
+    Mode,
+    /// One of these words.
+    Enum(&'static [&'static str]),
+    /// Free text; empty means "none".
+    Text,
+    /// A file name without a directory part.
+    FileName,
+    /// One or more words.
+    Words,
+    /// Pairs of seconds and changes, or an empty string.
+    SavePoints,
+    /// Groups of class, hard limit, soft limit, soft seconds.
+    OutputLimits,
+}
+
+/// When a new value takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// CONFIG SET acts at once.
+    Live,
+    /// CONFIG SET is refused with Redis' "can't set immutable config".
+    Immutable,
+    /// As [`Change::Immutable`], unless `enable-protected-configs` allows it.
+    Protected,
+}
+
+/// Whether an option does something here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It does what its line says.
+    Real,
+    /// Accepted so that files and clients written for Redis work; changes nothing.
+    Compat,
+}
+
+/// Heading of `--help` and of the sample file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Sockets and clients.
+    Network,
+    /// The process, its threads and its log.
+    Process,
+    /// Data and memory.
+    Data,
+    /// Log, snapshots, durability.
+    Persistence,
+    /// Passwords and permissions.
+    Security,
+    /// Names of Redis without a meaning here.
+    Compatibility,
+}
+
+impl Group {
+    /// The heading.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Network => "Network and clients",
+            Self::Process => "Process",
+            Self::Data => "Data and memory",
+            Self::Persistence => "Persistence",
+            Self::Security => "Security",
+            Self::Compatibility => "Accepted for Redis, without effect",
+        }
+    }
+
+    /// All groups in printing order.
+    pub const ALL: [Self; 6] = [
+        Self::Network,
+        Self::Process,
+        Self::Data,
+        Self::Persistence,
+        Self::Security,
+        Self::Compatibility,
+    ];
+}
+
+/// One option.
+#[derive(Debug)]
+pub struct Opt {
+    /// The name: lower case, words joined by `-`.
+    pub name: &'static str,
+    /// Older spellings.
+    pub aliases: &'static [&'static str],
+    /// How its text is read.
+    pub kind: Kind,
+    /// Built-in default, in the form a file would have it.
+    pub default: &'static str,
+    /// When a change takes effect.
+    pub change: Change,
+    /// Whether it does something.
+    pub effect: Effect,
+    /// Its heading.
+    pub group: Group,
+    /// One line for people.
+    pub doc: &'static str,
+}
+
+macro_rules! options {
+    ($( $group:ident, $effect:ident {
+        $( $id:ident = $name:literal $(/ $alias:literal)?, $kind:expr, $default:literal, $change:ident, $doc:literal; )+
+    } )+) => {
+        /// Names a row of [`TABLE`] in code.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u16)]
+        pub enum OptionId { $($( #[doc = concat!("`", $name, "`")] $id, )+)+ }
+
+        /// Every option, indexed by [`OptionId`].
+        pub static TABLE: &[Opt] = &[ $($( Opt {
+            name: $name,
+            aliases: &[$($alias)?],
+            kind: $kind,
+            default: $default,
+            change: Change::$change,
+            effect: Effect::$effect,
+            group: Group::$group,
+            doc: $doc,
+        }, )+)+ ];
+
+        /// Ids in table order.
+        pub static IDS: &[OptionId] = &[ $($( OptionId::$id, )+)+ ];
+    };
+}
+
+const I32: i64 = i32::MAX as i64;
+const MAX: i64 = i64::MAX;
+const KIB: i64 = 1 << 10;
+const MIB: i64 = 1 << 20;
+
+options! {
+Network, Real {
+    Bind = "bind", Kind::Words, "127.0.0.1", Immutable, "Addresses to listen on; `-addr` may be missing, `*` is every IPv4, `::` every IPv6 address.";
+    Port = "port", Kind::Int(0, 65535), "6379", Immutable, "TCP port; 0 opens none.";
+    UnixSocket = "unixsocket", Kind::Text, "", Immutable, "Path of a Unix socket to listen on.";
+    UnixSocketPerm = "unixsocketperm", Kind::Mode, "0700", Immutable, "Mode of the Unix socket.";
+    TcpBacklog = "tcp-backlog", Kind::Int(1, I32), "1024", Immutable, "Connections the kernel may queue before they are accepted.";
+    ProtectedMode = "protected-mode", Kind::Bool, "yes", Live, "Without a password and an explicit bind, serve loopback clients only.";
+    MaxClients = "maxclients", Kind::Int(1, 1 << 24), "10000", Live, "Clients at once; more are refused.";
+    Timeout = "timeout", Kind::Secs(0, I32), "0", Live, "Close clients idle for so many seconds; 0 never.";
+    TcpKeepalive = "tcp-keepalive", Kind::Secs(0, I32), "300", Live, "Seconds between TCP keepalive probes of new connections; 0 none.";
+    ClientQueryBufferLimit = "client-query-buffer-limit", Kind::Memory(MIB, MAX), "1gb", Live, "Unparsed input a client may have before it is closed.";
+    ClientQueryBufferLimitPreauth = "client-query-buffer-limit-preauth", Kind::Memory(16 * KIB, MAX), "64kb", Live, "The same before the client has authenticated.";
+    ClientOutputBufferLimit = "client-output-buffer-limit", Kind::OutputLimits, "normal 256mb 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60", Live, "Unsent replies a client may have before it is closed: class, hard limit, soft limit, seconds over the soft limit.";
+    ClientWriteTimeout = "client-write-timeout-ms", Kind::Millis(0, I32), "60000", Live, "Close a client that takes none of its replies for so long; 0 never.";
+    ProtoMaxBulkLen = "proto-max-bulk-len", Kind::Memory(MIB, 1 << 32), "512mb", Live, "Longest argument.";
+    ConnParkSecs = "conn-park-secs", Kind::Secs(0, I32), "60", Live, "Idle clients give their buffers back after so many seconds; 0 never.";
+    IoDriver = "io-driver", Kind::Enum(&["auto", "uring", "epoll"]), "auto", Immutable, "Network and disk driver; `auto` probes io_uring at start.";
+    UringEntries = "uring-entries", Kind::Int(64, 32768), "1024", Immutable, "Submission queue entries of the network ring.";
+    IoBusyPollUs = "io-busy-poll-us", Kind::Micros(0, 1_000_000), "0", Live, "Spin so long for new requests before sleeping; trades CPU for latency.";
+}
+Process, Real {
+    Shards = "shards", Kind::Int(0, 1024), "1", Immutable, "Shard threads; only 1 for now.";
+    Databases = "databases", Kind::Int(1, 65534), "16", Immutable, "Number of databases.";
+    LogLevel = "loglevel", Kind::Enum(&["debug", "verbose", "notice", "warning", "nothing"]), "notice", Live, "Least important log lines that are written.";
+    LogFile = "logfile", Kind::Text, "", Immutable, "Log file; empty is standard output.";
+    Dir = "dir", Kind::Text, "", Immutable, "Data directory; empty picks the user's data directory.";
+    Hz = "hz", Kind::Int(1, 500), "10", Live, "How often a second expiry and housekeeping run.";
+    ActiveExpireEffort = "active-expire-effort", Kind::Int(1, 10), "1", Live, "How much time expiry may take.";
+    ShutdownTimeout = "shutdown-timeout", Kind::Secs(0, I32), "10", Live, "Seconds a shutdown waits for replies to leave.";
+    EnableDebugCommand = "enable-debug-command", Kind::Enum(&["no", "yes", "local"]), "no", Immutable, "Who may run DEBUG.";
+    EnableProtectedConfigs = "enable-protected-configs", Kind::Enum(&["no", "yes", "local"]), "no", Immutable, "Who may change protected options with CONFIG SET.";
+    CompatVersion = "compat-version", Kind::Text, "7.4.0", Immutable, "`redis_version` told to clients.";
+    StrictConfig = "strict-config", Kind::Bool, "yes", Immutable, "Unknown options in files are errors; `no` makes them warnings.";
+}
+Persistence, Real {
+    AppendOnly = "appendonly", Kind::Bool, "yes", Immutable, "Keep the log; `no` keeps data in memory only.";
+    AppendFsync = "appendfsync", Kind::Enum(&["always", "everysec", "no"]), "everysec", Live, "What a reply waits for: the disk, or the kernel with a sync each second, or the kernel.";
+}
+Security, Real {
+    RequirePass = "requirepass", Kind::Text, "", Live, "Password of the default user; empty is none.";
+}
+Compatibility, Compat {
+    Save = "save", Kind::SavePoints, "", Live, "Snapshot points of Redis: seconds and changes.";
+    AppendFilename = "appendfilename", Kind::FileName, "appendonly.aof", Immutable, "Name kept for clients that ask.";
+    AppendDirname = "appenddirname", Kind::FileName, "appendonlydir", Immutable, "Name kept for clients that ask.";
+    DbFilename = "dbfilename", Kind::FileName, "dump.rdb", Immutable, "Name kept for clients that ask.";
+    MaxMemory = "maxmemory", Kind::Memory(0, MAX), "0", Live, "Memory cap; 0 is unlimited. Not enforced yet.";
+    MaxMemoryPolicy = "maxmemory-policy", Kind::Enum(&["volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"]), "noeviction", Live, "What to evict at the cap. Not enforced yet.";
+    MaxMemorySamples = "maxmemory-samples", Kind::Int(1, 64), "5", Live, "Eviction sample size of Redis.";
+    MaxMemoryClients = "maxmemory-clients", Kind::Text, "0", Live, "Cap of all client buffers in Redis.";
+    LfuLogFactor = "lfu-log-factor", Kind::Int(0, I32), "10", Live, "LFU counter of Redis.";
+    LfuDecayTime = "lfu-decay-time", Kind::Int(0, I32), "1", Live, "LFU counter of Redis.";
+    HashMaxListpackEntries = "hash-max-listpack-entries" / "hash-max-ziplist-entries", Kind::Int(0, MAX), "512", Live, "Encoding limit of Redis.";
+    HashMaxListpackValue = "hash-max-listpack-value" / "hash-max-ziplist-value", Kind::Memory(0, MAX), "64", Live, "Encoding limit of Redis.";
+    ListMaxListpackSize = "list-max-listpack-size" / "list-max-ziplist-size", Kind::Int(-I32, I32), "-2", Live, "Encoding limit of Redis.";
+    ListCompressDepth = "list-compress-depth", Kind::Int(0, I32), "0", Live, "Encoding limit of Redis.";
+    SetMaxIntsetEntries = "set-max-intset-entries", Kind::Int(0, MAX), "512", Live, "Encoding limit of Redis.";
+    SetMaxListpackEntries = "set-max-listpack-entries", Kind::Int(0, MAX), "128", Live, "Encoding limit of Redis.";
+    SetMaxListpackValue = "set-max-listpack-value", Kind::Int(0, MAX), "64", Live, "Encoding limit of Redis.";
+    ZsetMaxListpackEntries = "zset-max-listpack-entries" / "zset-max-ziplist-entries", Kind::Int(0, MAX), "128", Live, "Encoding limit of Redis.";
+    ZsetMaxListpackValue = "zset-max-listpack-value" / "zset-max-ziplist-value", Kind::Memory(0, MAX), "64", Live, "Encoding limit of Redis.";
+    HllSparseMaxBytes = "hll-sparse-max-bytes", Kind::Memory(0, MAX), "3000", Live, "Encoding limit of Redis.";
+    StreamNodeMaxBytes = "stream-node-max-bytes", Kind::Memory(0, MAX), "4096", Live, "Encoding limit of Redis.";
+    StreamNodeMaxEntries = "stream-node-max-entries", Kind::Int(0, MAX), "100", Live, "Encoding limit of Redis.";
+    NotifyKeyspaceEvents = "notify-keyspace-events", Kind::Enum(&[""]), "", Live, "Keyspace events are not published yet.";
+    SlowlogLogSlowerThan = "slowlog-log-slower-than", Kind::Int(-1, MAX), "10000", Live, "Slow log of Redis.";
+    SlowlogMaxLen = "slowlog-max-len", Kind::Int(0, MAX), "128", Live, "Slow log of Redis.";
+    LatencyMonitorThreshold = "latency-monitor-threshold", Kind::Int(0, MAX), "0", Live, "Latency monitor of Redis.";
+    Daemonize = "daemonize", Kind::Bool, "no", Immutable, "The process stays in the foreground; use a supervisor.";
+    PidFile = "pidfile", Kind::Text, "", Immutable, "No pid file is written.";
+    Supervised = "supervised", Kind::Enum(&["no", "auto", "systemd", "upstart"]), "auto", Immutable, "Supervision mode of Redis.";
+    AlwaysShowLogo = "always-show-logo", Kind::Bool, "no", Immutable, "Redis' start picture.";
+    SetProcTitle = "set-proc-title", Kind::Bool, "yes", Immutable, "Process title of Redis.";
+    ProcTitleTemplate = "proc-title-template", Kind::Text, "{title} {listen-addr} {server-mode}", Immutable, "Process title of Redis.";
+    LocaleCollate = "locale-collate", Kind::Text, "", Immutable, "Collation of Redis.";
+    SyslogEnabled = "syslog-enabled", Kind::Bool, "no", Immutable, "Syslog of Redis.";
+    StopWritesOnBgsaveError = "stop-writes-on-bgsave-error", Kind::Bool, "yes", Live, "Snapshot errors of Redis.";
+    RdbCompression = "rdbcompression", Kind::Bool, "yes", Live, "RDB option of Redis.";
+    RdbChecksum = "rdbchecksum", Kind::Bool, "yes", Immutable, "RDB option of Redis.";
+    SanitizeDumpPayload = "sanitize-dump-payload", Kind::Enum(&["no", "yes", "clients"]), "no", Live, "RDB option of Redis.";
+    RdbDelSyncFiles = "rdb-del-sync-files", Kind::Bool, "no", Live, "RDB option of Redis.";
+    RdbSaveIncrementalFsync = "rdb-save-incremental-fsync", Kind::Bool, "yes", Live, "RDB option of Redis.";
+    NoAppendfsyncOnRewrite = "no-appendfsync-on-rewrite", Kind::Bool, "no", Live, "AOF option of Redis.";
+    AutoAofRewritePercentage = "auto-aof-rewrite-percentage", Kind::Int(0, I32), "100", Live, "AOF option of Redis.";
+    AutoAofRewriteMinSize = "auto-aof-rewrite-min-size", Kind::Memory(0, MAX), "64mb", Live, "AOF option of Redis.";
+    AofLoadTruncated = "aof-load-truncated", Kind::Bool, "yes", Live, "AOF option of Redis.";
+    AofUseRdbPreamble = "aof-use-rdb-preamble", Kind::Bool, "yes", Live, "AOF option of Redis.";
+    AofTimestampEnabled = "aof-timestamp-enabled", Kind::Bool, "no", Live, "AOF option of Redis.";
+    AofRewriteIncrementalFsync = "aof-rewrite-incremental-fsync", Kind::Bool, "yes", Live, "AOF option of Redis.";
+    ReplicaServeStaleData = "replica-serve-stale-data" / "slave-serve-stale-data", Kind::Bool, "yes", Live, "Replication option of Redis.";
+    ReplicaReadOnly = "replica-read-only" / "slave-read-only", Kind::Bool, "yes", Live, "Replication option of Redis.";
+    ReplicaPriority = "replica-priority" / "slave-priority", Kind::Int(0, I32), "100", Live, "Replication option of Redis.";
+    ReplicaLazyFlush = "replica-lazy-flush" / "slave-lazy-flush", Kind::Bool, "no", Live, "Replication option of Redis.";
+    ReplDisklessSync = "repl-diskless-sync", Kind::Bool, "yes", Live, "Replication option of Redis.";
+    ReplDisklessSyncDelay = "repl-diskless-sync-delay", Kind::Int(0, I32), "5", Live, "Replication option of Redis.";
+    ReplDisklessSyncMaxReplicas = "repl-diskless-sync-max-replicas", Kind::Int(0, I32), "0", Live, "Replication option of Redis.";
+    ReplDisklessLoad = "repl-diskless-load", Kind::Enum(&["disabled", "on-empty-db", "swapdb"]), "disabled", Live, "Replication option of Redis.";
+    ReplDisableTcpNodelay = "repl-disable-tcp-nodelay", Kind::Bool, "no", Live, "Replication option of Redis.";
+    ReplBacklogSize = "repl-backlog-size", Kind::Memory(1, MAX), "64mb", Live, "Replication option of Redis.";
+    ReplBacklogTtl = "repl-backlog-ttl", Kind::Int(0, MAX), "3600", Live, "Replication option of Redis.";
+    ReplTimeout = "repl-timeout", Kind::Int(1, I32), "60", Live, "Replication option of Redis.";
+    ReplPingReplicaPeriod = "repl-ping-replica-period" / "repl-ping-slave-period", Kind::Int(1, I32), "10", Live, "Replication option of Redis.";
+    MinReplicasToWrite = "min-replicas-to-write" / "min-slaves-to-write", Kind::Int(0, I32), "0", Live, "Replication option of Redis.";
+    MinReplicasMaxLag = "min-replicas-max-lag" / "min-slaves-max-lag", Kind::Int(0, I32), "10", Live, "Replication option of Redis.";
+    AclLogMaxLen = "acllog-max-len", Kind::Int(0, MAX), "128", Live, "ACL log of Redis.";
+    LazyfreeLazyEviction = "lazyfree-lazy-eviction", Kind::Bool, "no", Live, "Freeing is always off the hot path.";
+    LazyfreeLazyExpire = "lazyfree-lazy-expire", Kind::Bool, "no", Live, "Freeing is always off the hot path.";
+    LazyfreeLazyServerDel = "lazyfree-lazy-server-del", Kind::Bool, "no", Live, "Freeing is always off the hot path.";
+    LazyfreeLazyUserDel = "lazyfree-lazy-user-del", Kind::Bool, "no", Live, "Freeing is always off the hot path.";
+    LazyfreeLazyUserFlush = "lazyfree-lazy-user-flush", Kind::Bool, "no", Live, "Freeing is always off the hot path.";
+    IoThreads = "io-threads", Kind::Int(1, 128), "1", Immutable, "Each shard serves its own clients.";
+    OomScoreAdj = "oom-score-adj", Kind::Enum(&["no", "yes", "relative", "absolute"]), "no", Live, "OOM killer setting of Redis.";
+    OomScoreAdjValues = "oom-score-adj-values", Kind::Words, "0 200 800", Live, "OOM killer setting of Redis.";
+    DisableThp = "disable-thp", Kind::Bool, "yes", Immutable, "Huge page setting of Redis.";
+    LuaTimeLimit = "busy-reply-threshold" / "lua-time-limit", Kind::Millis(0, MAX), "5000", Live, "Slow script limit of Redis.";
+    ClusterEnabled = "cluster-enabled", Kind::Enum(&["no"]), "no", Immutable, "Cluster mode is not available.";
+    ActiveRehashing = "activerehashing", Kind::Bool, "yes", Live, "The table never rehashes as a whole.";
+    ActiveDefrag = "activedefrag", Kind::Bool, "no", Live, "Defragmentation of Redis.";
+    DynamicHz = "dynamic-hz", Kind::Bool, "yes", Live, "Timer setting of Redis.";
+    JemallocBgThread = "jemalloc-bg-thread", Kind::Bool, "yes", Live, "Allocator setting of Redis.";
+    CrashLogEnabled = "crash-log-enabled", Kind::Bool, "yes", Live, "Crash log setting of Redis.";
+    CrashMemcheckEnabled = "crash-memcheck-enabled", Kind::Bool, "yes", Live, "Crash log setting of Redis.";
+}
+}
+
+impl OptionId {
+    /// The row.
+    pub fn opt(self) -> &'static Opt {
+        &TABLE[self as usize]
+    }
+
+    /// Looks an option up by name or alias. The name is folded first: case is ignored and
+    /// `_` is `-`.
+    pub fn find(name: &str) -> Option<Self> {
+        let folded = fold(name);
+        IDS.iter().copied().find(|id| {
+            let opt = id.opt();
+            opt.name == folded || opt.aliases.contains(&folded.as_str())
+        })
+    }
+}
+
+/// Lower case with `-` between words: the form names are compared in.
+pub fn fold(name: &str) -> String {
+    name.chars().map(|c| if c == '_' { '-' } else { c.to_ascii_lowercase() }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_unique_and_folded() {
+        let mut seen = HashSet::new();
+        for opt in TABLE {
+            for name in std::iter::once(&opt.name).chain(opt.aliases) {
+                assert_eq!(fold(name), *name);
+                assert!(seen.insert(*name), "{name} appears twice");
+            }
+            assert!(opt.doc.ends_with('.'), "{}: a sentence", opt.name);
+        }
+    }
+
+    #[test]
+    fn ids_index_the_table() {
+        for (i, id) in IDS.iter().enumerate() {
+            assert_eq!(*id as usize, i);
+        }
+        assert_eq!(OptionId::find("TCP_KeepAlive"), Some(OptionId::TcpKeepalive));
+        assert_eq!(OptionId::find("slave-priority"), Some(OptionId::ReplicaPriority));
+        assert_eq!(OptionId::find("no-such"), None);
+    }
+}

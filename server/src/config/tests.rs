@@ -1,0 +1,155 @@
+use super::file::Reader;
+use super::*;
+
+fn args(line: &[&str]) -> Result<(Action, Config), Vec<ConfigError>> {
+    parse_args(&line.iter().map(|s| s.to_string()).collect::<Vec<_>>())
+}
+
+fn text(text: &str) -> (Config, Vec<ConfigError>) {
+    let mut config = Config::default();
+    let mut reader = Reader::new(&mut config);
+    reader.read_text("t.conf", text, 0);
+    let errors = reader.finish();
+    (config, errors)
+}
+
+#[test]
+fn sample_file_is_the_defaults() {
+    let uncommented: String = sample_file()
+        .lines()
+        .filter_map(|l| l.strip_prefix('#'))
+        .filter(|l| !l.starts_with([' ', '#']))
+        .map(|l| format!("{l}\n"))
+        .collect();
+    let (config, errors) = text(&uncommented);
+    assert_eq!(errors, []);
+    let default = Config::default();
+    let mut real = 0;
+    for &id in IDS {
+        assert_eq!(config.shown(id), default.shown(id), "{}", id.opt().name);
+        if id.opt().effect == Effect::Real {
+            assert!(config.is_set(id), "{} is missing", id.opt().name);
+            real += 1;
+        }
+    }
+    assert!(real > 20);
+}
+
+#[test]
+fn committed_sample_is_generated() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/moon.conf");
+    let file = std::fs::read_to_string(path).unwrap();
+    assert_eq!(file, sample_file(), "run: moon --sample-config > server/moon.conf");
+}
+
+#[test]
+fn flags_beat_the_file() {
+    let dir = tempdir("flags");
+    let path = dir.join("m.conf");
+    std::fs::write(&path, "port 7000\ntimeout 5m # five minutes\nbind \"127.0.0.1\" ::1\n")
+        .unwrap();
+    let path = path.to_str().unwrap();
+    let (action, config) =
+        args(&[path, "--port", "7001", "--maxclients=5", "--save", "60", "1", "--save", "10", "2"])
+            .unwrap();
+    assert_eq!(action, Action::Run);
+    assert_eq!(config.int(OptionId::Port), 7001);
+    assert_eq!(config.int(OptionId::Timeout), 300);
+    assert_eq!(config.words(OptionId::Bind), ["127.0.0.1", "::1"]);
+    assert_eq!(config.shown(OptionId::Save), "60 1 10 2");
+    assert_eq!(config.origin(OptionId::Timeout), &Origin::File(path.into(), 2));
+    assert!(args(&[path, "--config", path]).is_err());
+}
+
+#[test]
+fn all_errors_are_reported_with_their_place() {
+    let (_, errors) =
+        text("port x\nbogus 1\ntimeout 1\ntimeout 2\ndir \"a\nappendfsync sometimes\nport\n");
+    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(lines.len(), 6, "{lines:#?}");
+    for place in ["t.conf:1", "t.conf:2", "t.conf:4", "t.conf:5", "t.conf:6", "t.conf:7"] {
+        assert!(
+            lines.iter().any(|l| l.starts_with(&format!("{place}: "))),
+            "{place} in {lines:#?}"
+        );
+    }
+    let (config, errors) = text("strict-config no\nbogus 1\n");
+    assert_eq!(errors, []);
+    assert!(config.notes[0].contains("bogus"));
+    let errors = args(&["--bogus", "1", "--port", "99999", "x"]).unwrap_err();
+    assert_eq!(errors.len(), 2, "{errors:?}");
+}
+
+#[test]
+fn includes_are_read_in_place_and_bounded() {
+    let dir = tempdir("include");
+    std::fs::write(dir.join("a.conf"), "include b-*.conf\nport 7002\n").unwrap();
+    std::fs::write(dir.join("b-1.conf"), "timeout 9\n").unwrap();
+    std::fs::write(dir.join("b-2.conf"), "hz 20\n").unwrap();
+    let (_, config) = args(&[dir.join("a.conf").to_str().unwrap()]).unwrap();
+    assert_eq!((config.int(OptionId::Timeout), config.int(OptionId::Hz)), (9, 20));
+    std::fs::write(dir.join("loop.conf"), "include loop.conf\n").unwrap();
+    let errors = args(&[dir.join("loop.conf").to_str().unwrap()]).unwrap_err();
+    assert!(errors[0].what.contains("deeper"), "{errors:?}");
+    assert!(args(&[dir.join("missing.conf").to_str().unwrap()]).is_err());
+}
+
+#[test]
+fn config_set_is_all_or_none() {
+    let mut config = Config::default();
+    let err = config.set(&[(b"timeout", b"7"), (b"hz", b"x")], false).unwrap_err();
+    assert_eq!(
+        err,
+        "CONFIG SET failed (possibly related to argument 'hz') - argument couldn't be parsed into an integer"
+    );
+    assert_eq!(config.int(OptionId::Timeout), 0);
+    assert!(!config.is_set(OptionId::Timeout));
+    assert_eq!(
+        config.set(&[(b"nope", b"1")], false).unwrap_err(),
+        "Unknown option or number of arguments for CONFIG SET - 'nope'"
+    );
+    assert!(
+        config.set(&[(b"port", b"1")], false).unwrap_err().ends_with("can't set immutable config")
+    );
+    assert!(
+        config
+            .set(&[(b"hz", b"1"), (b"HZ", b"2")], false)
+            .unwrap_err()
+            .ends_with("duplicate parameter")
+    );
+    assert_eq!(config.set(&[(b"timeout", b"7"), (b"hz", b"9")], false).unwrap().len(), 2);
+    assert_eq!(
+        config.get(&[b"timeout", b"h?", b"TIMEOUT"]),
+        [("timeout".to_string(), "7".to_string()), ("hz".to_string(), "9".to_string())]
+    );
+    assert!(config.get(&[b"*"]).len() >= TABLE.len());
+}
+
+#[test]
+fn quoting_round_trips() {
+    for s in ["", "a b", "plain", "q\"uote", "back\\slash", "#no comment"] {
+        let line = format!("x {}", file::quote(s, Kind::Text));
+        assert_eq!(file::split_words(&line).unwrap(), ["x", s]);
+    }
+    assert_eq!(file::split_words(r#"a "\x41\n" 'it\'s' # c"#).unwrap(), ["a", "A\n", "it's"]);
+    for bad in ["\"a", "'a", "\"a\"b", "'"] {
+        assert!(file::split_words(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn stock_redis_conf_loads() {
+    // The directives that a stock redis.conf 7.x sets, without its comments.
+    let stock = include_str!("../../tests/data/redis-7.conf");
+    let (config, errors) = text(stock);
+    assert_eq!(errors, []);
+    assert_eq!(config.words(OptionId::Bind), ["127.0.0.1", "-::1"]);
+    assert!(!config.notes.is_empty());
+}
+
+fn tempdir(name: &str) -> std::path::PathBuf {
+    let dir = std::env::temp_dir().join(format!("moon-config-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).unwrap();
+    dir
+}

@@ -1,0 +1,362 @@
+//! The connection state machine: bytes in, requests to the service, replies out in order.
+//! No I/O happens here; a driver brings the bytes and takes the replies.
+//!
+//! Invariants:
+//! * What is executed and answered does not depend on how the bytes were split into reads.
+//! * A reply leaves only when the watermark has reached the LSN it was made at. Output is
+//!   one buffer with *marks*: bytes up to a mark's end need its LSN.
+//! * Memory follows what has arrived: room is never made for more than twice the bytes of
+//!   an unfinished request, whatever it announces.
+
+use std::collections::VecDeque;
+
+use moon_formats::resp::{Limits, Parsed, Proto, ProtocolError, Reply, RequestParser, Span};
+
+use super::Slot;
+
+/// What follows a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The next request.
+    Continue,
+    /// The connection closes once its replies have left.
+    Close,
+    /// The request was not executed. It is kept, and nothing of this connection is executed
+    /// until [`Conn::resume`], which begins with it (CLIENT PAUSE).
+    Hold,
+}
+
+/// Executes requests.
+pub(crate) trait Executor {
+    /// Executes one request of a connection and appends its reply to `out`.
+    fn execute(&mut self, slot: Slot, args: &[&[u8]], out: &mut Vec<u8>) -> Next;
+
+    /// LSN of the last record: what a reply made now has to wait for.
+    fn last_lsn(&self) -> u64;
+
+    /// What the client of a connection may send now.
+    fn limits(&self, slot: Slot) -> Limits;
+}
+
+/// Why a connection has to close at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Its unparsed input is over the limit.
+    QueryBuffer,
+}
+
+/// Arguments up to this many need no memory of their own.
+const STACK_ARGS: usize = 16;
+/// An input buffer larger than this is given back when it runs empty.
+const KEEP_BYTES: usize = 64 << 10;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Mark {
+    end: usize,
+    lsn: u64,
+}
+
+/// One connection.
+pub(crate) struct Conn {
+    parser: RequestParser,
+    spans: Vec<Span>,
+    /// Bytes of an unfinished request, or of requests behind a wait.
+    input: Vec<u8>,
+    /// Replies not handed to the driver yet.
+    pub(crate) out: Vec<u8>,
+    marks: VecDeque<Mark>,
+    /// No more requests are taken; the connection closes when its replies have left.
+    closing: bool,
+    /// The request that is held back; input behind it waits.
+    held: Option<Vec<Box<[u8]>>>,
+    /// Bytes from the client, ever.
+    pub(crate) bytes_in: u64,
+    /// Bytes to the client, ever.
+    pub(crate) bytes_out: u64,
+    /// Requests executed, ever.
+    pub(crate) requests: u64,
+}
+
+impl Conn {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            parser: RequestParser::new(limits),
+            spans: Vec::new(),
+            input: Vec::new(),
+            out: Vec::new(),
+            marks: VecDeque::new(),
+            closing: false,
+            held: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            requests: 0,
+        }
+    }
+
+    /// True if no more requests are taken.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// Takes no more requests; the connection closes when its replies have left.
+    pub(crate) fn close(&mut self) {
+        self.closing = true;
+        self.held = None;
+        self.input = Vec::new();
+    }
+
+    /// Bytes of input kept.
+    pub(crate) fn input_len(&self) -> usize {
+        self.input.len()
+    }
+
+    /// Room in the input and output buffers beyond what they hold.
+    pub(crate) fn input_free(&self) -> usize {
+        self.input.capacity() - self.input.len()
+    }
+
+    /// Capacity of the output buffer.
+    pub(crate) fn out_capacity(&self) -> usize {
+        self.out.capacity()
+    }
+
+    /// Takes bytes that arrived and executes every complete request among them.
+    pub(crate) fn feed(
+        &mut self,
+        slot: Slot,
+        bytes: &mut [u8],
+        exec: &mut impl Executor,
+        input_max: usize,
+    ) -> Result<(), Refusal> {
+        if self.closing {
+            return Ok(());
+        }
+        self.bytes_in += bytes.len() as u64;
+        if self.input.is_empty() && self.held.is_none() {
+            // The common case: whole requests, executed from the driver's buffer.
+            let taken = self.run(slot, bytes, exec);
+            let rest = &bytes[taken..];
+            if !self.closing && !rest.is_empty() {
+                self.reserve(rest.len());
+                self.input.extend_from_slice(rest);
+            }
+        } else {
+            self.reserve(bytes.len());
+            self.input.extend_from_slice(bytes);
+            if self.held.is_none() {
+                self.run_input(slot, exec);
+            }
+        }
+        if self.input.len() > input_max {
+            return Err(Refusal::QueryBuffer);
+        }
+        Ok(())
+    }
+
+    /// Executes the request that is held back and those that came behind it.
+    pub(crate) fn resume(&mut self, slot: Slot, exec: &mut impl Executor) {
+        let Some(held) = self.held.take() else { return };
+        let words: Vec<&[u8]> = held.iter().map(|w| &**w).collect();
+        let marks_before = self.marks.len();
+        let next = self.call(slot, &words, exec);
+        self.after(slot, exec, marks_before);
+        match next {
+            Next::Continue => {}
+            Next::Close => return self.close(),
+            Next::Hold => return,
+        }
+        if !self.closing && !self.input.is_empty() {
+            self.run_input(slot, exec);
+        }
+    }
+
+    /// True between [`Next::Hold`] and [`Self::resume`].
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    fn run_input(&mut self, slot: Slot, exec: &mut impl Executor) {
+        let mut input = std::mem::take(&mut self.input);
+        let taken = self.run(slot, &mut input, exec);
+        if self.closing {
+            return;
+        }
+        if taken == input.len() {
+            input.clear();
+            if input.capacity() > KEEP_BYTES {
+                input = Vec::new();
+            }
+        } else if taken > 0 {
+            input.copy_within(taken.., 0);
+            input.truncate(input.len() - taken);
+        }
+        self.input = input;
+    }
+
+    /// Makes room for `more` bytes: for the whole argument that is arriving if it is known,
+    /// but at most for twice of what is there.
+    fn reserve(&mut self, more: usize) {
+        let have = self.input.len() + more;
+        let want = match self.parser.pending_bulk() {
+            Some(bulk) => (bulk.start as usize + bulk.len as usize + 2).clamp(have, have * 2),
+            None => have,
+        };
+        if want > self.input.capacity() {
+            self.input.reserve_exact(want - self.input.len());
+        }
+    }
+
+    /// Executes the requests at the start of `buf`; returns the bytes they took.
+    fn run(&mut self, slot: Slot, buf: &mut [u8], exec: &mut impl Executor) -> usize {
+        let mut pos = 0;
+        let marks_before = self.marks.len();
+        while pos < buf.len() {
+            self.spans.clear();
+            match self.parser.parse(&mut buf[pos..], &mut self.spans) {
+                Ok(Parsed::Request { consumed }) => {
+                    let next = self.one(slot, &buf[pos..], exec, marks_before);
+                    pos += consumed;
+                    match next {
+                        Next::Continue => {}
+                        Next::Close => {
+                            self.close();
+                            return pos;
+                        }
+                        Next::Hold => return pos,
+                    }
+                }
+                Ok(Parsed::Empty { consumed }) => pos += consumed,
+                Ok(Parsed::Incomplete { .. }) => break,
+                Err(error) => {
+                    self.protocol_error(&error);
+                    self.mark(exec.last_lsn(), marks_before);
+                    return pos;
+                }
+            }
+        }
+        pos
+    }
+
+    #[inline]
+    fn one(
+        &mut self,
+        slot: Slot,
+        buf: &[u8],
+        exec: &mut impl Executor,
+        marks_before: usize,
+    ) -> Next {
+        self.requests += 1;
+        let next = if self.spans.len() <= STACK_ARGS {
+            let mut words = [&[] as &[u8]; STACK_ARGS];
+            for (word, span) in words.iter_mut().zip(&self.spans) {
+                *word = span.of(buf);
+            }
+            self.call(slot, &words[..self.spans.len()], exec)
+        } else {
+            let words: Vec<&[u8]> = self.spans.iter().map(|s| s.of(buf)).collect();
+            let next = self.call(slot, &words, exec);
+            if self.spans.capacity() > 1024 {
+                self.spans = Vec::new();
+            }
+            next
+        };
+        self.after(slot, exec, marks_before);
+        next
+    }
+
+    /// After each request: what its reply waits for, and what may be sent next.
+    #[inline]
+    fn after(&mut self, slot: Slot, exec: &mut impl Executor, marks_before: usize) {
+        let lsn = exec.last_lsn();
+        self.mark(lsn, marks_before);
+        let limits = exec.limits(slot);
+        if limits != self.parser.limits() {
+            self.parser.set_limits(limits);
+        }
+    }
+
+    #[inline]
+    fn call(&mut self, slot: Slot, args: &[&[u8]], exec: &mut impl Executor) -> Next {
+        if is_http(args[0]) {
+            return Next::Close;
+        }
+        let next = exec.execute(slot, args, &mut self.out);
+        if next == Next::Hold {
+            self.held = Some(args.iter().map(|a| Box::from(*a)).collect());
+        }
+        next
+    }
+
+    #[cold]
+    fn protocol_error(&mut self, error: &ProtocolError) {
+        error.reply(&mut Reply::new(&mut self.out, Proto::Resp2));
+        self.close();
+    }
+
+    /// Notes that the bytes so far need `lsn`. A batch makes two marks at most: one for the
+    /// replies before its first write, one for the rest.
+    #[inline]
+    fn mark(&mut self, lsn: u64, marks_before: usize) {
+        let end = self.out.len();
+        let in_batch = self.marks.len().saturating_sub(marks_before);
+        match self.marks.back_mut() {
+            Some(last) if last.lsn == lsn => last.end = end,
+            Some(last) if in_batch >= 2 => *last = Mark { end, lsn },
+            _ => self.marks.push_back(Mark { end, lsn }),
+        }
+    }
+
+    /// Bytes at the start of `out` that may leave under this watermark. The caller takes
+    /// exactly them.
+    #[inline]
+    pub(crate) fn release(&mut self, watermark: u64) -> usize {
+        match self.marks.back() {
+            None => 0,
+            Some(last) if last.lsn <= watermark => {
+                let end = last.end;
+                self.marks.clear();
+                end
+            }
+            Some(_) => self.release_part(watermark),
+        }
+    }
+
+    #[cold]
+    fn release_part(&mut self, watermark: u64) -> usize {
+        let mut end = 0;
+        while let Some(mark) = self.marks.front().filter(|m| m.lsn <= watermark) {
+            end = mark.end;
+            self.marks.pop_front();
+        }
+        for mark in &mut self.marks {
+            mark.end -= end;
+        }
+        end
+    }
+
+    /// Gives back the memory of buffers that hold nothing.
+    pub(crate) fn park(&mut self) {
+        if self.out.is_empty() {
+            self.out = Vec::new();
+            self.marks = VecDeque::new();
+        }
+        if self.input.is_empty() {
+            self.input = Vec::new();
+            self.spans = Vec::new();
+        }
+    }
+}
+
+/// A browser that was made to talk to this port sends these first (request smuggling).
+#[inline]
+fn is_http(name: &[u8]) -> bool {
+    match name.len() {
+        4 => name.eq_ignore_ascii_case(b"post"),
+        5 => name.eq_ignore_ascii_case(b"host:"),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+#[path = "conn_tests.rs"]
+mod tests;

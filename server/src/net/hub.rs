@@ -1,0 +1,464 @@
+//! All connections of a shard over one driver: accepts, feeds, releases, closes.
+//!
+//! A turn is: [`Hub::collect`] (events in, requests executed), then the shard's own work and
+//! the log's flush, then [`Hub::release`] (replies out). Invariants:
+//! * Replies are looked at once per turn, after the flush, so a pipeline costs one send and
+//!   a turn one group commit.
+//! * A slot is reused only after the driver has let go of it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use super::conn::{Conn, Executor, Refusal};
+use super::{Driver, Event, Slot, Wait};
+use crate::config::OutputLimit;
+
+/// Options the hub works by.
+#[derive(Debug, Clone)]
+pub(crate) struct HubLimits {
+    /// Bytes of unparsed input per connection.
+    pub(crate) input_max: usize,
+    /// The same before authentication.
+    pub(crate) input_max_preauth: usize,
+    /// Output buffer limit of normal clients.
+    pub(crate) output: OutputLimit,
+    /// Seconds of idleness after which a client is closed; 0 never.
+    pub(crate) idle_secs: u64,
+    /// Seconds of idleness after which buffers are given back; 0 never.
+    pub(crate) park_secs: u64,
+    /// Milliseconds without progress of a send after which a client is closed; 0 never.
+    pub(crate) write_timeout_ms: u64,
+}
+
+/// The service behind the connections.
+pub(crate) trait Service: Executor {
+    /// Prepares a new socket and says whether it is let in. `Err` is the last thing its
+    /// client hears, if anything.
+    fn open(&mut self, slot: Slot, listener: u32, socket: OwnedFd) -> Result<OwnedFd, Rejected>;
+
+    /// A connection has ended; its slot number may return later.
+    fn closed(&mut self, slot: Slot);
+
+    /// Highest LSN whose replies may leave.
+    fn watermark(&self) -> u64;
+
+    /// Options in force.
+    fn hub_limits(&self) -> &HubLimits;
+
+    /// True if a connection may idle without being closed (subscribers, replicas, blocked).
+    fn may_idle(&self, slot: Slot) -> bool;
+
+    /// Connections the last requests asked to close (CLIENT KILL) or to go on (UNPAUSE).
+    fn take_orders(&mut self) -> Vec<Order>;
+
+    /// Takes the figures of a connection after something happened to it.
+    fn figures(&mut self, slot: Slot, figures: ConnFigures);
+
+    /// Takes the bytes received and sent so far.
+    fn traffic(&mut self, bytes_in: u64, bytes_out: u64);
+
+    /// Something happened that is worth a line in the log or a counter.
+    fn note(&mut self, slot: Slot, what: Note<'_>);
+}
+
+/// A socket that is not let in: who it is, to be told what.
+pub(crate) struct Rejected {
+    pub(crate) socket: Option<OwnedFd>,
+    pub(crate) reply: &'static [u8],
+}
+
+/// What the service wants done with a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Close now; replies that have not left are lost.
+    Kill(Slot),
+    /// Go on with what is held back.
+    Resume(Slot),
+}
+
+/// Events of connections.
+pub(crate) enum Note<'a> {
+    /// Accepting failed.
+    AcceptFailed(&'a io::Error),
+    /// The socket is broken; the connection ends.
+    Broken(&'a io::Error),
+    /// Closed: unparsed input over the limit.
+    QueryBufferLimit(usize),
+    /// Closed: unsent replies over the limit.
+    OutputBufferLimit(usize),
+    /// Closed: idle for too long.
+    Idle,
+    /// Closed: takes none of its replies.
+    WriteTimeout,
+}
+
+struct Peer {
+    conn: Conn,
+    /// The driver holds a send of this connection.
+    sending: bool,
+    /// In `Hub::ready` already.
+    queued: bool,
+    /// The driver was told to close it.
+    closed: bool,
+    parked: bool,
+    /// Last bytes from the client.
+    active_ms: u64,
+    /// Last bytes taken by the client while a send is in flight.
+    progress_ms: u64,
+    /// Since when its output is over the soft limit; 0 if it is not.
+    soft_since_ms: u64,
+}
+
+/// Figures of one connection, for CLIENT LIST.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ConnFigures {
+    pub(crate) input: usize,
+    pub(crate) input_free: usize,
+    pub(crate) output: usize,
+    pub(crate) output_capacity: usize,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) requests: u64,
+    pub(crate) active_ms: u64,
+}
+
+/// The connections of a shard.
+pub(crate) struct Hub<D, S> {
+    pub(crate) driver: D,
+    pub(crate) service: S,
+    peers: Vec<Option<Peer>>,
+    free: Vec<Slot>,
+    /// Connections whose output is to be looked at.
+    ready: Vec<Slot>,
+    scratch: Vec<Slot>,
+    accepted: Vec<(u32, OwnedFd)>,
+    now_ms: u64,
+    sweep_at: usize,
+    /// Connections that exist.
+    pub(crate) count: usize,
+    /// Bytes from and to clients, ever.
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+}
+
+impl<D: Driver, S: Service> Hub<D, S> {
+    pub(crate) fn new(driver: D, service: S) -> Self {
+        Self {
+            driver,
+            service,
+            peers: Vec::new(),
+            free: Vec::new(),
+            ready: Vec::new(),
+            scratch: Vec::new(),
+            accepted: Vec::new(),
+            now_ms: 0,
+            sweep_at: 0,
+            count: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+        }
+    }
+
+    /// True if replies wait for the log.
+    pub(crate) fn has_held(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Waits as told for events, executes the requests they bring. `begin` is called once
+    /// the wait is over, before the first request.
+    pub(crate) fn collect(
+        &mut self,
+        wait: Wait,
+        mut begin: impl FnMut(&mut S) -> u64,
+    ) -> io::Result<usize> {
+        let Self { driver, service, peers, free, ready, accepted, now_ms, bytes_in, .. } = self;
+        let mut count = 0;
+        driver.poll(wait, &mut |event| {
+            if count == 0 {
+                *now_ms = begin(service);
+            }
+            count += 1;
+            let slot = match event {
+                Event::Data { slot, bytes } => {
+                    let Some(Some(peer)) = peers.get_mut(slot as usize) else { return };
+                    if peer.closed {
+                        return;
+                    }
+                    *bytes_in += bytes.len() as u64;
+                    peer.active_ms = *now_ms;
+                    peer.parked = false;
+                    let limits = service.hub_limits();
+                    let max = if service.limits(slot).authenticated {
+                        limits.input_max
+                    } else {
+                        limits.input_max_preauth
+                    };
+                    if let Err(Refusal::QueryBuffer) = peer.conn.feed(slot, bytes, service, max) {
+                        service.note(slot, Note::QueryBufferLimit(peer.conn.input_len()));
+                        peer.closed = true;
+                    }
+                    service.figures(slot, peer.figures(0));
+                    slot
+                }
+                Event::Sent { slot, bytes, done } => {
+                    let Some(Some(peer)) = peers.get_mut(slot as usize) else { return };
+                    peer.progress_ms = *now_ms;
+                    if done {
+                        peer.sending = false;
+                    }
+                    peer.conn.bytes_out += bytes as u64;
+                    if !done || (peer.conn.out.is_empty() && !peer.conn.is_closing()) {
+                        return;
+                    }
+                    slot
+                }
+                Event::Eof { slot } => {
+                    let Some(Some(peer)) = peers.get_mut(slot as usize) else { return };
+                    // Replies to what came before are still sent: the peer may listen.
+                    peer.conn.close();
+                    slot
+                }
+                Event::Failed { slot, error } => {
+                    let Some(Some(peer)) = peers.get_mut(slot as usize) else { return };
+                    service.note(slot, Note::Broken(&error));
+                    peer.closed = true;
+                    slot
+                }
+                Event::Gone { slot } => {
+                    free.push(slot);
+                    return;
+                }
+                Event::Accepted { listener, socket } => {
+                    accepted.push((listener, socket));
+                    return;
+                }
+                Event::AcceptFailed { error } => {
+                    service.note(Slot::MAX, Note::AcceptFailed(&error));
+                    return;
+                }
+            };
+            if let Some(Some(peer)) = peers.get_mut(slot as usize)
+                && !peer.queued
+            {
+                peer.queued = true;
+                ready.push(slot);
+            }
+        })?;
+        if count == 0 {
+            self.now_ms = begin(&mut self.service);
+        }
+        if !self.accepted.is_empty() {
+            self.admit();
+        }
+        self.obey();
+        Ok(count)
+    }
+
+    fn admit(&mut self) {
+        for (listener, socket) in std::mem::take(&mut self.accepted) {
+            let slot = self.free.pop().unwrap_or_else(|| {
+                self.peers.push(None);
+                (self.peers.len() - 1) as Slot
+            });
+            let socket = match self.service.open(slot, listener, socket) {
+                Ok(socket) => socket,
+                Err(rejected) => {
+                    if let Some(socket) = rejected.socket {
+                        // Best effort, as in Redis: the socket buffer is empty.
+                        let _ = super::sys::send(&socket, rejected.reply);
+                    }
+                    self.free.push(slot);
+                    continue;
+                }
+            };
+            if self.driver.add(slot, socket).is_err() {
+                self.service.closed(slot);
+                self.free.push(slot);
+                continue;
+            }
+            let conn = Conn::new(self.service.limits(slot));
+            self.peers[slot as usize] = Some(Peer {
+                conn,
+                sending: false,
+                queued: false,
+                closed: false,
+                parked: false,
+                active_ms: self.now_ms,
+                progress_ms: 0,
+                soft_since_ms: 0,
+            });
+            self.count += 1;
+        }
+    }
+
+    /// Does what requests asked for on other connections.
+    fn obey(&mut self) {
+        for order in self.service.take_orders() {
+            let (Order::Kill(slot) | Order::Resume(slot)) = order;
+            let Some(Some(peer)) = self.peers.get_mut(slot as usize) else { continue };
+            match order {
+                Order::Kill(_) => peer.closed = true,
+                Order::Resume(_) => peer.conn.resume(slot, &mut self.service),
+            }
+            if !peer.queued {
+                peer.queued = true;
+                self.ready.push(slot);
+            }
+        }
+    }
+
+    /// Sends what the watermark allows, closes what has to close.
+    pub(crate) fn release(&mut self) {
+        let watermark = self.service.watermark();
+        std::mem::swap(&mut self.ready, &mut self.scratch);
+        let mut ready = std::mem::take(&mut self.scratch);
+        for &slot in &ready {
+            self.release_one(slot, watermark);
+        }
+        ready.clear();
+        self.scratch = ready;
+        self.service.traffic(self.bytes_in, self.bytes_out);
+    }
+
+    fn release_one(&mut self, slot: Slot, watermark: u64) {
+        let Some(Some(peer)) = self.peers.get_mut(slot as usize) else { return };
+        peer.queued = false;
+        if peer.closed {
+            return self.drop_peer(slot);
+        }
+        if !peer.sending {
+            let n = peer.conn.release(watermark);
+            if n > 0 {
+                self.bytes_out += n as u64;
+                let sent = if n == peer.conn.out.len() {
+                    self.driver.send(slot, &mut peer.conn.out)
+                } else {
+                    let mut part = peer.conn.out.split_off(n);
+                    std::mem::swap(&mut part, &mut peer.conn.out);
+                    self.driver.send(slot, &mut part)
+                };
+                match sent {
+                    Ok(true) => peer.conn.bytes_out += n as u64,
+                    Ok(false) => {
+                        peer.sending = true;
+                        peer.progress_ms = self.now_ms;
+                    }
+                    Err(_) => return self.drop_peer(slot),
+                }
+            }
+        }
+        let left = peer.conn.out.len();
+        if left == 0 && !peer.sending {
+            if peer.conn.is_closing() {
+                self.drop_peer(slot);
+            }
+            return;
+        }
+        let unsent = self.driver.unsent(slot);
+        self.service.figures(slot, peer.figures(unsent));
+        if self.over_limit(slot, left) {
+            return self.drop_peer(slot);
+        }
+        // Held back by the log: look again next turn. Held back by its own send: when that
+        // has ended.
+        if let Some(Some(peer)) = self.peers.get_mut(slot as usize)
+            && !peer.sending
+        {
+            peer.queued = true;
+            self.ready.push(slot);
+        }
+    }
+
+    /// Checks the output buffer limits of a connection with unsent replies.
+    fn over_limit(&mut self, slot: Slot, left: usize) -> bool {
+        let Some(Some(peer)) = self.peers.get_mut(slot as usize) else { return false };
+        let limit = self.service.hub_limits().output;
+        let bytes = (left + self.driver.unsent(slot)) as u64;
+        let hard = limit.hard > 0 && bytes >= limit.hard;
+        let over_soft = limit.soft > 0 && bytes >= limit.soft;
+        if !over_soft {
+            peer.soft_since_ms = 0;
+        } else if peer.soft_since_ms == 0 {
+            peer.soft_since_ms = self.now_ms;
+        }
+        let soft = over_soft && self.now_ms - peer.soft_since_ms > limit.soft_secs * 1000;
+        if hard || soft {
+            self.service.note(slot, Note::OutputBufferLimit(bytes as usize));
+        }
+        hard || soft
+    }
+
+    fn drop_peer(&mut self, slot: Slot) {
+        if self.peers.get_mut(slot as usize).and_then(Option::take).is_some() {
+            self.count -= 1;
+            self.driver.close(slot);
+            self.service.closed(slot);
+        }
+    }
+
+    /// Looks after a share of the connections: idle and write timeouts, parking. Called
+    /// ten times a second, it sees each connection once a second.
+    pub(crate) fn sweep(&mut self) {
+        let total = self.peers.len();
+        let limits = self.service.hub_limits().clone();
+        for _ in 0..total.div_ceil(10) {
+            self.sweep_at = (self.sweep_at + 1) % total;
+            let slot = self.sweep_at as Slot;
+            let Some(Some(peer)) = self.peers.get_mut(self.sweep_at) else { continue };
+            let idle_ms = self.now_ms.saturating_sub(peer.active_ms);
+            if peer.sending {
+                let stuck_ms = self.now_ms.saturating_sub(peer.progress_ms);
+                if limits.write_timeout_ms > 0 && stuck_ms > limits.write_timeout_ms {
+                    self.service.note(slot, Note::WriteTimeout);
+                    self.drop_peer(slot);
+                } else if self.over_limit(slot, 0) {
+                    self.drop_peer(slot);
+                }
+            } else if limits.idle_secs > 0
+                && idle_ms > limits.idle_secs * 1000
+                && !peer.conn.is_held()
+                && !self.service.may_idle(slot)
+            {
+                self.service.note(slot, Note::Idle);
+                self.drop_peer(slot);
+            } else if limits.park_secs > 0 && idle_ms > limits.park_secs * 1000 && !peer.parked {
+                peer.parked = true;
+                peer.conn.park();
+                self.driver.park(slot);
+            }
+        }
+    }
+
+    /// Ends a connection's input when the server stops: its replies still leave.
+    pub(crate) fn close_all(&mut self) {
+        for (slot, peer) in self.peers.iter_mut().enumerate() {
+            if let Some(peer) = peer {
+                peer.conn.close();
+                if !peer.queued {
+                    peer.queued = true;
+                    self.ready.push(slot as Slot);
+                }
+            }
+        }
+    }
+}
+
+impl Peer {
+    #[inline]
+    fn figures(&self, unsent: usize) -> ConnFigures {
+        ConnFigures {
+            input: self.conn.input_len(),
+            input_free: self.conn.input_free(),
+            output: self.conn.out.len() + unsent,
+            output_capacity: self.conn.out_capacity(),
+            bytes_in: self.conn.bytes_in,
+            bytes_out: self.conn.bytes_out,
+            requests: self.conn.requests,
+            active_ms: self.active_ms,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "hub_tests.rs"]
+mod tests;

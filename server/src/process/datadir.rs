@@ -1,0 +1,231 @@
+//! The data directory: which one it is, that it is ours, and that nobody else uses it.
+//!
+//! Invariants: nothing is created beside data that could not be understood, and a refusal
+//! leaves the directory as it was.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use moon_formats::marker::Marker;
+use moon_formats::names::MARKER;
+use moon_storage::io::local::LocalRuntime;
+use moon_storage::io::lock::{DirLock, LockError};
+use moon_storage::io::posix::PosixDisk;
+use moon_storage::marker::{self, MarkerError};
+
+use crate::config::{Config, OptionId};
+use crate::net::sys;
+use crate::service::shared::{random, unix_secs};
+
+/// Why a directory is not used.
+#[derive(Debug)]
+pub(crate) enum DirError {
+    /// Wrong environment: exit 1.
+    Io(PathBuf, io::Error),
+    /// Another process holds the lock: exit 1.
+    Locked(LockError),
+    /// The marker cannot be read: exit 2.
+    Marker(MarkerError),
+    /// The data is not ours; the operator decides: exit 2.
+    Foreign(PathBuf, String),
+}
+
+impl std::fmt::Display for DirError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Io(dir, e) => write!(f, "data directory {}: {e}", dir.display()),
+            Self::Locked(e) => write!(f, "data directory in use: {e}"),
+            Self::Marker(e) => write!(f, "data directory: {e}"),
+            Self::Foreign(dir, why) => write!(f, "data directory {}: {why}", dir.display()),
+        }
+    }
+}
+
+/// A data directory that this process holds.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    pub(crate) path: PathBuf,
+    /// Things worth a warning.
+    pub(crate) warnings: Vec<String>,
+    /// Held for the life of the process.
+    _lock: DirLock,
+}
+
+/// Finds the directory the options mean. The second value is a remark for the log.
+pub(crate) fn choose(config: &Config) -> (PathBuf, Option<String>) {
+    let given = config.text(OptionId::Dir);
+    if !given.is_empty() {
+        return (absolute(Path::new(given)), None);
+    }
+    let here = absolute(Path::new("."));
+    let own = ["appendonlydir", "shard-0", MARKER, "replication.state", "dump.rdb"];
+    if own.iter().any(|name| here.join(name).exists()) {
+        let note = "the current directory holds data and is used; name it with --dir";
+        return (here, Some(note.into()));
+    }
+    let env = |name| std::env::var_os(name).filter(|v: &std::ffi::OsString| !v.is_empty());
+    if let Some(base) = env("XDG_DATA_HOME") {
+        return (PathBuf::from(base).join("moon"), None);
+    }
+    match env("HOME") {
+        Some(home) => (PathBuf::from(home).join(".local/share/moon"), None),
+        None => (here, Some("HOME is not set: the current directory is used".into())),
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    fs::canonicalize(path)
+        .or_else(|_| std::path::absolute(path))
+        .unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// Looks at a directory without changing it: is it ours or new?
+pub(crate) fn inspect(path: &Path) -> Result<(), DirError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let meta = fs::metadata(path).map_err(|e| DirError::Io(path.into(), e))?;
+    if !meta.is_dir() {
+        return Err(DirError::Io(path.into(), io::Error::other("not a directory")));
+    }
+    if meta.uid() != sys::euid() {
+        let e =
+            io::Error::other(format!("owned by user {}, not by user {}", meta.uid(), sys::euid()));
+        return Err(DirError::Io(path.into(), e));
+    }
+    if path.join(MARKER).exists() {
+        return Ok(());
+    }
+    let has = |name: &str| path.join(name).exists();
+    let foreign = if has("dump.rdb") || has("appendonlydir") || has("appendonly.aof") {
+        Some("redis")
+    } else if has("shard-0") || has("replication.state") {
+        Some("moon")
+    } else {
+        None
+    };
+    match foreign {
+        Some(kind) => Err(DirError::Foreign(
+            path.into(),
+            format!(
+                "holds data without {MARKER}; it is not touched. Convert it: \
+                 moon-migrate run --from {kind}:{} --to <new directory>",
+                path.display()
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Creates the directory if need be (mode 0700) and takes its lock.
+pub(crate) fn open(path: &Path) -> Result<DataDir, DirError> {
+    let io = |e| DirError::Io(path.to_path_buf(), e);
+    inspect(path)?;
+    if !path.exists() {
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
+    }
+    let path = fs::canonicalize(path).map_err(io)?;
+    let io = |e| DirError::Io(path.clone(), e);
+    let lock = DirLock::acquire(&path).map_err(DirError::Locked)?;
+    let mut warnings = Vec::new();
+    let mode = fs::metadata(&path).map_err(io)?.mode() & 0o777;
+    if mode & 0o027 != 0 {
+        warnings.push(format!("mode {mode:04o} lets other users in; 0750 is enough"));
+    }
+    Ok(DataDir { path, warnings, _lock: lock })
+}
+
+/// Reads the marker, or writes the first one. The layout it names must be ours.
+pub(crate) fn marker(dir: &DataDir, databases: u16) -> Result<Marker, DirError> {
+    let io = |e| DirError::Io(dir.path.clone(), e);
+    let foreign = |why: String| DirError::Foreign(dir.path.clone(), why);
+    let rt = LocalRuntime::new().map_err(io)?;
+    let disk = PosixDisk::new();
+    if let Some(found) = rt.block_on(marker::read(&disk, &dir.path)).map_err(DirError::Marker)? {
+        let here = dir.path.display();
+        if found.shards != 1 {
+            return Err(foreign(format!(
+                "shard count changed (data={}, config=1); run: moon-migrate run --from \
+                 moon:{here} --to <dir> --shards 1",
+                found.shards
+            )));
+        }
+        if found.databases != databases {
+            return Err(foreign(format!(
+                "was made with databases {0}, not {databases}; start with --databases {0}",
+                found.databases
+            )));
+        }
+        return Ok(found);
+    }
+    let mut uuid = [0; 16];
+    random(&mut uuid).map_err(io)?;
+    let created_ms = unix_secs() * 1000;
+    let first = Marker { uuid, shards: 1, databases, created_ms, extra: Vec::new() };
+    rt.block_on(marker::write(&disk, &dir.path, &first)).map_err(DirError::Marker)?;
+    Ok(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn fresh(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("moon-dir-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        dir
+    }
+
+    #[test]
+    fn created_private_and_locked_once() {
+        let path = fresh("lock");
+        let dir = open(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(dir.warnings.is_empty());
+        let second = open(&path).unwrap_err();
+        assert!(matches!(second, DirError::Locked(_)), "{second}");
+        drop(dir);
+        open(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(open(&path).unwrap().warnings.len(), 1);
+    }
+
+    #[test]
+    fn foreign_data_is_left_alone() {
+        for name in ["dump.rdb", "appendonly.aof", "replication.state"] {
+            let path = fresh(name);
+            fs::create_dir_all(&path).unwrap();
+            fs::write(path.join(name), "data").unwrap();
+            let error = open(&path).unwrap_err();
+            assert!(matches!(error, DirError::Foreign(..)), "{error}");
+            assert!(error.to_string().contains("moon-migrate run --from"));
+            assert_eq!(fs::read_dir(&path).unwrap().count(), 1, "nothing was added");
+        }
+        let path = fresh("ours");
+        fs::create_dir_all(path.join("appendonlydir")).unwrap();
+        fs::write(path.join(MARKER), "").unwrap();
+        open(&path).unwrap();
+    }
+
+    #[test]
+    fn the_marker_is_written_once_and_holds() {
+        let path = fresh("marker");
+        let dir = open(&path).unwrap();
+        let first = marker(&dir, 16).unwrap();
+        assert_eq!(marker(&dir, 16).unwrap(), first);
+        let error = marker(&dir, 4).unwrap_err().to_string();
+        assert!(error.contains("--databases 16"), "{error}");
+        fs::write(path.join(MARKER), "moon-storage 2\n").unwrap();
+        assert!(matches!(marker(&dir, 16), Err(DirError::Marker(_))));
+    }
+
+    #[test]
+    fn a_file_is_no_directory() {
+        let path = fresh("file");
+        fs::write(&path, "x").unwrap();
+        assert!(matches!(open(&path), Err(DirError::Io(..))));
+    }
+}

@@ -1,0 +1,321 @@
+//! The process: command line, data directory, start, signals, stop, exit code.
+//!
+//! | exit code | meaning |
+//! |---|---|
+//! | 0 | stopped as asked, everything synced |
+//! | 1 | environment or configuration |
+//! | 2 | an operator has to decide (foreign data, other layout) |
+//! | 70 | damage found |
+//! | 130, 143 | stopped at once by a second signal |
+//! | 134 | bug: crash report, abort |
+
+pub(crate) mod datadir;
+pub(crate) mod log;
+
+use std::fs;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::config::{self, Action, Config, ConfigError, OptionId, Value};
+use crate::net::epoll::Epoll;
+use crate::net::uring::{self, Uring};
+use crate::net::{Driver, listen, sys};
+use crate::runtime::{ShardEnd, portable, rings};
+use crate::service::shared::{Facts, Shared, hex, random, unix_secs};
+use datadir::{DataDir, DirError};
+
+/// File descriptors beside those of clients: log, listeners, rings.
+pub(crate) const FILES_RESERVED: u64 = 64;
+
+const EXIT_ENVIRONMENT: u8 = 1;
+const EXIT_DECISION: u8 = 2;
+
+fn say(text: &str) {
+    // A closed standard output is no reason to fail.
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+}
+
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "moon: {text}");
+}
+
+/// Runs the server with the arguments behind the program name; returns the exit code.
+pub fn run(args: &[String]) -> u8 {
+    let (action, config) = match config::parse_args(args) {
+        Ok(parsed) => parsed,
+        Err(errors) => return refuse(&errors),
+    };
+    match action {
+        Action::Help => say(&config::help()),
+        Action::Version => say(&version()),
+        Action::SampleConfig => say(&config::sample_file()),
+        Action::PrintConfig => say(&config.print()),
+        Action::CheckConfig => return check(&config),
+        Action::Run => return serve(config),
+    }
+    0
+}
+
+fn refuse(errors: &[ConfigError]) -> u8 {
+    for error in errors {
+        complain(&error.to_string());
+    }
+    EXIT_ENVIRONMENT
+}
+
+fn version() -> String {
+    format!(
+        "moon {} {}-{} log format {}\n",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::ARCH,
+        std::env::consts::OS,
+        moon_formats::wal::VERSION
+    )
+}
+
+/// What parsing alone cannot see.
+fn problems(config: &Config) -> Vec<String> {
+    let mut problems = Vec::new();
+    let shards = config.int(OptionId::Shards);
+    if shards > 1 {
+        problems.push(format!("shards {shards}: only one shard is supported by this version"));
+    }
+    if config.int(OptionId::Port) == 0 && config.text(OptionId::UnixSocket).is_empty() {
+        problems.push("nothing to listen on: port is 0 and unixsocket is not set".into());
+    }
+    problems
+}
+
+fn check(config: &Config) -> u8 {
+    let mut code = 0;
+    for problem in problems(config) {
+        complain(&problem);
+        code = EXIT_ENVIRONMENT;
+    }
+    let (dir, note) = datadir::choose(config);
+    if let Err(e) = datadir::inspect(&dir) {
+        complain(&e.to_string());
+        code = EXIT_ENVIRONMENT;
+    }
+    for note in config.notes.iter().chain(&note) {
+        say(&format!("note: {note}\n"));
+    }
+    say(&format!("dir {}\n", dir.display()));
+    for &id in config::table::IDS {
+        if config.is_set(id) {
+            say(&format!("{} {} # {}\n", id.opt().name, config.shown(id), config.origin(id)));
+        }
+    }
+    code
+}
+
+/// Which driver runs, and why.
+fn choose_driver(config: &Config, dir: &std::path::Path) -> Result<(&'static str, String), String> {
+    let wanted = config.text(OptionId::IoDriver);
+    let probe = || match uring::probe() {
+        Some(why) => Err(why),
+        None => moon_storage::io::glommio::probe(dir).map(drop).map_err(|e| e.to_string()),
+    };
+    if wanted == "epoll" {
+        return Ok((Epoll::NAME, "io-driver epoll".into()));
+    }
+    if std::env::var_os("MOON_NO_URING").is_some_and(|v| v == "1") {
+        return Ok((Epoll::NAME, "MOON_NO_URING=1".into()));
+    }
+    match probe() {
+        Ok(()) => Ok((Uring::NAME, "io_uring works".into())),
+        Err(why) if wanted == "uring" => Err(format!("io-driver uring: {why}")),
+        Err(why) => Ok((Epoll::NAME, why)),
+    }
+}
+
+fn serve(mut config: Config) -> u8 {
+    if let Err(e) = log::install(config.text(OptionId::LogFile)) {
+        complain(&e.to_string());
+        return EXIT_ENVIRONMENT;
+    }
+    log::set_level(config.text(OptionId::LogLevel));
+    let problems = problems(&config);
+    for problem in &problems {
+        tracing::error!("{problem}");
+    }
+    if !problems.is_empty() {
+        return EXIT_ENVIRONMENT;
+    }
+    let (path, note) = datadir::choose(&config);
+    let dir = match datadir::open(&path) {
+        Ok(dir) => dir,
+        Err(e) => {
+            tracing::error!("{e}");
+            return match e {
+                DirError::Foreign(..) | DirError::Marker(_) => EXIT_DECISION,
+                DirError::Io(..) | DirError::Locked(_) => EXIT_ENVIRONMENT,
+            };
+        }
+    };
+    config.resolve(OptionId::Dir, Value::Text(dir.path.display().to_string()));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), dir = %dir.path.display(), pid = std::process::id(), "moon starts");
+    for text in note.iter().chain(&dir.warnings) {
+        tracing::warn!("data directory: {text}");
+    }
+    for note in &config.notes {
+        tracing::debug!("{note}");
+    }
+    if !config.notes.is_empty() {
+        tracing::info!(
+            count = config.notes.len(),
+            "options accepted without effect; loglevel verbose lists them"
+        );
+    }
+    match start(config, dir) {
+        Ok(code) => code,
+        Err(e) => {
+            tracing::error!("{e}");
+            EXIT_ENVIRONMENT
+        }
+    }
+}
+
+/// Opens everything, runs the shard on a thread of its own and waits for its end.
+fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
+    sys::block_signals()?;
+    install_crash_report();
+    fit_maxclients(&mut config)?;
+    let marker = match datadir::marker(&dir, config.int(OptionId::Databases) as u16) {
+        Ok(marker) => marker,
+        Err(e) => {
+            tracing::error!("{e}");
+            return Ok(EXIT_DECISION);
+        }
+    };
+    let (driver, driver_why) = choose_driver(&config, &dir.path).map_err(io::Error::other)?;
+    let listeners = listen::open(&config)?;
+    let mut random_bytes = [0; 28];
+    random(&mut random_bytes)?;
+    let seed = u64::from_le_bytes(std::array::from_fn(|i| random_bytes[20 + i]));
+    let facts = Facts {
+        run_id: hex(&random_bytes[..20]),
+        dir: dir.path.clone(),
+        executable: std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default(),
+        driver,
+        driver_why,
+        listeners: listeners.iter().map(|l| (l.name.clone(), l.is_unix)).collect(),
+        started: Instant::now(),
+        started_unix_secs: unix_secs(),
+    };
+    let names: Vec<&str> = listeners.iter().map(|l| l.name.as_str()).collect();
+    tracing::info!(
+        shards = marker.shards,
+        driver,
+        why = facts.driver_why,
+        appendonly = config.bool(OptionId::AppendOnly),
+        appendfsync = config.text(OptionId::AppendFsync),
+        listen = names.join(","),
+        "listening, recovering"
+    );
+    let shared = Shared::new(config, facts, Arc::new(sys::eventfd()?));
+    let for_thread = shared.clone();
+    let thread = std::thread::Builder::new().name("shard-0".into()).spawn(move || {
+        let end = if driver == Uring::NAME {
+            rings::run(for_thread, listeners, seed)
+        } else {
+            portable::run(for_thread, listeners, seed)
+        };
+        sys::wake_main();
+        end
+    })?;
+    let code = supervise(&shared, thread);
+    shared.with_config(listen::unlink);
+    Ok(code)
+}
+
+/// Raises the limit of open files; lowers `maxclients` if that does not go far enough.
+fn fit_maxclients(config: &mut Config) -> io::Result<()> {
+    let clients = config.int(OptionId::MaxClients);
+    let want = clients as u64 + FILES_RESERVED;
+    let got = sys::raise_nofile(want)?;
+    if got < want {
+        let fits = got.saturating_sub(FILES_RESERVED).max(1) as i64;
+        tracing::warn!(asked = clients, fits, "maxclients lowered to the limit of open files");
+        config.resolve(OptionId::MaxClients, Value::Int(fits));
+    }
+    let somaxconn = fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap_or_default();
+    if let Ok(limit) = somaxconn.trim().parse::<i64>()
+        && limit < config.int(OptionId::TcpBacklog)
+    {
+        tracing::warn!(limit, "tcp-backlog is over net.core.somaxconn, which counts");
+    }
+    Ok(())
+}
+
+/// The main thread while the server runs: signals and progress.
+fn supervise(shared: &Shared, thread: JoinHandle<ShardEnd>) -> u8 {
+    let mut stop_signals = 0;
+    let mut said_at = Instant::now();
+    while !thread.is_finished() {
+        match sys::wait_signal(Duration::from_secs(1)) {
+            Some(signal) if sys::STOP_SIGNALS.contains(&signal) => {
+                stop_signals += 1;
+                if stop_signals > 1 {
+                    tracing::warn!(signal, "second signal: stopping at once");
+                    sys::exit_now(128 + signal);
+                }
+                tracing::info!(signal, "stop asked for by a signal");
+                shared.request_stop();
+            }
+            // The shard's thread is about to end.
+            Some(_) => break,
+            None => {}
+        }
+        let loading = shared.progress.loading.load(Relaxed);
+        if loading && said_at.elapsed() >= Duration::from_secs(1) {
+            said_at = Instant::now();
+            report_progress(shared);
+        }
+    }
+    match thread.join() {
+        Ok(ShardEnd::Stopped) => {
+            tracing::info!("stopped");
+            0
+        }
+        Ok(ShardEnd::Failed(code, text)) => {
+            tracing::error!("{text}");
+            code
+        }
+        Ok(ShardEnd::Io(e)) => {
+            tracing::error!("shard thread: {e}");
+            EXIT_ENVIRONMENT
+        }
+        // Only where panics unwind; the crash report has been written.
+        Err(_) => 101,
+    }
+}
+
+fn report_progress(shared: &Shared) {
+    let progress = &shared.progress;
+    let total = progress.bytes_total.load(Relaxed);
+    let done = progress.bytes_done.load(Relaxed).min(total);
+    let secs = shared.facts.started.elapsed().as_secs_f64();
+    let left = (total - done) as f64 * secs / done.max(1) as f64;
+    let percent = format!("{:.1}", done as f64 * 100.0 / total.max(1) as f64);
+    let records = progress.records.load(Relaxed);
+    tracing::info!(bytes = done, total, percent, records, eta_secs = left as u64, "recovering");
+}
+
+/// A panic anywhere ends the process: half a working store is worse than none.
+fn install_crash_report() {
+    std::panic::set_hook(Box::new(|info| {
+        let thread = std::thread::current();
+        let trace = std::backtrace::Backtrace::force_capture();
+        complain(&format!(
+            "bug: version {} thread {:?}: {info}\n{trace}\n\
+             The log is crash-safe: start again to recover. Please report this text.",
+            env!("CARGO_PKG_VERSION"),
+            thread.name().unwrap_or("?"),
+        ));
+        std::process::abort();
+    }));
+}

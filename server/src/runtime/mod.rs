@@ -1,0 +1,282 @@
+//! The thread of a shard: one loop over sockets, requests, expiry, log and tasks.
+//!
+//! A *turn* collects network events and executes their requests, does the shard's own work,
+//! starts the log's write, and sends the replies that may leave. Two *hosts* differ only in
+//! how they run storage tasks and sleep between turns:
+//!
+//! | host | network | disk | sleeps in |
+//! |---|---|---|---|
+//! | [`portable`] | epoll | posix | `epoll_wait`, tasks wake it through an eventfd |
+//! | [`rings`] | io_uring | dma (glommio) | the network ring while busy, the executor when idle or waiting for the log |
+//!
+//! Invariants:
+//! * The clock is read once per turn; all requests of a turn see one instant.
+//! * Storage tasks run at least every [`RING_WAIT_MAX`], however busy the network is.
+
+pub(crate) mod portable;
+pub(crate) mod rings;
+mod startup;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use moon_engine::clock::Now;
+use moon_engine::exec::Shard;
+use moon_storage::io::{Disk, Runtime};
+
+use crate::config::OptionId;
+use crate::net::hub::Hub;
+use crate::net::listen::Listener;
+use crate::net::{Driver, Wait};
+use crate::service::ShardService;
+use crate::service::shared::Shared;
+use startup::{Recovered, StartError, Startup};
+
+/// Longest sleep in the network ring before storage tasks get a look.
+pub(crate) const RING_WAIT_MAX: Duration = Duration::from_micros(300);
+/// Milliseconds between two looks at connections, stop requests and startup.
+const SWEEP_MS: u64 = 100;
+
+/// How the thread of a shard ends.
+#[derive(Debug)]
+pub(crate) enum ShardEnd {
+    /// As asked, everything synced.
+    Stopped,
+    /// The data could not be recovered or the log not be opened or closed: exit code, text.
+    Failed(u8, String),
+    /// The network driver failed.
+    Io(io::Error),
+}
+
+impl ShardEnd {
+    fn failed(error: &StartError) -> Self {
+        Self::Failed(error.exit_code(), error.to_string())
+    }
+}
+
+/// Wakes the loop of the thread it belongs to.
+#[derive(Default)]
+pub(crate) struct Gate {
+    open: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Gate {
+    /// Lets the loop run its next turn at once.
+    pub(crate) fn open(&self) {
+        self.open.set(true);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Whether it was opened since the last call.
+    pub(crate) fn take(&self) -> bool {
+        self.open.replace(false)
+    }
+
+    /// Completes when it is opened.
+    pub(crate) async fn opened(&self) {
+        std::future::poll_fn(|cx| {
+            if self.take() {
+                return std::task::Poll::Ready(());
+            }
+            *self.waker.borrow_mut() = Some(cx.waker().clone());
+            std::task::Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// What a turn found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turned {
+    /// Events came.
+    Busy,
+    /// Nothing came.
+    Idle,
+    /// The thread is done.
+    End,
+}
+
+enum Phase {
+    Recovering(Startup),
+    Serving,
+    /// Replies leave until this time (monotonic milliseconds).
+    Draining(u64),
+    Closing(Rc<RefCell<Option<Result<(), StartError>>>>),
+    Ended(Option<ShardEnd>),
+}
+
+/// The loop's state, driver and all.
+pub(crate) struct ShardLoop<D> {
+    pub(crate) hub: Hub<D, ShardService>,
+    rt: Rc<dyn Runtime>,
+    pub(crate) gate: Rc<Gate>,
+    shared: Arc<Shared>,
+    phase: Phase,
+    sweep_at_ms: u64,
+    busy_poll_us: u64,
+    busy_since_us: u64,
+    now_us: u64,
+}
+
+impl<D: Driver> ShardLoop<D> {
+    /// Starts recovery and listening on the calling thread.
+    pub(crate) fn new(
+        mut driver: D,
+        rt: Rc<dyn Runtime>,
+        disk: Rc<dyn Disk>,
+        shared: Arc<Shared>,
+        listeners: Vec<Listener>,
+        seed: u64,
+    ) -> io::Result<Self> {
+        for (index, listener) in listeners.into_iter().enumerate() {
+            driver.listen(index as u32, listener.socket)?;
+        }
+        let gate = Rc::new(Gate::default());
+        let disk_name = disk.driver();
+        let startup = Startup::begin(&shared, &rt, disk, &gate, seed);
+        // Until the data is there, an empty shard answers LOADING.
+        let table = crate::commands::table();
+        let config = shared.with_config(|c| crate::commands::shard_config(c, seed));
+        let mut waiting_room = Shard::new(table, &config);
+        waiting_room.loading = true;
+        let mut service = ShardService::new(waiting_room, shared.clone());
+        service.host.disk = disk_name;
+        Ok(Self {
+            hub: Hub::new(driver, service),
+            busy_poll_us: shared.with_config(|c| c.int(OptionId::IoBusyPollUs)) as u64,
+            rt,
+            gate,
+            shared,
+            phase: Phase::Recovering(startup),
+            sweep_at_ms: 0,
+            busy_since_us: 0,
+            now_us: 0,
+        })
+    }
+
+    /// One turn.
+    pub(crate) fn turn(&mut self, wait: Wait) -> io::Result<Turned> {
+        let (rt, now_us) = (&self.rt, &mut self.now_us);
+        let events = self.hub.collect(wait, |service| {
+            let now = Now::new(rt.wall_us(), rt.mono_us());
+            *now_us = now.mono_us;
+            service.begin_turn(now);
+            now.mono_us / 1000
+        })?;
+        self.hub.service.end_turn();
+        self.hub.release();
+        self.hub.service.host.stats.turns += 1;
+        if events > 0 {
+            self.busy_since_us = self.now_us;
+        }
+        let now_ms = self.now_us / 1000;
+        if now_ms >= self.sweep_at_ms || self.shared.is_stopping() {
+            self.sweep_at_ms = now_ms + SWEEP_MS;
+            self.hub.sweep();
+            self.advance(now_ms);
+        } else if matches!(self.phase, Phase::Recovering(_) | Phase::Closing(_)) {
+            self.advance(now_ms);
+        }
+        Ok(match self.phase {
+            Phase::Ended(_) => Turned::End,
+            _ if events > 0 => Turned::Busy,
+            _ => Turned::Idle,
+        })
+    }
+
+    /// How long the next turn may sleep if nothing else bounds it.
+    pub(crate) fn wait(&self) -> Wait {
+        if self.gate.open.get() || self.hub.service.has_orders() {
+            return Wait::No;
+        }
+        if self.busy_poll_us > 0 && self.rt.mono_us() - self.busy_since_us < self.busy_poll_us {
+            return Wait::No;
+        }
+        let due_ms = self.hub.service.due_ms().min(self.sweep_at_ms);
+        let due_us = (due_ms * 1000).saturating_sub(self.now_us);
+        if due_us == 0 { Wait::No } else { Wait::Up(Duration::from_micros(due_us)) }
+    }
+
+    /// True if replies wait for the log.
+    pub(crate) fn has_held(&self) -> bool {
+        self.hub.has_held()
+    }
+
+    /// How the thread ended.
+    pub(crate) fn end(self) -> ShardEnd {
+        match self.phase {
+            Phase::Ended(Some(end)) => end,
+            _ => ShardEnd::Stopped,
+        }
+    }
+
+    /// Moves from start to service to stop.
+    fn advance(&mut self, now_ms: u64) {
+        let stopping = self.shared.is_stopping();
+        match &mut self.phase {
+            Phase::Recovering(startup) => match startup.poll() {
+                None if stopping => self.phase = Phase::Ended(Some(ShardEnd::Stopped)),
+                None => {}
+                Some(Err(e)) => self.phase = Phase::Ended(Some(ShardEnd::failed(&e))),
+                Some(Ok(recovered)) => self.serve(recovered),
+            },
+            Phase::Serving if stopping => {
+                let secs = self.shared.with_config(|c| c.int(OptionId::ShutdownTimeout)) as u64;
+                tracing::info!("stopping: no new connections, replies leave");
+                self.hub.driver.stop_listening();
+                self.hub.close_all();
+                self.gate.open();
+                self.phase = Phase::Draining(now_ms + secs * 1000);
+            }
+            Phase::Draining(until) if self.hub.count == 0 || now_ms >= *until => {
+                let result = Rc::new(RefCell::new(None));
+                match self.hub.service.take_log() {
+                    None => *result.borrow_mut() = Some(Ok(())),
+                    Some(log) => {
+                        let (slot, gate) = (result.clone(), self.gate.clone());
+                        self.rt.spawn(Box::pin(async move {
+                            let closed = log.shutdown().await;
+                            *slot.borrow_mut() = Some(closed.map_err(StartError::Log));
+                            gate.open();
+                        }));
+                    }
+                }
+                self.phase = Phase::Closing(result);
+                self.advance(now_ms);
+            }
+            Phase::Closing(result) => {
+                let taken = result.borrow_mut().take();
+                if let Some(result) = taken {
+                    let end = result.map_or_else(|e| ShardEnd::failed(&e), |()| ShardEnd::Stopped);
+                    self.phase = Phase::Ended(Some(end));
+                }
+            }
+            Phase::Serving | Phase::Draining(_) | Phase::Ended(_) => {}
+        }
+    }
+
+    /// Puts the recovered data in place of the waiting room.
+    fn serve(&mut self, recovered: Recovered) {
+        let Recovered { mut shard, log, records, micros } = recovered;
+        shard.set_now(self.hub.service.shard.now());
+        if let Some(log) = &log {
+            let gate = self.gate.clone();
+            log.on_advance(Rc::new(move || gate.open()));
+        }
+        let lsn = log.as_ref().map_or(0, |log| log.last_lsn());
+        self.hub.service.install(shard, log);
+        self.hub.service.host.recovered = Some((records, micros));
+        self.shared.progress.loading.store(false, std::sync::atomic::Ordering::Release);
+        let keys: usize = self.hub.service.shard.dbs().iter().map(|d| d.len()).sum();
+        let seconds = format!("{:.3}", micros as f64 / 1e6);
+        tracing::info!(keys, records, lsn, seconds, "ready to accept connections");
+        self.phase = Phase::Serving;
+    }
+}

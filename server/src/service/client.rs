@@ -1,0 +1,149 @@
+//! What the server knows about one client, beside its session.
+
+use std::os::fd::RawFd;
+
+use moon_engine::exec::Session;
+use moon_formats::resp::Proto;
+
+use crate::net::hub::ConnFigures;
+use crate::net::listen::Peer;
+
+/// One client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) id: u64,
+    pub(crate) peer: Peer,
+    pub(crate) fd: RawFd,
+    pub(crate) is_unix: bool,
+    pub(crate) name: String,
+    pub(crate) lib_name: String,
+    pub(crate) lib_ver: String,
+    pub(crate) created_ms: u64,
+    pub(crate) no_evict: bool,
+    /// Full name of the last command, empty before the first.
+    pub(crate) last_command: &'static str,
+    pub(crate) figures: ConnFigures,
+    view: View,
+}
+
+/// What CLIENT LIST shows of a session.
+#[derive(Debug, Clone, Copy)]
+struct View {
+    db: u16,
+    proto: Proto,
+    multi: Option<usize>,
+    multi_bytes: usize,
+    watch: usize,
+    subscribed: bool,
+    no_touch: bool,
+    closing: bool,
+}
+
+fn view(session: &Session) -> View {
+    View {
+        db: session.db,
+        proto: session.proto,
+        multi: session.multi_len(),
+        multi_bytes: session.multi_bytes(),
+        watch: session.watch_len(),
+        subscribed: session.subscribed,
+        no_touch: session.no_touch,
+        closing: session.close,
+    }
+}
+
+impl Client {
+    pub(crate) fn new(id: u64, peer: Peer, fd: RawFd, is_unix: bool, now_ms: u64) -> Self {
+        Self {
+            id,
+            peer,
+            fd,
+            is_unix,
+            name: String::new(),
+            lib_name: String::new(),
+            lib_ver: String::new(),
+            created_ms: now_ms,
+            no_evict: false,
+            last_command: "",
+            figures: ConnFigures { active_ms: now_ms, ..ConnFigures::default() },
+            view: view(&Session::new(id)),
+        }
+    }
+
+    /// Notes what CLIENT LIST shows of the session.
+    #[inline]
+    pub(crate) fn observe(&mut self, session: &Session) {
+        self.view = view(session);
+    }
+
+    /// `normal`, or `pubsub` in subscriber mode (CLIENT LIST TYPE).
+    pub(crate) fn kind(&self) -> &'static str {
+        if self.view.subscribed { "pubsub" } else { "normal" }
+    }
+
+    /// True if it watches keys.
+    pub(crate) fn is_watching(&self) -> bool {
+        self.view.watch > 0
+    }
+
+    /// Bytes of its buffers and of an open MULTI.
+    pub(crate) fn buffer_bytes(&self) -> usize {
+        let f = &self.figures;
+        f.input + f.input_free + f.output_capacity + self.view.multi_bytes
+    }
+
+    /// The line of CLIENT LIST, without its end (redis-surface §14; Redis `networking.c`,
+    /// `catClientInfoString`).
+    pub(crate) fn line(&self, now_ms: u64) -> String {
+        let v = &self.view;
+        let f = &self.figures;
+        let mut flags = String::new();
+        for (on, letter) in [
+            (v.subscribed, 'P'),
+            (v.multi.is_some(), 'x'),
+            (v.closing, 'c'),
+            (self.is_unix, 'U'),
+            (self.no_evict, 'e'),
+            (v.no_touch, 'T'),
+        ] {
+            if on {
+                flags.push(letter);
+            }
+        }
+        if flags.is_empty() {
+            flags.push('N');
+        }
+        let age = now_ms.saturating_sub(self.created_ms) / 1000;
+        let idle = now_ms.saturating_sub(f.active_ms) / 1000;
+        let total = self.buffer_bytes() + size_of::<Self>() + size_of::<Session>();
+        format!(
+            "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={flags} db={} sub=0 \
+             psub=0 ssub=0 multi={} watch={} qbuf={} qbuf-free={} argv-mem=0 multi-mem={} rbs={} \
+             rbp={} obl={} oll=0 omem={} tot-mem={total} events={} cmd={} user=default redir=-1 \
+             resp={} lib-name={} lib-ver={} io-thread=0 tot-net-in={} tot-net-out={} tot-cmds={}",
+            self.id,
+            self.peer.addr,
+            self.peer.local_addr,
+            self.fd,
+            self.name,
+            v.db,
+            v.multi.map_or(-1, |n| n as i64),
+            v.watch,
+            f.input,
+            f.input_free,
+            v.multi_bytes,
+            f.output_capacity,
+            f.output_capacity,
+            f.output,
+            f.output,
+            if f.output > 0 { "rw" } else { "r" },
+            if self.last_command.is_empty() { "NULL" } else { self.last_command },
+            if v.proto == Proto::Resp3 { 3 } else { 2 },
+            self.lib_name,
+            self.lib_ver,
+            f.bytes_in,
+            f.bytes_out,
+            f.requests,
+        )
+    }
+}

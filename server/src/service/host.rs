@@ -1,0 +1,327 @@
+//! The server as the executor and the server's own commands see it.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use moon_engine::args::Args;
+use moon_engine::command::{Command, Flags};
+use moon_engine::error::{CmdError, CmdResult};
+use moon_engine::exec::{Host, Session, Shard};
+use moon_storage::log::{Log, Policy};
+
+use super::client::Client;
+use super::shared::Shared;
+use crate::config::{Config, OptionId};
+use crate::net::hub::Order;
+use crate::net::{Slot, sys};
+
+/// Clock of command statistics, see [`sys::ticks`].
+#[inline]
+pub(crate) fn ticks() -> u64 {
+    sys::ticks()
+}
+
+/// `appendfsync`.
+pub(crate) fn policy(config: &Config) -> Policy {
+    match config.text(OptionId::AppendFsync) {
+        "always" => Policy::Always,
+        "no" => Policy::No,
+        _ => Policy::EverySec,
+    }
+}
+
+/// Counters of the network side.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct NetStats {
+    pub(crate) accepted: u64,
+    pub(crate) rejected: u64,
+    pub(crate) query_limit: u64,
+    pub(crate) output_limit: u64,
+    pub(crate) write_timeouts: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) auth_failures: u64,
+    /// Turns of the shard's thread.
+    pub(crate) turns: u64,
+}
+
+/// Figures per second over the last 1.6 s (Redis `trackInstantaneousMetric`).
+#[derive(Debug, Default)]
+pub(crate) struct Rate {
+    samples: [u64; 16],
+    at: usize,
+    last_value: u64,
+    last_ms: u64,
+}
+
+impl Rate {
+    fn sample(&mut self, value: u64, now_ms: u64) {
+        let elapsed = now_ms.saturating_sub(self.last_ms);
+        if elapsed < 100 {
+            return;
+        }
+        self.samples[self.at] = value.saturating_sub(self.last_value) * 1000 / elapsed;
+        self.at = (self.at + 1) % self.samples.len();
+        (self.last_value, self.last_ms) = (value, now_ms);
+    }
+
+    /// The figure per second.
+    pub(crate) fn per_second(&self) -> u64 {
+        self.samples.iter().sum::<u64>() / self.samples.len() as u64
+    }
+}
+
+/// Rates INFO prints.
+#[derive(Debug, Default)]
+pub(crate) struct Rates {
+    pub(crate) ops: Rate,
+    pub(crate) input: Rate,
+    pub(crate) output: Rate,
+}
+
+/// Who may use something that is guarded by an `enable-...` option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Guard {
+    No,
+    Local,
+    Yes,
+}
+
+impl Guard {
+    fn of(word: &str) -> Self {
+        match word {
+            "yes" => Self::Yes,
+            "local" => Self::Local,
+            _ => Self::No,
+        }
+    }
+}
+
+/// CLIENT PAUSE.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pause {
+    /// End, in milliseconds of the monotonic clock.
+    pub(crate) until_ms: u64,
+    /// Every command waits, not only writes.
+    pub(crate) all: bool,
+}
+
+/// The server around one shard.
+pub(crate) struct ServerHost {
+    pub(crate) shared: Arc<Shared>,
+    clients: Vec<Option<Client>>,
+    pub(crate) client_count: usize,
+    next_id: u64,
+    /// The connection whose request runs.
+    pub(crate) current: Slot,
+    pub(crate) orders: Vec<Order>,
+    pub(crate) pause: Option<Pause>,
+    /// Connections held back by it.
+    pub(crate) held: Vec<Slot>,
+    pub(crate) stats: NetStats,
+    pub(crate) rates: Rates,
+    pub(crate) memory_peak: usize,
+    /// Rows of the recovery for INFO: records and microseconds.
+    pub(crate) recovered: Option<(u64, u64)>,
+    /// Name of the disk driver.
+    pub(crate) disk: &'static str,
+    /// The log of the shard.
+    pub(crate) log: Option<Log>,
+    start_ticks: u64,
+    /// Traffic before the last reset of the counters.
+    traffic_base: (u64, u64),
+    password: String,
+    debug: Guard,
+    protected_configs: Guard,
+    protected_mode: bool,
+    bind_given: bool,
+    hz: u64,
+    pub(crate) clients_max: usize,
+    pub(crate) keepalive_secs: i64,
+}
+
+impl ServerHost {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            clients: Vec::new(),
+            client_count: 0,
+            next_id: 1,
+            current: 0,
+            orders: Vec::new(),
+            pause: None,
+            held: Vec::new(),
+            stats: NetStats::default(),
+            rates: Rates::default(),
+            memory_peak: 0,
+            recovered: None,
+            disk: "none",
+            log: None,
+            start_ticks: ticks(),
+            traffic_base: (0, 0),
+            password: String::new(),
+            debug: Guard::No,
+            protected_configs: Guard::No,
+            protected_mode: true,
+            bind_given: false,
+            hz: 10,
+            clients_max: 0,
+            keepalive_secs: 0,
+        }
+    }
+
+    /// Takes over options.
+    pub(crate) fn refresh(&mut self, config: &Config) {
+        self.password = config.text(OptionId::RequirePass).to_string();
+        self.debug = Guard::of(config.text(OptionId::EnableDebugCommand));
+        self.protected_configs = Guard::of(config.text(OptionId::EnableProtectedConfigs));
+        self.protected_mode = config.bool(OptionId::ProtectedMode);
+        self.bind_given = config.is_set(OptionId::Bind);
+        self.hz = config.int(OptionId::Hz) as u64;
+        self.clients_max = config.size(OptionId::MaxClients);
+        self.keepalive_secs = config.int(OptionId::TcpKeepalive);
+    }
+
+    /// True if the default user has a password.
+    pub(crate) fn needs_password(&self) -> bool {
+        !self.password.is_empty()
+    }
+
+    /// Compares in a time that depends on the length of `given` only.
+    pub(crate) fn password_is(&self, given: &[u8]) -> bool {
+        let want = self.password.as_bytes();
+        let mut differ = usize::from(want.len() != given.len());
+        for (i, byte) in given.iter().enumerate() {
+            differ |= usize::from(byte ^ want.get(i).copied().unwrap_or(!byte));
+        }
+        differ == 0
+    }
+
+    /// True if only loopback clients are let in.
+    pub(crate) fn is_protected(&self) -> bool {
+        self.protected_mode && !self.needs_password() && !self.bind_given
+    }
+
+    /// Milliseconds between two runs of the housekeeping.
+    pub(crate) fn period_ms(&self) -> u64 {
+        1000 / self.hz.clamp(1, 500)
+    }
+
+    /// Whether the current client may change protected options.
+    pub(crate) fn protected_config_ok(&self) -> bool {
+        self.guard_ok(self.protected_configs)
+    }
+
+    fn guard_ok(&self, guard: Guard) -> bool {
+        match guard {
+            Guard::No => false,
+            Guard::Yes => true,
+            Guard::Local => self.client(self.current).is_some_and(|c| c.peer.is_loopback),
+        }
+    }
+
+    pub(crate) fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.stats.accepted += 1;
+        self.next_id - 1
+    }
+
+    pub(crate) fn add_client(&mut self, slot: Slot, client: Client) {
+        let index = slot as usize;
+        if self.clients.len() <= index {
+            self.clients.resize_with(index + 1, || None);
+        }
+        self.clients[index] = Some(client);
+        self.client_count += 1;
+    }
+
+    pub(crate) fn remove_client(&mut self, slot: Slot) {
+        if self.clients.get_mut(slot as usize).and_then(Option::take).is_some() {
+            self.client_count -= 1;
+        }
+    }
+
+    pub(crate) fn client(&self, slot: Slot) -> Option<&Client> {
+        self.clients.get(slot as usize)?.as_ref()
+    }
+
+    pub(crate) fn client_mut(&mut self, slot: Slot) -> Option<&mut Client> {
+        self.clients.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// Ends a pause: held requests run at the next turn.
+    pub(crate) fn unpause(&mut self) {
+        self.pause = None;
+        self.orders.extend(self.held.drain(..).map(Order::Resume));
+    }
+
+    /// All clients with their slots.
+    pub(crate) fn clients(&self) -> impl Iterator<Item = (Slot, &Client)> {
+        self.clients.iter().enumerate().filter_map(|(i, c)| Some((i as Slot, c.as_ref()?)))
+    }
+
+    /// The client whose request runs.
+    pub(crate) fn me(&mut self) -> CmdResult<&mut Client> {
+        let slot = self.current;
+        self.client_mut(slot).ok_or(CmdError::fixed("ERR no connection"))
+    }
+
+    /// Takes the samples behind INFO's rates and peaks.
+    pub(crate) fn sample(&mut self, shard: &Shard) {
+        let now_ms = shard.now().mono_us / 1000;
+        self.rates.ops.sample(shard.stats.commands, now_ms);
+        self.rates.input.sample(self.stats.bytes_in, now_ms);
+        self.rates.output.sample(self.stats.bytes_out, now_ms);
+        self.memory_peak = self.memory_peak.max(crate::memory::allocated());
+    }
+
+    /// Starts all counters anew (CONFIG RESETSTAT).
+    pub(crate) fn reset_stats(&mut self) {
+        self.traffic_base.0 += self.stats.bytes_in;
+        self.traffic_base.1 += self.stats.bytes_out;
+        self.stats = NetStats::default();
+        self.rates = Rates::default();
+        self.memory_peak = 0;
+    }
+
+    /// Takes the bytes received and sent since the start.
+    #[inline]
+    pub(crate) fn traffic(&mut self, bytes_in: u64, bytes_out: u64) {
+        self.stats.bytes_in = bytes_in - self.traffic_base.0;
+        self.stats.bytes_out = bytes_out - self.traffic_base.1;
+    }
+
+    /// Ticks as microseconds: the rate is measured over the life of the server.
+    pub(crate) fn ticks_to_us(&self, count: u64) -> u64 {
+        let elapsed_us = self.shared.facts.started.elapsed().as_micros().max(1);
+        let elapsed = u128::from(ticks().wrapping_sub(self.start_ticks).max(1));
+        (u128::from(count) * elapsed_us / elapsed) as u64
+    }
+}
+
+impl Host for ServerHost {
+    #[inline]
+    fn admit(&mut self, _: &Session, command: &Command, _: Args<'_>) -> CmdResult {
+        if command.spec.flags.has(Flags::PROTECTED) && !self.guard_ok(self.debug) {
+            return Err(CmdError::text(format!(
+                "ERR {0} command not allowed. If the enable-debug-command option is set to \
+                 \"local\", you can run it from a local connection, otherwise you need to set \
+                 this option in the configuration file, and then restart the server.",
+                command.spec.name.split('|').next().unwrap_or_default().to_ascii_uppercase()
+            )));
+        }
+        if let Some(Some(client)) = self.clients.get_mut(self.current as usize) {
+            client.last_command = command.spec.name;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn ticks(&self) -> u64 {
+        ticks()
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+}

@@ -1,0 +1,294 @@
+//! The engine behind the connections: one shard, its sessions, and what the server knows
+//! about its clients.
+//!
+//! Invariants:
+//! * A session belongs to one slot from [`hub::Service::open`] to [`hub::Service::closed`].
+//! * The shard is changed by the executor and by nothing else here.
+
+pub(crate) mod client;
+pub(crate) mod host;
+pub(crate) mod shared;
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use moon_engine::args::Args;
+use moon_engine::clock::Now;
+use moon_engine::command::Flags;
+use moon_engine::exec::{Outcome, Session, Shard};
+use moon_formats::resp::Limits;
+use moon_storage::log::Log;
+
+use crate::config::OptionId;
+use crate::net::conn::{Executor, Next};
+use crate::net::hub::{self, ConnFigures, HubLimits, Note, Order, Rejected};
+use crate::net::{Slot, listen};
+use client::Client;
+use host::{Pause, ServerHost};
+use shared::Shared;
+
+/// Keys expired at most in one turn; the rest waits for the next.
+const EXPIRE_BUDGET: usize = 256;
+
+const FULL: &[u8] = b"-ERR max number of clients reached\r\n";
+const DENIED: &[u8] = b"-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. If you want to connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started the server manually just for testing, restart it with the '--protected-mode no' option. 4) Set up an authentication password for the default user. NOTE: You only need to do one of the above things in order for the server to start accepting connections from the outside.\r\n";
+
+/// One shard and its clients.
+pub(crate) struct ShardService {
+    pub(crate) shard: Shard,
+    pub(crate) host: ServerHost,
+    log: Option<Log>,
+    sessions: Vec<Option<Session>>,
+    limits: HubLimits,
+    max_bulk: u64,
+    generation: u64,
+    /// When expiry runs next, in milliseconds of the monotonic clock.
+    expire_at_ms: u64,
+}
+
+impl ShardService {
+    pub(crate) fn new(shard: Shard, shared: Arc<Shared>) -> Self {
+        let host = ServerHost::new(shared);
+        let limits = hub_limits(&host);
+        let mut this = Self {
+            shard,
+            host,
+            log: None,
+            sessions: Vec::new(),
+            limits,
+            max_bulk: 0,
+            generation: u64::MAX,
+            expire_at_ms: 0,
+        };
+        this.refresh();
+        this
+    }
+
+    /// Sets the instant of the turn; takes over options that have changed.
+    #[inline]
+    pub(crate) fn begin_turn(&mut self, now: Now) {
+        self.shard.set_now(now);
+        self.shard.start_batch(host::ticks());
+        if self.host.shared.generation() != self.generation {
+            self.refresh();
+        }
+    }
+
+    /// The shard's own work of a turn: expiry, then the start of the log's write.
+    #[inline]
+    pub(crate) fn end_turn(&mut self) {
+        let now_ms = self.shard.now().mono_us / 1000;
+        if let Some(pause) = self.host.pause {
+            if now_ms < pause.until_ms {
+                // Expiry would change keys.
+                self.expire_at_ms = self.expire_at_ms.max(pause.until_ms);
+            } else {
+                self.host.unpause();
+            }
+        }
+        if now_ms >= self.expire_at_ms {
+            // A full budget means that more is due: go on next turn, between requests.
+            if self.shard.expire_cycle(EXPIRE_BUDGET) < EXPIRE_BUDGET {
+                self.expire_at_ms = now_ms + self.host.period_ms();
+            }
+            self.host.sample(&self.shard);
+        }
+        if let Some(log) = &self.log {
+            log.flush();
+        }
+    }
+
+    /// Detaches the log, to be shut down: no write is logged any more.
+    pub(crate) fn take_log(&mut self) -> Option<Log> {
+        self.shard.journal.detach();
+        self.host.log = None;
+        self.log.take()
+    }
+
+    /// Puts a recovered shard in place of the one that told clients to wait.
+    pub(crate) fn install(&mut self, shard: Shard, log: Option<Log>) {
+        for session in self.sessions.iter_mut().flatten() {
+            self.shard.discard(session);
+        }
+        self.shard = shard;
+        if let Some(log) = &log {
+            self.shard.journal.attach(Rc::new(log.clone()));
+        }
+        self.host.log = log.clone();
+        self.log = log;
+        self.refresh();
+    }
+
+    /// When the shard wants its next turn, in milliseconds of the monotonic clock.
+    pub(crate) fn due_ms(&self) -> u64 {
+        self.host.pause.map_or(self.expire_at_ms, |p| p.until_ms.min(self.expire_at_ms))
+    }
+
+    /// True if a request has asked for something that the next turn does.
+    pub(crate) fn has_orders(&self) -> bool {
+        !self.host.orders.is_empty()
+    }
+
+    fn refresh(&mut self) {
+        let shared = self.host.shared.clone();
+        self.generation = shared.generation();
+        shared.with_config(|config| {
+            self.max_bulk = config.int(OptionId::ProtoMaxBulkLen) as u64;
+            self.host.refresh(config);
+            crate::commands::apply_limits(config, &mut self.shard.limits);
+            if let Some(log) = &self.log {
+                log.set_policy(host::policy(config));
+            }
+        });
+        self.limits = hub_limits(&self.host);
+    }
+
+    /// The log, if there is one.
+    pub(crate) fn log(&self) -> Option<&Log> {
+        self.log.as_ref()
+    }
+}
+
+fn hub_limits(host: &ServerHost) -> HubLimits {
+    host.shared.with_config(|config| HubLimits {
+        input_max: config.size(OptionId::ClientQueryBufferLimit),
+        input_max_preauth: config.size(OptionId::ClientQueryBufferLimitPreauth),
+        output: config.output_limits()[0],
+        idle_secs: config.int(OptionId::Timeout) as u64,
+        park_secs: config.int(OptionId::ConnParkSecs) as u64,
+        write_timeout_ms: config.int(OptionId::ClientWriteTimeout) as u64,
+    })
+}
+
+/// Whether CLIENT PAUSE holds a request back (Redis `processCommand`): commands queued by
+/// MULTI are not, an EXEC of anything is.
+#[cold]
+fn waits(shard: &Shard, session: &Session, pause: Pause, args: &[&[u8]]) -> bool {
+    let Ok(command) = shard.table().resolve(Args::new(args)) else { return false };
+    let flags = command.spec.flags;
+    if session.multi_len().is_some() && !flags.has(Flags::NOT_QUEUED) {
+        return false;
+    }
+    let ends_multi = command.spec.name == "exec" && session.multi_len().is_some_and(|n| n > 0);
+    pause.all || command.spec.is_write() || flags.has(Flags::MAY_REPLICATE) || ends_multi
+}
+
+impl Executor for ShardService {
+    #[inline]
+    fn execute(&mut self, slot: Slot, args: &[&[u8]], out: &mut Vec<u8>) -> Next {
+        let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return Next::Close };
+        self.host.current = slot;
+        if let Some(pause) = self.host.pause
+            && waits(&self.shard, session, pause, args)
+        {
+            self.host.held.push(slot);
+            return Next::Hold;
+        }
+        match self.shard.run(&mut self.host, session, Args::new(args), out) {
+            Outcome::Done => Next::Continue,
+            Outcome::Close => Next::Close,
+        }
+    }
+
+    #[inline]
+    fn last_lsn(&self) -> u64 {
+        self.log.as_ref().map_or(0, Log::last_lsn)
+    }
+
+    #[inline]
+    fn limits(&self, slot: Slot) -> Limits {
+        let authenticated = match self.sessions.get(slot as usize) {
+            Some(Some(session)) => session.authenticated,
+            _ => false,
+        };
+        Limits { max_bulk: self.max_bulk, authenticated }
+    }
+}
+
+impl hub::Service for ShardService {
+    fn open(&mut self, slot: Slot, listener: u32, socket: OwnedFd) -> Result<OwnedFd, Rejected> {
+        let (name, is_unix) = self.host.shared.listener(listener);
+        let keepalive = self.host.keepalive_secs;
+        let (socket, peer) = listen::accepted(socket, &name, is_unix, keepalive)
+            .map_err(|_| Rejected { socket: None, reply: b"" })?;
+        if self.host.client_count >= self.host.clients_max {
+            self.host.stats.rejected += 1;
+            return Err(Rejected { socket: Some(socket), reply: FULL });
+        }
+        if !peer.is_loopback && self.host.is_protected() {
+            self.host.stats.rejected += 1;
+            return Err(Rejected { socket: Some(socket), reply: DENIED });
+        }
+        let id = self.host.next_id();
+        let mut session = Session::new(id);
+        session.authenticated = !self.host.needs_password();
+        let index = slot as usize;
+        if self.sessions.len() <= index {
+            self.sessions.resize_with(index + 1, || None);
+        }
+        self.sessions[index] = Some(session);
+        let now_ms = self.shard.now().mono_us / 1000;
+        self.host.add_client(slot, Client::new(id, peer, socket.as_raw_fd(), is_unix, now_ms));
+        Ok(socket)
+    }
+
+    fn closed(&mut self, slot: Slot) {
+        if let Some(mut session) = self.sessions.get_mut(slot as usize).and_then(Option::take) {
+            self.shard.discard(&mut session);
+        }
+        self.host.remove_client(slot);
+    }
+
+    fn watermark(&self) -> u64 {
+        self.log().map_or(u64::MAX, Log::watermark)
+    }
+
+    fn hub_limits(&self) -> &HubLimits {
+        &self.limits
+    }
+
+    fn may_idle(&self, slot: Slot) -> bool {
+        matches!(self.sessions.get(slot as usize), Some(Some(s)) if s.subscribed)
+    }
+
+    fn take_orders(&mut self) -> Vec<Order> {
+        if self.host.orders.is_empty() { Vec::new() } else { std::mem::take(&mut self.host.orders) }
+    }
+
+    #[inline]
+    fn figures(&mut self, slot: Slot, figures: ConnFigures) {
+        if let (Some(Some(session)), Some(client)) =
+            (self.sessions.get(slot as usize), self.host.client_mut(slot))
+        {
+            client.figures = figures;
+            client.observe(session);
+        }
+    }
+
+    fn traffic(&mut self, bytes_in: u64, bytes_out: u64) {
+        self.host.traffic(bytes_in, bytes_out);
+    }
+
+    fn note(&mut self, slot: Slot, what: Note<'_>) {
+        let id = self.host.client(slot).map_or(0, |c| c.id);
+        let stats = &mut self.host.stats;
+        match what {
+            Note::AcceptFailed(error) => tracing::warn!(%error, "cannot accept a connection"),
+            Note::Broken(error) => tracing::debug!(client = id, %error, "connection lost"),
+            Note::QueryBufferLimit(bytes) => {
+                stats.query_limit += 1;
+                tracing::warn!(client = id, bytes, "closed: query buffer over its limit");
+            }
+            Note::OutputBufferLimit(bytes) => {
+                stats.output_limit += 1;
+                tracing::warn!(client = id, bytes, "closed: output buffer over its limit");
+            }
+            Note::Idle => tracing::debug!(client = id, "closed: idle"),
+            Note::WriteTimeout => {
+                stats.write_timeouts += 1;
+                tracing::debug!(client = id, "closed: takes no replies");
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What all threads of the server share: options, facts of the start, the wish to stop.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crate::config::Config;
+use crate::net::sys;
+
+/// Facts that do not change after the start.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) run_id: String,
+    pub(crate) dir: PathBuf,
+    pub(crate) executable: String,
+    /// `uring` or `epoll`, and why.
+    pub(crate) driver: &'static str,
+    pub(crate) driver_why: String,
+    /// Name of each listener and whether it is a Unix socket, by index.
+    pub(crate) listeners: Vec<(String, bool)>,
+    pub(crate) started: Instant,
+    pub(crate) started_unix_secs: u64,
+}
+
+/// Progress of the recovery, for the log line of each second and for INFO.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) loading: AtomicBool,
+    pub(crate) bytes_total: AtomicU64,
+    pub(crate) bytes_done: AtomicU64,
+    pub(crate) records: AtomicU64,
+}
+
+/// One server.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    config: Mutex<Config>,
+    generation: AtomicU64,
+    pub(crate) facts: Facts,
+    pub(crate) progress: Progress,
+    stop: AtomicBool,
+    /// Wakes the shard thread.
+    pub(crate) wake: Arc<OwnedFd>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, facts: Facts, wake: Arc<OwnedFd>) -> Arc<Self> {
+        Arc::new(Self {
+            config: Mutex::new(config),
+            generation: AtomicU64::new(0),
+            facts,
+            progress: Progress::default(),
+            stop: AtomicBool::new(false),
+            wake,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Config> {
+        // A panic ends the process, so a poisoned lock is never seen twice.
+        self.config.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Looks at the options.
+    pub(crate) fn with_config<T>(&self, f: impl FnOnce(&Config) -> T) -> T {
+        f(&self.lock())
+    }
+
+    /// Changes options; every thread takes them over at its next turn.
+    pub(crate) fn change_config<T, E>(
+        &self,
+        f: impl FnOnce(&mut Config) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let result = f(&mut self.lock());
+        if result.is_ok() {
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+        result
+    }
+
+    /// Counts changes of options.
+    #[inline]
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// A listener's name and whether it is a Unix socket.
+    pub(crate) fn listener(&self, index: u32) -> (String, bool) {
+        self.facts.listeners.get(index as usize).cloned().unwrap_or_default()
+    }
+
+    /// Asks the server to stop in good order.
+    pub(crate) fn request_stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        sys::eventfd_wake(&self.wake);
+    }
+
+    /// True once a stop was asked for.
+    #[inline]
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix_secs() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// Random bytes of the operating system.
+pub(crate) fn random(bytes: &mut [u8]) -> std::io::Result<()> {
+    use std::io::Read;
+    std::fs::File::open("/dev/urandom")?.read_exact(bytes)
+}
+
+/// Bytes as lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
