@@ -19,6 +19,7 @@ pub mod clock;
 pub mod command;
 pub mod commands;
 pub mod db;
+pub mod digest;
 pub mod error;
 pub mod event;
 pub mod exec;
