@@ -1,9 +1,15 @@
 //! Redis' glob patterns: `*`, `?`, `[a-z]`, `[^a]`, `\x`.
 //!
-//! A mismatch goes back to the latest `*` only, so the work is at most pattern x text.
+//! Results equal those of Redis `stringmatchlen`, oddities included: an empty text matches the
+//! empty pattern only (commands that take `*` for "all" say so themselves), and without regard
+//! to case an escape in a class still means its own case. A mismatch goes back to the latest `*`
+//! only, so the work is at most pattern x text.
 
 /// Whether `text` matches `pattern` as a whole; `nocase` ignores ASCII case.
 pub fn glob_match(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
+    if text.is_empty() {
+        return pattern.is_empty();
+    }
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     loop {
@@ -35,12 +41,11 @@ pub fn glob_match(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
 /// Matches one byte; the length of the pattern element that did.
 fn step(pattern: &[u8], byte: u8, nocase: bool) -> Option<usize> {
     let fold = |b: u8| if nocase { b.to_ascii_lowercase() } else { b };
-    let byte = fold(byte);
     match *pattern.first()? {
         b'?' => Some(1),
         b'[' => class(pattern, byte, fold),
-        b'\\' if pattern.len() > 1 => (fold(pattern[1]) == byte).then_some(2),
-        other => (fold(other) == byte).then_some(1),
+        b'\\' if pattern.len() > 1 => (fold(pattern[1]) == fold(byte)).then_some(2),
+        other => (fold(other) == fold(byte)).then_some(1),
     }
 }
 
@@ -58,16 +63,17 @@ fn class(pattern: &[u8], byte: u8, fold: impl Fn(u8) -> u8) -> Option<usize> {
                 break;
             }
             Some(b'\\') if i + 1 < pattern.len() => {
-                hit |= fold(pattern[i + 1]) == byte;
+                hit |= pattern[i + 1] == byte;
                 i += 2;
             }
             Some(&low) if pattern.get(i + 1) == Some(&b'-') && i + 2 < pattern.len() => {
-                let (a, b) = (fold(low), fold(pattern[i + 2]));
-                hit |= (a.min(b)..=a.max(b)).contains(&byte);
+                let high = pattern[i + 2];
+                let (low, high) = (fold(low.min(high)), fold(low.max(high)));
+                hit |= (low..=high).contains(&fold(byte));
                 i += 3;
             }
             Some(&one) => {
-                hit |= fold(one) == byte;
+                hit |= fold(one) == fold(byte);
                 i += 1;
             }
         }
@@ -82,7 +88,12 @@ mod tests {
     #[test]
     fn patterns() {
         for (p, t, want) in [
-            ("*", "", true),
+            ("*", "", false),
+            ("", "", true),
+            ("a*", "a", true),
+            ("[a-]", "]", true),
+            ("[^", "x", true),
+            ("[]a", "a", false),
             ("h?llo", "hello", true),
             ("h?llo", "hllo", false),
             ("h*llo", "heeeello", true),
@@ -100,7 +111,14 @@ mod tests {
         ] {
             assert_eq!(glob_match(p.as_bytes(), t.as_bytes(), false), want, "{p} {t}");
         }
-        assert!(glob_match(b"FOO*", b"foobar", true));
+        for (p, t, want) in [
+            ("FOO*", "foobar", true),
+            ("[A-C]", "b", true),
+            ("[\\a]", "A", false),
+            ("[B-a]", "a", false),
+        ] {
+            assert_eq!(glob_match(p.as_bytes(), t.as_bytes(), true), want, "{p} {t}");
+        }
     }
 
     #[test]
