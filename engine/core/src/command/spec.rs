@@ -406,7 +406,9 @@ impl CommandSpec {
     /// All ACL categories, sorted, with `@`.
     pub fn acl_categories(&self) -> Vec<&'static str> {
         let mut cats: Vec<&'static str> = self.acl.to_vec();
-        cats.extend(self.group.acl());
+        if !matches!(self.run, Run::Container) {
+            cats.extend(self.group.acl());
+        }
         cats.push(if self.flags.has(Flags::FAST) { "@fast" } else { "@slow" });
         match self.run {
             Run::Write(_) => cats.push("@write"),

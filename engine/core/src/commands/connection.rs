@@ -15,6 +15,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         arity: -1,
         syntax: "[message]",
         flags: Flags::FAST.and(Flags::IN_SUBSCRIBE),
+        tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         run: Run::Session(ping),
         ..CommandSpec::DEFAULT
     },

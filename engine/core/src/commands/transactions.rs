@@ -1,7 +1,7 @@
 //! MULTI, EXEC, DISCARD, WATCH, UNWATCH.
 
 use crate::args::Args;
-use crate::command::{Access, CommandSpec, Flags, Group, KeySpec, Run};
+use crate::command::{Access, CommandSpec, Flags, Group, KeySpec, KeyUse, Run};
 use crate::error::{CmdError, CmdResult};
 use crate::exec::SessionCx;
 use crate::exec::multi::Exec;
@@ -55,7 +55,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         complexity: "O(1) for every key.",
         arity: -2,
         syntax: "key [key ...]",
-        keys: &[KeySpec::range(1, -1, 1, Access::ReadOnly)],
+        keys: &[KeySpec::range(1, -1, 1, Access::ReadOnly).using(KeyUse::NONE)],
         flags: COMMON.and(Flags::NOT_QUEUED),
         run: Run::Session(watch),
         ..CommandSpec::DEFAULT
