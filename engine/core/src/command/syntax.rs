@@ -4,7 +4,7 @@
 //! Notation: `word` a value, `WORD` a token, `[x]` optional, `a | b` alternatives, `<a | b>`
 //! alternatives of which one must be given, `x [x ...]` one or more.
 
-use super::spec::{Begin, CommandSpec};
+use super::spec::{Begin, CommandSpec, Group};
 
 /// One argument of the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,9 +168,13 @@ impl Parser<'_> {
             w if w.starts_with("unix-time") => "unix-time",
             "seconds" | "milliseconds" | "count" | "numkeys" | "index" | "offset" | "cursor"
             | "limit" | "decrement" | "numfields" | "rank" | "num-matches" | "len" | "bit"
-            | "protover" | "client-id" | "index1" | "index2" | "numreplicas" | "numlocal" => {
+            | "protover" | "client-id" | "index1" | "index2" | "numreplicas" | "numlocal"
+            | "db" | "destination-db" | "min-match-len" | "integer" => "integer",
+            // Elsewhere these are stream ids, scores or names.
+            "start" | "end" if matches!(self.spec.group, Group::String | Group::Bitmap) => {
                 "integer"
             }
+            "float" => "double",
             "increment" if self.spec.name.contains("float") => "double",
             "increment" => "integer",
             "score" | "weight" | "timeout" | "longitude" | "latitude" | "radius" => "double",

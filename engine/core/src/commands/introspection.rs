@@ -12,6 +12,11 @@ use moon_formats::resp::Reply;
 
 const COMMON: Flags = Flags::LOADING.and(Flags::STALE);
 
+/// A row whose reply lists commands in no particular order.
+const fn unordered(row: CommandSpec) -> CommandSpec {
+    CommandSpec { tips: &["nondeterministic_output_order"], ..row }
+}
+
 const fn row(
     name: &'static str,
     since: &'static str,
@@ -39,14 +44,14 @@ const fn row(
 pub const COMMANDS: &[CommandSpec] = &[CommandSpec {
     subs: &[
         row("command|count", "2.8.13", "Counts the commands.", 2, "", Run::Session(count)),
-        row(
+        unordered(row(
             "command|docs",
             "7.0.0",
             "Documents commands.",
             -2,
             "[command-name [command-name ...]]",
             Run::Session(docs),
-        ),
+        )),
         row(
             "command|getkeys",
             "2.8.13",
@@ -64,24 +69,24 @@ pub const COMMANDS: &[CommandSpec] = &[CommandSpec {
             Run::Session(getkeysandflags),
         ),
         row("command|help", "5.0.0", "Explains the subcommands.", 2, "", Run::Session(help)),
-        row(
+        unordered(row(
             "command|info",
             "2.8.13",
             "Describes commands.",
             -2,
             "[command-name [command-name ...]]",
             Run::Session(info),
-        ),
-        row(
+        )),
+        unordered(row(
             "command|list",
             "7.0.0",
             "Lists command names.",
             -2,
             "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]",
             Run::Session(list),
-        ),
+        )),
     ],
-    ..row("command", "2.8.13", "Describes all commands.", -1, "", Run::Session(all))
+    ..unordered(row("command", "2.8.13", "Describes all commands.", -1, "", Run::Session(all)))
 }];
 
 fn all(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
