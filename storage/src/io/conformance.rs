@@ -51,6 +51,12 @@ async fn read_write(disk: &dyn Disk, dir: &Path, via: Caching) {
     // A hole reads as zeros.
     f.write_at(6 * a as u64, &second).await.expect("hole");
     assert_eq!(f.read_at(4 * a as u64, a).await.expect("hole"), vec![0; a]);
+    // Another handle sees what this one appends.
+    let reader = disk.open(&path, Access::Read, via).await.expect("open");
+    f.write_at(7 * a as u64, &second).await.expect("append");
+    let seen = reader.read_at(7 * a as u64, 4 * a).await.expect("read");
+    assert_eq!(seen, second);
+    f.truncate(7 * a as u64).await.expect("cut");
     drop(f);
     let f = disk.open(&path, Access::Read, via).await.expect("reopen");
     assert_eq!(f.size(), 7 * a as u64);

@@ -5,6 +5,7 @@
 //! * A completed [`File::sync`] makes every earlier completed write of that file durable,
 //!   size included. Names become durable only by [`Disk::sync_dir`].
 //! * After a failed write or sync a file is *suspect*: callers never write or sync it again.
+//! * A write or sync whose future is dropped half way has an unknown outcome, as after a failure.
 //! * Futures are `!Send`: a file belongs to the thread (shard) that opened it.
 
 mod aligned;
@@ -13,6 +14,8 @@ mod conformance;
 pub mod glommio;
 pub mod local;
 pub mod lock;
+#[cfg(test)]
+mod measure;
 mod pool;
 pub mod posix;
 pub mod sim;

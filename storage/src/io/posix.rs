@@ -282,8 +282,18 @@ impl PosixFile {
         Ok(n)
     }
 
+    /// How much of `[offset, offset + len)` the file has. Looks again when the range goes over the size known here,
+    /// since another handle may have grown the file.
+    pub(super) fn readable(&self, offset: u64, len: usize) -> io::Result<usize> {
+        let end = offset.saturating_add(len as u64);
+        if end > self.size.get() {
+            self.size.set(self.file.metadata()?.len());
+        }
+        Ok(self.size.get().min(end).saturating_sub(offset) as usize)
+    }
+
     async fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        let len = self.size.get().saturating_sub(offset).min(len as u64) as usize;
+        let len = self.readable(offset, len)?;
         if len == 0 {
             return Ok(Vec::new());
         }

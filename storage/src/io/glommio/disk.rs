@@ -29,6 +29,8 @@ struct Shared {
     posix: PosixDisk,
     /// Devices whose polling glommio has probed on this thread, with a file that had data.
     probed: RefCell<BTreeSet<u64>>,
+    /// The missing direct I/O has been logged.
+    told: Cell<bool>,
 }
 
 impl fmt::Debug for DmaDisk {
@@ -46,7 +48,11 @@ impl Default for DmaDisk {
 impl DmaDisk {
     /// A disk on the current executor.
     pub fn new() -> Self {
-        Self(Rc::new(Shared { posix: PosixDisk::new(), probed: RefCell::default() }))
+        Self(Rc::new(Shared {
+            posix: PosixDisk::new(),
+            probed: RefCell::default(),
+            told: Cell::new(false),
+        }))
     }
 
     /// Whether files in `dir` bypass the page cache.
@@ -60,7 +66,9 @@ impl DmaDisk {
         let posix = &self.0.posix;
         let plain = posix.open_file(path.to_owned(), access, true).await?;
         if !plain.bypasses_cache() {
-            tracing::info!(path = %path.display(), "no direct I/O on this file system; using the page cache");
+            if !self.0.told.replace(true) {
+                tracing::warn!(path = %path.display(), "no direct I/O on this file system; using the page cache");
+            }
             return Ok(Rc::new(plain));
         }
         let dma = match self.probe_polling(path).await {
@@ -230,7 +238,7 @@ impl RingFile {
     }
 
     async fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-        let want = self.size().saturating_sub(offset).min(len as u64) as usize;
+        let want = self.plain.readable(offset, len)?;
         if want == 0 {
             return Ok(Vec::new());
         }

@@ -50,6 +50,9 @@ impl fmt::Debug for SimRuntime {
 /// Wall clock at which a fresh simulation starts, in microseconds since 1970 (2024-01-01).
 pub const SIM_EPOCH_US: i64 = 1_704_067_200_000_000;
 
+/// Most polls at one instant.
+const POLLS_MAX: u64 = 10_000_000;
+
 impl Default for SimRuntime {
     fn default() -> Self {
         Self::new()
@@ -102,10 +105,14 @@ impl SimRuntime {
     }
 
     /// Polls ready tasks until none is ready; time stands still. Returns the number of polls.
+    ///
+    /// # Panics
+    /// After ten million polls: some task waits for time by spinning.
     pub fn run_until_stalled(&self) -> u64 {
         let mut polls = 0;
         while self.poll_one() {
             polls += 1;
+            assert!(polls < POLLS_MAX, "simulated livelock: tasks wake each other for ever");
         }
         polls
     }
