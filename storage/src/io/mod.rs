@@ -98,7 +98,7 @@ pub trait Disk {
     fn space<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<Space>>;
 }
 
-/// Room on a file system, in bytes.
+/// Room on a file system, in bytes; both `u64::MAX` where the file system has no size of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
     /// Bytes an unprivileged writer can still use.

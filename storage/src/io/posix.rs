@@ -414,6 +414,9 @@ mod tests {
             let f = disk.open(&path, Access::CreateNew, Caching::Direct).await.expect("create");
             f.preallocate(8192).await.expect("small");
             let room = disk.space(dir.path()).await.expect("space");
+            if room.total == u64::MAX {
+                return;
+            }
             let e = f.preallocate(room.total * 4).await.expect_err("too large");
             let kinds = [io::ErrorKind::StorageFull, io::ErrorKind::FileTooLarge];
             assert!(kinds.contains(&e.kind()), "{e}");

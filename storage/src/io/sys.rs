@@ -75,6 +75,10 @@ pub(crate) fn space(path: &Path) -> io::Result<Space> {
     check(unsafe { libc::statvfs(path.as_ptr(), s.as_mut_ptr()) })?;
     // SAFETY: the call succeeded, so it filled the structure.
     let s = unsafe { s.assume_init() };
+    if s.f_blocks == 0 {
+        // A file system without a size of its own, such as ramfs.
+        return Ok(Space { free: u64::MAX, total: u64::MAX });
+    }
     Ok(Space {
         free: s.f_bavail.saturating_mul(s.f_frsize),
         total: s.f_blocks.saturating_mul(s.f_frsize),

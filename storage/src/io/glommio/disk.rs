@@ -142,12 +142,17 @@ async fn open_dma(path: &Path, access: Access) -> io::Result<DmaFile> {
     options.dma_open(path).await.map_err(io_error)
 }
 
-/// An open file of one block in `dir` that has been unlinked.
-fn nameless_file(dir: &Path) -> io::Result<StdFile> {
+/// A name in `dir` that no other probe of any process uses.
+pub(super) fn probe_name(dir: &Path) -> PathBuf {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
-    let path = dir.join(format!(".moon-probe-{}-{n}.tmp", std::process::id()));
+    dir.join(format!(".moon-probe-{}-{n}.tmp", std::process::id()))
+}
+
+/// An open file of one block in `dir` that has been unlinked.
+fn nameless_file(dir: &Path) -> io::Result<StdFile> {
+    let path = probe_name(dir);
     let file = StdFile::options().read(true).write(true).create_new(true).open(&path)?;
     std::fs::remove_file(&path)?;
     file.write_all_at(&AlignedBuf::zeroed(ALIGNMENT), 0)?;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use glommio::{LocalExecutorBuilder, Placement};
 
+use super::disk::probe_name;
 use super::{DmaDisk, MEMLOCK_MIN, io_error};
 use crate::io::{Access, Caching, Disk, sys};
 
@@ -92,7 +93,7 @@ pub fn probe(dir: &Path) -> Result<Caps, Reason> {
 /// Writes, syncs, reads back and removes one block; says whether it bypassed the page cache.
 async fn round_trip(dir: &Path) -> io::Result<bool> {
     let disk = DmaDisk::new();
-    let path = dir.join(format!(".moon-probe-{}.tmp", std::process::id()));
+    let path = probe_name(dir);
     let direct = disk.takes_direct(dir).await?;
     let trip = async {
         let f = disk.open(&path, Access::CreateNew, Caching::Direct).await?;
