@@ -3,6 +3,10 @@
 //! glommio offers no such wait, but its buffered file takes any descriptor, and a read of an event
 //! descriptor through the ring stays pending until the counter is not zero. So a second ring on the same thread (the
 //! server's sockets) or another thread can wake a parked executor, at the cost of one ring read a wake.
+//!
+//! To host a second ring: register [`EventSignal::fd`] with it; when [`EventFdWait::wait`] returns, enter the ring
+//! *asking for events* before looking at its completion queue. Under `DEFER_TASKRUN` nothing appears there otherwise;
+//! the io-uring crate's `submit_and_wait(0)` asks only if the ring was set up with `TASKRUN_FLAG`.
 #![allow(unsafe_code)]
 
 use std::fmt;

@@ -146,6 +146,57 @@ fn another_thread_wakes_a_parked_executor() {
     });
 }
 
+/// Goal: the hosting of the server's socket ring. Method: a second ring on the executor's thread, in the
+/// mode the server uses, signals the event descriptor when an operation that another thread finishes is done.
+#[test]
+#[expect(unsafe_code)]
+fn a_second_ring_on_the_same_thread_wakes_the_executor() {
+    use std::io::Write;
+    use std::os::fd::AsRawFd;
+
+    in_executor(|| async {
+        let event = EventFdWait::new().expect("eventfd");
+        // Old kernels lack this mode; the server falls back there too.
+        let Ok(mut ring): std::io::Result<io_uring::IoUring> = io_uring::IoUring::builder()
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_taskrun_flag()
+            .build(8)
+        else {
+            return;
+        };
+        let signal = event.signal();
+        ring.submitter().register_eventfd(signal.fd().as_raw_fd()).expect("register");
+        let (reader, mut writer) = std::io::pipe().expect("pipe");
+        let mut byte = [0u8; 1];
+        for round in 1..=10u8 {
+            let fd = io_uring::types::Fd(reader.as_raw_fd());
+            let read = io_uring::opcode::Read::new(fd, byte.as_mut_ptr(), 1).build();
+            // SAFETY: `byte` and `reader` outlive the operation: each round waits for its completion.
+            unsafe { ring.submission().push(&read) }.expect("room");
+            ring.submit().expect("submit");
+            let t = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(2));
+                writer.write_all(&[round]).expect("pipe");
+                writer
+            });
+            loop {
+                event.wait().await.expect("wait");
+                // Under DEFER_TASKRUN completions appear only to an enter that asks for them; this call asks
+                // when the flag of the ring's set-up (TASKRUN_FLAG) says there is something.
+                ring.submitter().submit_and_wait(0).expect("enter");
+                if let Some(c) = ring.completion().next() {
+                    assert_eq!(c.result(), 1);
+                    break;
+                }
+            }
+            // SAFETY: `byte` is a live local; the read is volatile because the kernel wrote it.
+            assert_eq!(unsafe { std::ptr::read_volatile(&raw const byte[0]) }, round);
+            writer = t.join().expect("thread");
+        }
+    });
+}
+
 /// A pending wait must not keep the thread busy, and must not hold up timers and file I/O.
 #[test]
 fn an_idle_executor_sleeps_and_still_works() {

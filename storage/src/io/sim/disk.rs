@@ -9,14 +9,13 @@ use std::rc::Rc;
 
 use super::content::PAGE;
 use super::fault::{Fault, FaultKind, Faults};
-use super::file::SimFile;
 use super::image::{self, Image};
 use super::record::{BadManner, Edge, OpKind, OpRecord, StopPoint, Violation};
 use super::rng::SimRng;
 use super::runtime::SimRuntime;
-use super::state::{Body, DirState, DiskState, FileState, Ino, Pending, Version, split};
+use super::state::{Body, DiskState, Ino, Pending, Version, split};
 use crate::io::task::Promise;
-use crate::io::{Access, Caching, DirEntry, Disk, File, LocalFuture, Runtime, Space};
+use crate::io::{Disk, Runtime};
 
 /// Virtual time an operation takes, in microseconds, before jitter of up to as much again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +69,7 @@ pub(super) struct Core {
     /// Files with a failed write or sync.
     pub(super) suspect: BTreeSet<Ino>,
     /// Directories to sync before a renamed file may be written.
-    renamed: BTreeMap<Ino, BTreeSet<PathBuf>>,
+    pub(super) renamed: BTreeMap<Ino, BTreeSet<PathBuf>>,
     /// Ranges that can no longer be written.
     pub(super) bad: Vec<(Ino, u64, u64)>,
     /// Until when the device has no room.
@@ -136,10 +135,6 @@ pub(super) fn enospc() -> io::Error {
     io::Error::from_raw_os_error(libc::ENOSPC)
 }
 
-fn enoent() -> io::Error {
-    io::Error::from_raw_os_error(libc::ENOENT)
-}
-
 impl Core {
     /// Queues an effect that is in flight.
     pub(super) fn push(&mut self, op: u64, body: Body) {
@@ -200,7 +195,7 @@ impl Core {
     }
 
     /// Whether a file has operations that no sync has covered.
-    fn is_dirty(&self, ino: Ino) -> bool {
+    pub(super) fn is_dirty(&self, ino: Ino) -> bool {
         let mut files = self.state.pending.iter().filter_map(|p| p.body.file());
         files.any(|f| f == ino)
     }
@@ -483,227 +478,5 @@ impl SimDisk {
         };
         self.rt.call_at(self.rt.mono_us() + latency, Box::new(call));
         result.await
-    }
-
-    async fn open_file(
-        &self,
-        path: &Path,
-        access: Access,
-        via: Caching,
-    ) -> io::Result<Rc<dyn File>> {
-        let create = access == Access::CreateNew;
-        let kind = if create { OpKind::Create } else { OpKind::Open };
-        let issued = self.issue(&Issue::new(kind, path));
-        let owned = path.to_owned();
-        let ino = if create {
-            let made = self.create(issued.op, path);
-            self.after(issued, move |core, issued| {
-                let ino = made?;
-                core.complete(issued.op);
-                Ok(ino)
-            })
-            .await?
-        } else {
-            self.after(issued, move |core, _| {
-                if core.state.dirs.contains_key(&owned) {
-                    return Err(io::Error::from_raw_os_error(libc::EISDIR));
-                }
-                core.state.lookup(&owned).ok_or_else(enoent)
-            })
-            .await?
-        };
-        Ok(Rc::new(SimFile::new(self.clone(), ino, path, access, via)))
-    }
-
-    fn create(&self, op: u64, path: &Path) -> io::Result<Ino> {
-        let mut core = self.core.borrow_mut();
-        let (dir, name) = split(path).ok_or_else(enoent)?;
-        let Some(d) = core.state.dirs.get(dir) else {
-            return Err(enoent());
-        };
-        let taken = d.volatile.contains_key(name) || core.state.dirs.contains_key(path);
-        let coming = core.state.pending.iter().any(|p| {
-            matches!(&*p.body, Body::Link { dir: d, name: n, .. } if !p.done && d == dir && n == name)
-        });
-        if taken || coming {
-            return Err(io::Error::from_raw_os_error(libc::EEXIST));
-        }
-        let ino = core.state.next_ino;
-        core.state.next_ino += 1;
-        core.state.files.insert(ino, FileState::default());
-        let (dir, name) = (dir.to_owned(), name.to_owned());
-        core.push(op, Body::Link { dir, name, ino });
-        Ok(ino)
-    }
-
-    async fn rename_file(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut what = Issue::new(OpKind::Rename, from);
-        what.to = Some(to);
-        let issued = self.issue(&what);
-        let queued = self.queue_rename(&issued, from, to);
-        let (to, from_dir) = (to.to_owned(), from.parent().map(Path::to_owned));
-        self.after(issued, move |core, issued| {
-            let ino = queued?;
-            core.complete(issued.op);
-            let dirs = [from_dir, to.parent().map(Path::to_owned)];
-            core.renamed.insert(ino, dirs.into_iter().flatten().collect());
-            if to.extension().is_some_and(|e| e == "tmp")
-                && let Some(f) = core.state.files.get_mut(&ino)
-            {
-                f.sealed = Rc::default();
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    fn queue_rename(&self, issued: &Issued, from: &Path, to: &Path) -> io::Result<Ino> {
-        let mut core = self.core.borrow_mut();
-        let ino = core.state.lookup(from).ok_or_else(enoent)?;
-        let key = |p: &Path| {
-            let (dir, name) = split(p)?;
-            core.state.dirs.contains_key(dir).then(|| (dir.to_owned(), name.to_owned()))
-        };
-        let (Some(f), Some(t)) = (key(from), key(to)) else {
-            return Err(enoent());
-        };
-        if core.state.dirs.contains_key(to) {
-            return Err(io::Error::from_raw_os_error(libc::EISDIR));
-        }
-        if core.is_dirty(ino) {
-            core.violate(issued.op, BadManner::RenamedUnsynced, from, 0);
-        }
-        if issued.has(FaultKind::RenameEio) {
-            return Err(eio());
-        }
-        let rename = Body::Rename { from: f, to: t, ino };
-        core.push(issued.op, rename);
-        Ok(ino)
-    }
-
-    async fn remove_file(&self, path: &Path) -> io::Result<()> {
-        let issued = self.issue(&Issue::new(OpKind::Remove, path));
-        let queued = {
-            let mut core = self.core.borrow_mut();
-            match (core.state.lookup(path), split(path)) {
-                (Some(_), Some((dir, name))) => {
-                    let (dir, name) = (dir.to_owned(), name.to_owned());
-                    core.push(issued.op, Body::Unlink { dir, name });
-                    Ok(())
-                }
-                _ => Err(enoent()),
-            }
-        };
-        self.after(issued, move |core, issued| {
-            queued?;
-            core.complete(issued.op);
-            Ok(())
-        })
-        .await
-    }
-
-    async fn sync_directory(&self, path: &Path) -> io::Result<()> {
-        let issued = self.issue(&Issue::new(OpKind::SyncDir, path));
-        let covered = self.core.borrow().state.done_in(path);
-        let path = path.to_owned();
-        self.after(issued, move |core, _| {
-            if !core.state.dirs.contains_key(&path) {
-                return Err(enoent());
-            }
-            core.state.settle_dir(&path, &covered);
-            core.renamed.retain(|_, dirs| {
-                dirs.remove(&path);
-                !dirs.is_empty()
-            });
-            Ok(())
-        })
-        .await
-    }
-
-    async fn list_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
-        let issued = self.issue(&Issue::new(OpKind::Read, path));
-        let path = path.to_owned();
-        self.after(issued, move |core, issued| {
-            if issued.has(FaultKind::ReadEio) {
-                return Err(eio());
-            }
-            let d = core.state.dirs.get(&path).ok_or_else(enoent)?;
-            let files = d.volatile.iter().map(|(name, ino)| DirEntry {
-                name: name.clone(),
-                bytes: core.state.files.get(ino).map_or(0, |f| f.volatile.size),
-                is_dir: false,
-            });
-            let below = core.state.dirs.keys().filter_map(|k| {
-                let (parent, name) = split(k)?;
-                (parent == path).then(|| DirEntry { name: name.to_owned(), bytes: 0, is_dir: true })
-            });
-            let mut rows: Vec<DirEntry> = files.chain(below).collect();
-            rows.sort_by(|a, b| a.name.cmp(&b.name));
-            Ok(rows)
-        })
-        .await
-    }
-
-    async fn create_dirs(&self, path: &Path) -> io::Result<()> {
-        let issued = self.issue(&Issue::new(OpKind::CreateDir, path));
-        let path = path.to_owned();
-        self.after(issued, move |core, _| {
-            for dir in path.ancestors() {
-                if core.state.lookup(dir).is_some() {
-                    return Err(io::Error::from_raw_os_error(libc::ENOTDIR));
-                }
-            }
-            for dir in path.ancestors().filter(|d| !d.as_os_str().is_empty()) {
-                core.state.dirs.entry(dir.to_owned()).or_insert_with(DirState::default);
-            }
-            Ok(())
-        })
-        .await
-    }
-}
-
-impl Disk for SimDisk {
-    fn driver(&self) -> &'static str {
-        "sim"
-    }
-
-    fn alignment(&self) -> usize {
-        self.core.borrow().cfg.alignment
-    }
-
-    fn open<'a>(
-        &'a self,
-        path: &'a Path,
-        access: Access,
-        via: Caching,
-    ) -> LocalFuture<'a, io::Result<Rc<dyn File>>> {
-        Box::pin(self.open_file(path, access, via))
-    }
-
-    fn rename<'a>(&'a self, from: &'a Path, to: &'a Path) -> LocalFuture<'a, io::Result<()>> {
-        Box::pin(self.rename_file(from, to))
-    }
-
-    fn remove<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {
-        Box::pin(self.remove_file(path))
-    }
-
-    fn sync_dir<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {
-        Box::pin(self.sync_directory(path))
-    }
-
-    fn list<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<Vec<DirEntry>>> {
-        Box::pin(self.list_dir(path))
-    }
-
-    fn create_dir_all<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {
-        Box::pin(self.create_dirs(path))
-    }
-
-    fn space<'a>(&'a self, _path: &'a Path) -> LocalFuture<'a, io::Result<Space>> {
-        Box::pin(async move {
-            let core = self.core.borrow();
-            Ok(Space { free: core.free(self.rt.mono_us()), total: core.cfg.capacity })
-        })
     }
 }

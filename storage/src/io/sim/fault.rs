@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::record::OpKind;
 
-/// What goes wrong (crash matrix, section 5).
+/// What goes wrong (crash matrix, section 5, and `SyncDirEio` beside them).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
     /// One sync fails; an unknown part of the dirty sectors reached the device, the rest is dropped from
@@ -29,8 +29,10 @@ pub enum FaultKind {
         /// How long the device stays full.
         after_us: u64,
     },
-    /// One rename fails.
+    /// One rename fails; nothing has changed.
     RenameEio,
+    /// One sync of a directory fails; its names stay volatile.
+    SyncDirEio,
     /// One read fails.
     ReadEio,
     /// One sync takes this long.
@@ -63,6 +65,7 @@ impl FaultKind {
             FaultKind::EnospcPreallocate => op == OpKind::Preallocate,
             FaultKind::EnospcThenFree { .. } => matches!(op, OpKind::Preallocate | OpKind::Write),
             FaultKind::RenameEio => op == OpKind::Rename,
+            FaultKind::SyncDirEio => op == OpKind::SyncDir,
             FaultKind::ReadEio => op == OpKind::Read,
             FaultKind::ClockStep { .. } => true,
         }

@@ -35,6 +35,7 @@ mod disk;
 mod fault;
 mod file;
 mod image;
+mod names;
 mod record;
 mod rng;
 mod runtime;

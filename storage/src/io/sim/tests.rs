@@ -424,6 +424,12 @@ mod faults {
             disk.inject(Fault::new(FaultKind::RenameEio));
             assert_eq!(kind(disk.rename(p("/f"), p("/g")).await), Some(libc::EIO));
             f.write_at(0, &[1; BLOCK]).await.expect("still its own name");
+            disk.inject(Fault::new(FaultKind::SyncDirEio));
+            create(&disk, "/g").await.sync().await.expect("sync");
+            assert_eq!(kind(disk.sync_dir(p("/")).await), Some(libc::EIO));
+            assert!(!disk.is_durable(p("/g")));
+            disk.sync_dir(p("/")).await.expect("once");
+            assert!(disk.is_durable(p("/g")));
             disk.inject(Fault::new(FaultKind::ReadEio));
             assert_eq!(kind(f.read_at(0, BLOCK).await), Some(libc::EIO));
             f.read_at(0, BLOCK).await.expect("once");
@@ -551,36 +557,43 @@ mod bad_manners {
     }
 }
 
-/// The rate of power losses with recovery reads; run by hand:
-/// `cargo test -p moon-storage --release power_loss_rate -- --ignored --nocapture`.
+/// The rate of power losses, with and without reading the log back, for a log synced after every write and one
+/// synced after 128. Run by hand:
+/// `cargo test -p moon-storage power_loss_rate -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
 #[expect(clippy::print_stdout)]
 fn power_loss_rate() {
-    let disk = disk();
-    run(&disk, async {
-        let f = create(&disk, "/log").await;
-        f.preallocate(1 << 20).await.expect("preallocate");
-        f.sync().await.expect("sync");
-        disk.sync_dir(p("/")).await.expect("sync_dir");
-        for i in 0..255u64 {
-            f.write_at(i * BLOCK as u64, &[i as u8; BLOCK]).await.expect("write");
+    for writes_per_sync in [1, 128] {
+        let disk = disk();
+        run(&disk, async {
+            let f = create(&disk, "/log").await;
+            f.preallocate(1 << 20).await.expect("preallocate");
             f.sync().await.expect("sync");
-        }
-    });
-    for read in [false, true] {
-        let t = std::time::Instant::now();
-        let mut n = 0u32;
-        for stop in (0..disk.stop_count()).step_by(4) {
-            for image in Image::ALL {
-                let d = disk.power_loss_at(stop, image, n.into()).expect("stop");
-                if read {
-                    assert!(contents(&d, "/log").is_none_or(|b| b.len() <= 1 << 20));
+            disk.sync_dir(p("/")).await.expect("sync_dir");
+            for i in 0..255u64 {
+                f.write_at(i * BLOCK as u64, &[i as u8; BLOCK]).await.expect("write");
+                if (i + 1) % writes_per_sync == 0 {
+                    f.sync().await.expect("sync");
                 }
-                n += 1;
             }
+        });
+        for read in [false, true] {
+            let t = std::time::Instant::now();
+            let mut n = 0u32;
+            for stop in (0..disk.stop_count()).step_by(4) {
+                for image in Image::ALL {
+                    let d = disk.power_loss_at(stop, image, n.into()).expect("stop");
+                    if read {
+                        assert!(contents(&d, "/log").is_none_or(|b| b.len() <= 1 << 20));
+                    }
+                    n += 1;
+                }
+            }
+            let rate = f64::from(n) / t.elapsed().as_secs_f64();
+            println!(
+                "{writes_per_sync} writes a sync, reading 1 MiB back {read}: {rate:.0} power losses a second"
+            );
         }
-        let rate = f64::from(n) / t.elapsed().as_secs_f64();
-        println!("power losses, reading 1 MiB back {read}: {n} at {rate:.0} per second");
     }
 }

@@ -1,0 +1,243 @@
+//! Names and directories of the simulated device: the [`Disk`] trait.
+
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+
+use super::disk::{Issue, Issued, SimDisk, eio};
+use super::fault::FaultKind;
+use super::file::SimFile;
+use super::record::{BadManner, OpKind};
+use super::state::{Body, DirState, FileState, Ino, split};
+use crate::io::{Access, Caching, DirEntry, Disk, File, LocalFuture, Space};
+
+fn enoent() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENOENT)
+}
+
+impl SimDisk {
+    async fn open_file(
+        &self,
+        path: &Path,
+        access: Access,
+        via: Caching,
+    ) -> io::Result<Rc<dyn File>> {
+        let create = access == Access::CreateNew;
+        let kind = if create { OpKind::Create } else { OpKind::Open };
+        let issued = self.issue(&Issue::new(kind, path));
+        let owned = path.to_owned();
+        let ino = if create {
+            let made = self.create(issued.op, path);
+            self.after(issued, move |core, issued| {
+                let ino = made?;
+                core.complete(issued.op);
+                Ok(ino)
+            })
+            .await?
+        } else {
+            self.after(issued, move |core, _| {
+                if core.state.dirs.contains_key(&owned) {
+                    return Err(io::Error::from_raw_os_error(libc::EISDIR));
+                }
+                core.state.lookup(&owned).ok_or_else(enoent)
+            })
+            .await?
+        };
+        Ok(Rc::new(SimFile::new(self.clone(), ino, path, access, via)))
+    }
+
+    fn create(&self, op: u64, path: &Path) -> io::Result<Ino> {
+        let mut core = self.core();
+        let (dir, name) = split(path).ok_or_else(enoent)?;
+        let Some(d) = core.state.dirs.get(dir) else {
+            return Err(enoent());
+        };
+        let taken = d.volatile.contains_key(name) || core.state.dirs.contains_key(path);
+        let coming = core.state.pending.iter().any(|p| {
+            matches!(&*p.body, Body::Link { dir: d, name: n, .. } if !p.done && d == dir && n == name)
+        });
+        if taken || coming {
+            return Err(io::Error::from_raw_os_error(libc::EEXIST));
+        }
+        let ino = core.state.next_ino;
+        core.state.next_ino += 1;
+        core.state.files.insert(ino, FileState::default());
+        let (dir, name) = (dir.to_owned(), name.to_owned());
+        core.push(op, Body::Link { dir, name, ino });
+        Ok(ino)
+    }
+
+    async fn rename_file(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut what = Issue::new(OpKind::Rename, from);
+        what.to = Some(to);
+        let issued = self.issue(&what);
+        let queued = self.queue_rename(&issued, from, to);
+        let (to, from_dir) = (to.to_owned(), from.parent().map(Path::to_owned));
+        self.after(issued, move |core, issued| {
+            let ino = queued?;
+            core.complete(issued.op);
+            let dirs = [from_dir, to.parent().map(Path::to_owned)];
+            core.renamed.insert(ino, dirs.into_iter().flatten().collect());
+            if to.extension().is_some_and(|e| e == "tmp")
+                && let Some(f) = core.state.files.get_mut(&ino)
+            {
+                f.sealed = Rc::default();
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    fn queue_rename(&self, issued: &Issued, from: &Path, to: &Path) -> io::Result<Ino> {
+        let mut core = self.core();
+        let ino = core.state.lookup(from).ok_or_else(enoent)?;
+        let key = |p: &Path| {
+            let (dir, name) = split(p)?;
+            core.state.dirs.contains_key(dir).then(|| (dir.to_owned(), name.to_owned()))
+        };
+        let (Some(f), Some(t)) = (key(from), key(to)) else {
+            return Err(enoent());
+        };
+        if core.state.dirs.contains_key(to) {
+            return Err(io::Error::from_raw_os_error(libc::EISDIR));
+        }
+        if core.is_dirty(ino) {
+            core.violate(issued.op, BadManner::RenamedUnsynced, from, 0);
+        }
+        if issued.has(FaultKind::RenameEio) {
+            return Err(eio());
+        }
+        let rename = Body::Rename { from: f, to: t, ino };
+        core.push(issued.op, rename);
+        Ok(ino)
+    }
+
+    async fn remove_file(&self, path: &Path) -> io::Result<()> {
+        let issued = self.issue(&Issue::new(OpKind::Remove, path));
+        let queued = {
+            let mut core = self.core();
+            match (core.state.lookup(path), split(path)) {
+                (Some(_), Some((dir, name))) => {
+                    let (dir, name) = (dir.to_owned(), name.to_owned());
+                    core.push(issued.op, Body::Unlink { dir, name });
+                    Ok(())
+                }
+                _ => Err(enoent()),
+            }
+        };
+        self.after(issued, move |core, issued| {
+            queued?;
+            core.complete(issued.op);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        let issued = self.issue(&Issue::new(OpKind::SyncDir, path));
+        let covered = self.core().state.done_in(path);
+        let path = path.to_owned();
+        self.after(issued, move |core, issued| {
+            if !core.state.dirs.contains_key(&path) {
+                return Err(enoent());
+            }
+            if issued.has(FaultKind::SyncDirEio) {
+                return Err(eio());
+            }
+            core.state.settle_dir(&path, &covered);
+            core.renamed.retain(|_, dirs| {
+                dirs.remove(&path);
+                !dirs.is_empty()
+            });
+            Ok(())
+        })
+        .await
+    }
+
+    async fn list_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
+        let issued = self.issue(&Issue::new(OpKind::Read, path));
+        let path = path.to_owned();
+        self.after(issued, move |core, issued| {
+            if issued.has(FaultKind::ReadEio) {
+                return Err(eio());
+            }
+            let d = core.state.dirs.get(&path).ok_or_else(enoent)?;
+            let files = d.volatile.iter().map(|(name, ino)| DirEntry {
+                name: name.clone(),
+                bytes: core.state.files.get(ino).map_or(0, |f| f.volatile.size),
+                is_dir: false,
+            });
+            let below = core.state.dirs.keys().filter_map(|k| {
+                let (parent, name) = split(k)?;
+                (parent == path).then(|| DirEntry { name: name.to_owned(), bytes: 0, is_dir: true })
+            });
+            let mut rows: Vec<DirEntry> = files.chain(below).collect();
+            rows.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(rows)
+        })
+        .await
+    }
+
+    async fn create_dirs(&self, path: &Path) -> io::Result<()> {
+        let issued = self.issue(&Issue::new(OpKind::CreateDir, path));
+        let path = path.to_owned();
+        self.after(issued, move |core, _| {
+            for dir in path.ancestors() {
+                if core.state.lookup(dir).is_some() {
+                    return Err(io::Error::from_raw_os_error(libc::ENOTDIR));
+                }
+            }
+            for dir in path.ancestors().filter(|d| !d.as_os_str().is_empty()) {
+                core.state.dirs.entry(dir.to_owned()).or_insert_with(DirState::default);
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Disk for SimDisk {
+    fn driver(&self) -> &'static str {
+        "sim"
+    }
+
+    fn alignment(&self) -> usize {
+        self.core().cfg.alignment
+    }
+
+    fn open<'a>(
+        &'a self,
+        path: &'a Path,
+        access: Access,
+        via: Caching,
+    ) -> LocalFuture<'a, io::Result<Rc<dyn File>>> {
+        Box::pin(self.open_file(path, access, via))
+    }
+
+    fn rename<'a>(&'a self, from: &'a Path, to: &'a Path) -> LocalFuture<'a, io::Result<()>> {
+        Box::pin(self.rename_file(from, to))
+    }
+
+    fn remove<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {
+        Box::pin(self.remove_file(path))
+    }
+
+    fn sync_dir<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {
+        Box::pin(self.sync_directory(path))
+    }
+
+    fn list<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<Vec<DirEntry>>> {
+        Box::pin(self.list_dir(path))
+    }
+
+    fn create_dir_all<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {
+        Box::pin(self.create_dirs(path))
+    }
+
+    fn space<'a>(&'a self, _path: &'a Path) -> LocalFuture<'a, io::Result<Space>> {
+        Box::pin(async move {
+            let core = self.core();
+            Ok(Space { free: core.free(self.now_us()), total: core.cfg.capacity })
+        })
+    }
+}
