@@ -122,6 +122,13 @@ impl Run {
         log
     }
 
+    /// Lets go of a log that will not be driven again. The listener and the log's tasks hold the log,
+    /// so thousands of runs would otherwise all stay in memory.
+    pub(super) fn close(&self, log: &Log) {
+        log.on_advance(Rc::new(|| {}));
+        self.disk.runtime().shutdown();
+    }
+
     /// Drives the log through a script.
     pub(super) fn drive(&self, log: &Log, script: &[Step]) {
         let rt = self.disk.runtime();
@@ -291,6 +298,7 @@ pub(super) fn check_stop(run: &Run, stop: usize, crash: Crash, seed: u64) -> Res
     if all != log.last_lsn() {
         return Err(format!("synced up to {}, recovered up to {all}", log.last_lsn()));
     }
+    next.close(&log);
     match next.disk.violations().first() {
         Some(v) => Err(format!("bad manners after recovery: {v:?}")),
         None => Ok(next),
