@@ -14,8 +14,6 @@ mod conformance;
 pub mod glommio;
 pub mod local;
 pub mod lock;
-#[cfg(test)]
-mod measure;
 mod pool;
 pub mod posix;
 pub mod sim;

@@ -14,6 +14,8 @@
 
 mod disk;
 mod event;
+#[cfg(test)]
+mod measure;
 mod probe;
 #[cfg(test)]
 mod tests;

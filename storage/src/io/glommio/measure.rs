@@ -6,11 +6,11 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::conformance::TempDir;
-use super::glommio::{DmaDisk, EventFdWait, executor};
-use super::local::LocalRuntime;
-use super::posix::PosixDisk;
-use super::{Access, Caching, Disk};
+use super::{DmaDisk, EventFdWait, executor};
+use crate::io::conformance::TempDir;
+use crate::io::local::LocalRuntime;
+use crate::io::posix::PosixDisk;
+use crate::io::{Access, Caching, Disk};
 
 const SEGMENT_BYTES: u64 = 64 << 20;
 const COMMITS: u64 = 2000;
@@ -95,7 +95,7 @@ fn measure_dma() {
         cached_writes(disk, &path).await;
         wake_latency().await;
     };
-    executor(::glommio::Placement::Unbound, "measure", 1)
+    executor(glommio::Placement::Unbound, "measure", 1)
         .expect("settings")
         .spawn(body)
         .expect("executor")
