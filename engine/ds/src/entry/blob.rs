@@ -90,6 +90,13 @@ impl<V> Clone for Blob<V> {
 }
 impl<V> Copy for Blob<V> {}
 
+impl<V> PartialEq for Blob<V> {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
+}
+
 impl<V> Blob<V> {
     const OBJECT_OFF: usize = if align_of::<V>() > 8 { align_of::<V>() } else { 8 };
     const FIXED: [u8; 8] = {
@@ -475,6 +482,27 @@ impl<V> Blob<V> {
     pub(crate) unsafe fn replace_value(self, value: NewValue<'_, V>) -> (Self, Option<V>) {
         let old = self.shape();
         let shape = Self::shape_for(old.key_len, old.ttl, &value);
+        if let NewValue::Bytes(bytes) = &value {
+            // SAFETY: the caller's promise: nobody else uses the value.
+            let heap = unsafe { self.heap_mut() };
+            match heap {
+                Some(v)
+                    if shape.kind == Kind::Heap
+                        && round_up(v.capacity()) == round_up(bytes.len()) =>
+                {
+                    v.clear();
+                    v.extend_from_slice(bytes);
+                    return (self, None);
+                }
+                None if shape == old => {
+                    // SAFETY: as above.
+                    let inline = unsafe { self.inline_mut() };
+                    inline.copy_from_slice(bytes);
+                    return (self, None);
+                }
+                _ => {}
+            }
+        }
         // SAFETY: the old value is taken before the new one is written; the key is copied before the old
         // block goes. A value borrowed from this very block is not possible: the caller holds the table mutably.
         unsafe {

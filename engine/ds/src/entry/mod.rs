@@ -86,6 +86,21 @@ impl<V> Entry<V> {
         self.blob().key()
     }
 
+    /// Whether this is the entry of `key`. Keys of 8 to 32 bytes, the common ones, are compared as words here.
+    #[inline]
+    pub(crate) fn key_is(&self, key: &[u8]) -> bool {
+        let (own, n) = (self.key(), key.len());
+        if own.len() != n {
+            return false;
+        }
+        let word = |at: usize| own[at..].first_chunk::<8>() == key[at..].first_chunk::<8>();
+        match n {
+            8..=16 => word(0) & word(n - 8),
+            17..=32 => word(0) & word(8) & word(n - 16) & word(n - 8),
+            _ => own == key,
+        }
+    }
+
     /// The value.
     #[inline]
     #[must_use]

@@ -1,6 +1,7 @@
 //! Putting entries in and taking them out, with all counts.
 
-use super::segment::{Pos, SLOTS, Segment, Slot, buckets_for, control_of, tag_of};
+use super::bucket::{SLOTS, Slot};
+use super::segment::{Pos, Probe, Segment, buckets_for, control_of, tag_of, window};
 use super::{EntryMut, Table};
 use crate::entry::{Blob, Removed};
 
@@ -50,7 +51,7 @@ impl<V> Table<V> {
         }
     }
 
-    fn stash(&mut self, segment: Segment, probe: super::segment::Probe, slot: Slot) -> Pos {
+    fn stash(&mut self, segment: Segment, probe: Probe, slot: Slot) -> Pos {
         let before = segment.mem_bytes();
         let pos = segment.place_stashed(probe, slot);
         self.segment_bytes += segment.mem_bytes() - before;
@@ -119,7 +120,7 @@ pub(super) fn transfer<V>(
     from_depth: u32,
     hash: impl FnOnce(&[u8]) -> u64,
 ) {
-    let same = super::segment::window(from_depth) == super::segment::window(to.depth());
+    let same = window(from_depth) == window(to.depth());
     let slot = if same {
         slot
     } else {

@@ -4,7 +4,8 @@ use std::io::Write;
 use std::ops::{Deref, DerefMut};
 
 use super::Table;
-use super::segment::{Pos, Segment, Slot};
+use super::bucket::Slot;
+use super::segment::{Pos, Segment};
 use crate::entry::{Blob, Entry, EntryPtr, NewValue, ValueRef};
 use crate::sizeclass::round_up;
 
@@ -53,7 +54,9 @@ impl<'t, V> EntryMut<'t, V> {
         let before = self.blob.mem_bytes();
         // SAFETY: the table is borrowed mutably and the old value is not borrowed: value comes from outside.
         let (blob, old) = unsafe { self.blob.replace_value(value) };
-        self.moved(blob);
+        if blob != self.blob {
+            self.moved(blob);
+        }
         self.recount(before);
         old
     }

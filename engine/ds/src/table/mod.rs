@@ -14,6 +14,7 @@
 //! - An entry's address changes only by a change to that entry.
 #![allow(unsafe_code)]
 
+mod bucket;
 mod drain;
 mod edit;
 mod entry_mut;
@@ -35,7 +36,8 @@ use std::marker::PhantomData;
 use crate::entry::{Entry, NewValue, Removed};
 use crate::hash::{HashSeed, hash};
 use crate::sizeclass::round_up;
-use segment::{Pos, Segment, Slot};
+use bucket::Slot;
+use segment::{Pos, Segment};
 
 /// A hash table from byte strings to values: integers, byte strings, or objects of type `V`.
 ///
@@ -145,7 +147,7 @@ impl<V> Table<V> {
         let segment = self.segment_of(hash)?;
         let found = segment.find(segment.probe(hash), |slot| {
             // SAFETY: slots of this table's segments point to live entries; the borrow ends here.
-            unsafe { slot.entry::<V>() }.key() == key
+            unsafe { slot.entry::<V>() }.key_is(key)
         });
         found.map(|(pos, slot)| (segment, pos, slot))
     }

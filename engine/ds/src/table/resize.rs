@@ -1,8 +1,9 @@
 //! Growing and shrinking, one segment at a time.
 
 use super::Table;
+use super::bucket::SLOTS;
 use super::edit::transfer;
-use super::segment::{MAX_BUCKETS, MAX_DEPTH, SLOTS, Segment, buckets_for, next_size, window};
+use super::segment::{MAX_BUCKETS, MAX_DEPTH, Segment, buckets_for, next_size, window};
 use crate::hash::hash;
 
 /// Two neighbours of equal depth merge when together they would fill a full-grown segment by about half:

@@ -24,11 +24,9 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
-use crate::entry::{Blob, Entry};
+use super::bucket::{Bucket, SLOTS, Slot};
 use crate::sizeclass::round_up;
 
-/// Slots in a bucket.
-pub(super) const SLOTS: usize = 7;
 /// Buckets of a full-grown segment: with the header 8 KiB.
 pub(super) const MAX_BUCKETS: usize = 127;
 /// How far from home an entry may lie.
@@ -41,120 +39,7 @@ pub(super) const MAX_DEPTH: u32 = 32;
 /// Position of an entry in the stash rather than in a bucket.
 pub(super) const STASH: usize = usize::MAX;
 
-const LOW: u64 = 0x0001_0101_0101_0101;
-const HIGH: u64 = 0x0080_8080_8080_8080;
-
-/// A tagged entry pointer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(transparent)]
-pub(super) struct Slot(*mut u8);
-
-const ADDRESS: usize = 0x0000_ffff_ffff_fff0;
-const HAS_TTL: usize = 1;
-
-impl Slot {
-    #[inline]
-    pub(super) fn new<V>(blob: Blob<V>, tag: u16) -> Slot {
-        let ttl = if blob.has_ttl() { HAS_TTL } else { 0 };
-        let addr = blob.raw().addr();
-        assert!(addr & !ADDRESS == 0, "user addresses of more than 48 bits");
-        Slot(blob.raw().map_addr(|a| a | ttl | usize::from(tag) << 48))
-    }
-
-    #[inline]
-    pub(super) fn tag(self) -> u16 {
-        (self.0.addr() >> 48) as u16
-    }
-
-    #[inline]
-    pub(super) fn has_ttl(self) -> bool {
-        self.0.addr() & HAS_TTL != 0
-    }
-
-    #[inline]
-    pub(super) fn retagged(self, tag: u16) -> Slot {
-        Slot(self.0.map_addr(|a| a & 0x0000_ffff_ffff_ffff | usize::from(tag) << 48))
-    }
-
-    /// The entry's address, for prefetching.
-    #[inline]
-    pub(super) fn address(self) -> *const u8 {
-        self.0.map_addr(|a| a & ADDRESS)
-    }
-
-    /// # Safety
-    /// The slot was taken from a table of `V` that still owns the entry.
-    #[inline]
-    pub(super) unsafe fn blob<V>(self) -> Blob<V> {
-        // SAFETY: slots are made from blobs only.
-        unsafe { Blob::from_raw(self.0.map_addr(|a| a & ADDRESS)) }
-    }
-
-    /// # Safety
-    /// As for `blob`, and the entry stays unchanged for `'a`.
-    #[inline]
-    pub(super) unsafe fn entry<'a, V>(self) -> &'a Entry<V> {
-        // SAFETY: the caller's promise.
-        unsafe { self.blob::<V>().entry() }
-    }
-}
-
-#[repr(C, align(64))]
-pub(super) struct Bucket {
-    /// Control bytes 0 to 6, then the overflow byte.
-    meta: u64,
-    slots: [Slot; SLOTS],
-}
-
-const _: () = assert!(size_of::<Bucket>() == 64 && size_of::<Header>() == 64);
-
-/// High bit of each of the 7 low bytes of `x` that is zero. A byte above a zero one may be reported falsely.
-#[inline]
-fn zero_bytes(x: u64) -> u64 {
-    x.wrapping_sub(LOW) & !x & HIGH
-}
-
-impl Bucket {
-    #[inline]
-    fn matches(&self, control: u8) -> u64 {
-        zero_bytes(self.meta ^ (LOW * u64::from(control)))
-    }
-
-    /// A free place, if there is one (the lowest zero byte is never a false report).
-    #[inline]
-    fn free(&self) -> Option<usize> {
-        let z = zero_bytes(self.meta);
-        (z != 0).then(|| z.trailing_zeros() as usize / 8)
-    }
-
-    #[inline]
-    fn control(&self, i: usize) -> u8 {
-        (self.meta >> (8 * i)) as u8
-    }
-
-    #[inline]
-    fn set_control(&mut self, i: usize, control: u8) {
-        self.meta = self.meta & !(0xff << (8 * i)) | u64::from(control) << (8 * i);
-    }
-
-    /// Places in use.
-    #[inline]
-    pub(super) fn used(&self) -> impl Iterator<Item = usize> + use<> {
-        let meta = self.meta;
-        (0..SLOTS).filter(move |i| (meta >> (8 * i)) as u8 != 0)
-    }
-
-    /// The slot, if in use.
-    #[inline]
-    pub(super) fn get(&self, i: usize) -> Option<Slot> {
-        (self.control(i) != 0).then(|| self.slots[i])
-    }
-
-    #[inline]
-    fn overflow(&self) -> u8 {
-        (self.meta >> 56) as u8
-    }
-}
+const _: () = assert!(size_of::<Header>() == 64);
 
 #[repr(C, align(64))]
 pub(super) struct Header {
@@ -385,26 +270,48 @@ impl Segment {
     /// Slots whose control byte and tag agree with the probe, until `want` accepts one.
     #[inline]
     pub(super) fn find(self, p: Probe, mut want: impl FnMut(Slot) -> bool) -> Option<(Pos, Slot)> {
-        for b in self.places(p.home) {
-            let bucket = self.bucket(b);
-            let mut m = bucket.matches(p.control);
-            while m != 0 {
-                let slot = m.trailing_zeros() as usize / 8;
-                m &= m - 1;
-                let s = bucket.slots[slot];
-                if s.tag() == p.tag && bucket.control(slot) == p.control && want(s) {
-                    return Some((Pos { bucket: b, slot }, s));
-                }
-            }
+        let found = self.find_in(p.home, p, &mut want);
+        if found.is_some() || self.bucket(p.home).overflow() == 0 {
+            return found;
         }
-        if self.bucket(p.home).meta & STASH_BIT != 0 {
-            return self.find_stashed(p, want);
+        self.find_displaced(p, want)
+    }
+
+    #[inline]
+    fn find_in(
+        self,
+        b: usize,
+        p: Probe,
+        want: &mut impl FnMut(Slot) -> bool,
+    ) -> Option<(Pos, Slot)> {
+        let bucket = self.bucket(b);
+        let mut m = bucket.matches(p.control);
+        while m != 0 {
+            let slot = m.trailing_zeros() as usize / 8;
+            m &= m - 1;
+            let s = bucket.slots[slot];
+            // The match may be false above a true one, so the control byte is looked at again.
+            if s.tag() == p.tag && bucket.control(slot) == p.control && want(s) {
+                return Some((Pos { bucket: b, slot }, s));
+            }
         }
         None
     }
 
-    #[cold]
-    fn find_stashed(self, p: Probe, mut want: impl FnMut(Slot) -> bool) -> Option<(Pos, Slot)> {
+    fn find_displaced(self, p: Probe, mut want: impl FnMut(Slot) -> bool) -> Option<(Pos, Slot)> {
+        let overflow = self.bucket(p.home).overflow();
+        let mut distances = overflow & 0x7f;
+        while distances != 0 {
+            let d = distances.trailing_zeros() as usize + 1;
+            distances &= distances - 1;
+            let found = self.find_in(self.at_distance(p.home, d), p, &mut want);
+            if found.is_some() {
+                return found;
+            }
+        }
+        if overflow & 0x80 == 0 {
+            return None;
+        }
         let stash = &self.header().stash;
         let slot =
             stash.iter().position(|(s, c)| s.tag() == p.tag && *c == p.control && want(*s))?;

@@ -3,7 +3,8 @@
 use std::iter::FusedIterator;
 
 use super::Table;
-use super::segment::{SLOTS, Segment, Slot};
+use super::bucket::{SLOTS, Slot};
+use super::segment::Segment;
 use crate::entry::Entry;
 
 /// Iterator over all entries, in storage order.
