@@ -6,11 +6,13 @@
 pub mod connection;
 pub mod generic;
 pub mod introspection;
+pub mod list;
 pub mod string;
 pub mod transactions;
 mod ttl;
 
 use crate::command::CommandSpec;
+use moon_ds::Item;
 use moon_formats::resp::Reply;
 
 /// The row lists of the engine. The server adds its own when it builds the table.
@@ -18,6 +20,7 @@ pub const GROUPS: &[&[CommandSpec]] = &[
     connection::COMMANDS,
     generic::COMMANDS,
     introspection::COMMANDS,
+    list::COMMANDS,
     string::COMMANDS,
     transactions::COMMANDS,
 ];
@@ -32,4 +35,13 @@ pub fn help(out: &mut Reply<'_>, name: &str, lines: &[(&str, &str)]) {
     }
     out.simple("HELP");
     out.simple("    Print this help.");
+}
+
+/// Writes an element as a bulk string.
+#[inline]
+pub(crate) fn put_item(out: &mut Reply<'_>, item: Item<'_>) {
+    match item {
+        Item::Int(n) => out.bulk_int(n),
+        Item::Bytes(b) => out.bulk(b),
+    }
 }
