@@ -2,6 +2,7 @@
 
 mod common;
 mod generic;
+mod list;
 mod replay;
 mod rows;
 mod string;
