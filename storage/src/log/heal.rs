@@ -46,6 +46,7 @@ impl Inner {
         if let Some(suspect) = self.segment.borrow_mut().take() {
             self.retire(&suspect);
         }
+        self.segments.borrow_mut().iter_mut().for_each(|s| s.recyclable = false);
         self.unsynced_files.borrow_mut().clear();
         self.unsynced_since.set(None);
         if first {
@@ -80,9 +81,11 @@ impl Inner {
         while self.syncing.get() {
             self.next_change().await;
         }
-        if let Some(suspect) = self.segment.borrow_mut().take() {
+        let suspect = self.segment.borrow_mut().take();
+        if let Some(suspect) = suspect {
             self.retire(&suspect);
         }
+        self.segments.borrow_mut().iter_mut().for_each(|s| s.recyclable = false);
         let mut wait = RETRY_US_MIN;
         loop {
             match self.try_heal().await {
@@ -221,5 +224,5 @@ impl Inner {
 
 /// A segment of which nothing counts.
 fn void(seq: u64, keep: u64, bytes: u64) -> SegmentInfo {
-    SegmentInfo { seq, base_lsn: keep + 1, last_lsn: keep, bytes }
+    SegmentInfo { seq, base_lsn: keep + 1, last_lsn: keep, bytes, recyclable: false }
 }

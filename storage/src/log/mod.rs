@@ -135,6 +135,9 @@ pub struct SegmentInfo {
     pub last_lsn: u64,
     /// Size of the file.
     pub bytes: u64,
+    /// The file may be used again when its records are no longer needed. Files that were being
+    /// written when something failed are only ever removed.
+    pub recyclable: bool,
 }
 
 /// What the writer is doing; at most one of these at a time.

@@ -457,7 +457,7 @@ impl Inner {
         let path = self.temporary("spare");
         let file = self.disk.open(&path, Access::CreateNew, via).await?;
         let ready = match file.preallocate(bytes).await {
-            Ok(()) => file.sync().await,
+            Ok(()) => self.sync_file(&*file).await,
             Err(e) => Err(e),
         };
         if let Err(cause) = ready {
@@ -529,14 +529,18 @@ impl Inner {
         let floor = self.floors.lowest().min(self.durable_lsn.get() + 1);
         let segments = self.segments.borrow();
         let oldest = segments.front()?;
-        // The last one that counts stays, so that the directory is never empty.
-        (oldest.last_lsn < floor && !self.frozen()).then(|| oldest.clone())
+        // Its end may still be on the way to the device, although its records are durable.
+        let settled = self.unsynced_files.borrow().is_empty() && !self.syncing.get();
+        // Without a successor in place the log would seem to be missing.
+        let followed = segments.len() > 1 || self.segment.borrow().is_some();
+        (oldest.last_lsn < floor && settled && followed && !self.frozen()).then(|| oldest.clone())
     }
 
     async fn reclaim(&self, info: &SegmentInfo) -> io::Result<()> {
         let path = self.dir.join(names::wal_segment(info.seq));
         let keep = self.idle_files.borrow().len() < self.cfg.idle_segments_max
-            && info.bytes == self.cfg.segment_bytes;
+            && info.bytes == self.cfg.segment_bytes
+            && info.recyclable;
         let idle = self.temporary("idle");
         match keep {
             true => self.disk.rename(&path, &idle).await?,
@@ -558,6 +562,7 @@ impl Segment {
             base_lsn: self.base_lsn,
             last_lsn: self.last_lsn,
             bytes: self.bytes,
+            recyclable: true,
         }
     }
 }

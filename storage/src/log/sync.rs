@@ -12,7 +12,7 @@ use moon_formats::wal::{self, Checkpoint, CheckpointKind, RecordType};
 
 use crate::io::Caching;
 
-use super::segment::OldFile;
+use super::segment::{OldFile, Segment};
 use super::status::{LogError, StateBits};
 use super::writer::{Failure, write_now};
 use super::{Busy, Inner, Policy};
@@ -45,30 +45,19 @@ impl Inner {
         if self.syncing.get() || self.unsynced_since.get().is_none() || self.frozen() {
             return;
         }
-        let files = match self.close_group() {
-            Ok(files) => files,
-            Err(failure) => return self.fail(failure),
-        };
-        if files.is_empty() {
-            return;
-        }
         self.syncing.set(true);
         self.syncing_since.set(self.unsynced_since.take());
         let this = Rc::clone(self);
-        self.rt.spawn(Box::pin(async move { this.run_sync(files).await }));
+        self.rt.spawn(Box::pin(async move { this.run_sync().await }));
         self.arm_stall_timer();
     }
 
-    /// Pads the current `Cached` segment to a block boundary and lists the files to sync.
-    fn close_group(&self) -> Result<Vec<OldFile>, Failure> {
-        let mut files: Vec<OldFile> = self.unsynced_files.borrow_mut().drain(..).collect();
+    /// Ends the group of the current `Cached` segment on a block boundary; what it holds is to
+    /// be synced. `None` if nothing was written to it since its last sync.
+    fn close_group(&self) -> Result<Option<OldFile>, Failure> {
         let mut segment = self.segment.borrow_mut();
-        let Some(segment) = segment.as_mut().filter(|s| s.via == Caching::Cached) else {
-            return Ok(files);
-        };
-        if !segment.dirty {
-            return Ok(files);
-        }
+        let dirty = |s: &&mut Segment| s.via == Caching::Cached && s.dirty;
+        let Some(segment) = segment.as_mut().filter(dirty) else { return Ok(None) };
         let lsn = self.written_lsn.get();
         if !mutant!(self.cfg, TailBlockRewritten) {
             let len = wal::pad_len(segment.pos, self.align);
@@ -78,35 +67,53 @@ impl Inner {
             segment.pos += len as u64;
         }
         segment.dirty = false;
-        files.push(OldFile {
+        // Whatever was written until now is covered by the sync that follows.
+        self.unsynced_since.set(None);
+        Ok(Some(OldFile {
             file: Rc::clone(&segment.file),
             last_lsn: lsn,
             last_crc: self.written_crc.get(),
             appended_bytes: self.written_bytes.get(),
-        });
-        Ok(files)
+        }))
     }
 
-    async fn run_sync(self: Rc<Self>, files: Vec<OldFile>) {
-        let mut result = Ok(());
-        for old in files {
-            result = self.sync_file(&*old.file).await.map_err(Failure::at("sync the log"));
-            if result.is_err() {
-                break;
-            }
-            // A degraded log keeps its records: healing repeats all that it froze with.
-            if !self.frozen() {
-                self.set_durable(old.last_lsn, old.last_crc, old.appended_bytes);
-            }
-        }
+    async fn run_sync(self: Rc<Self>) {
+        let result = self.sync_files().await;
         self.syncing.set(false);
         self.syncing_since.set(None);
         match result {
             Err(failure) => self.fail(failure),
             Ok(()) => self.arm_sync_timer(),
         }
+        self.reclaim_in_background();
         self.flush();
         self.changed();
+    }
+
+    /// Syncs the sealed files, then the current one. A group is closed in the same turn in
+    /// which its sync is issued: a block written in between would be covered, and written again.
+    async fn sync_files(self: &Rc<Self>) -> Result<(), Failure> {
+        loop {
+            let sealed = self.unsynced_files.borrow_mut().pop_front();
+            let last = sealed.is_none();
+            let file = match sealed {
+                Some(sealed) => sealed,
+                None if self.frozen() => return Ok(()),
+                None => match self.close_group()? {
+                    Some(current) => current,
+                    None => return Ok(()),
+                },
+            };
+            self.sync_file(&*file.file).await.map_err(Failure::at("sync the log"))?;
+            // A degraded log keeps its records: healing repeats all that it froze with.
+            if !self.frozen() {
+                self.set_durable(file.last_lsn, file.last_crc, file.appended_bytes);
+            }
+            if last {
+                return Ok(());
+            }
+            self.changed();
+        }
     }
 
     /// Stops the intake when the sync in flight passes the policy's bound, without waiting for

@@ -66,7 +66,7 @@ impl LogEnd {
     /// A segment of which nothing counts.
     pub(super) fn add_void(&mut self, seq: u64, base_lsn: u64, bytes: u64) {
         let last_lsn = self.next_lsn - 1;
-        self.segments.push(SegmentInfo { seq, base_lsn, last_lsn, bytes });
+        self.segments.push(SegmentInfo { seq, base_lsn, last_lsn, bytes, recyclable: false });
     }
 }
 

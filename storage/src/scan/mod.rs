@@ -170,6 +170,7 @@ pub async fn scan(
         segs: &segs,
         end: LogEnd::empty(opts.durable_floor + 1),
         last_crc: None,
+        entered: false,
         clean_mark: false,
     };
     scan.run(dir, &keeps).await?;
@@ -278,6 +279,8 @@ struct Scan<'a> {
     end: LogEnd,
     /// CRC of the record at `next - 1`, once one was seen.
     last_crc: Option<u32>,
+    /// A segment that is not void was met.
+    entered: bool,
     /// The last record was the checkpoint of a clean shutdown.
     clean_mark: bool,
 }
@@ -336,11 +339,12 @@ impl Scan<'_> {
     /// cut says that nothing in it counts. Its place in the chain was never durable.
     fn is_void(&self, i: usize, keep: Option<u64>) -> bool {
         let seg = &self.segs[i];
-        let follows = i > 0 && seg.seq == self.segs[i - 1].seq + 1;
-        follows
-            && seg.opening.is_ok()
-            && seg.cut().is_none()
-            && keep.is_some_and(|keep| self.end.next_lsn > keep)
+        let (Ok((header, None)), Some(keep)) = (&seg.opening, keep) else { return false };
+        if i > 0 && seg.seq != self.segs[i - 1].seq + 1 {
+            return false;
+        }
+        let next = if self.entered { self.end.next_lsn } else { header.base_lsn };
+        next > keep && header.is_r1()
     }
 
     fn pass_over(&mut self, seg: &Seg) {
@@ -361,10 +365,10 @@ impl Scan<'_> {
             }
         };
         let next = self.end.next_lsn;
-        let problem = if i == 0 {
-            self.first_problem(header, cut)
-        } else if seg.seq != self.segs[i - 1].seq + 1 {
+        let problem = if i > 0 && seg.seq != self.segs[i - 1].seq + 1 {
             Some(HoleReason::SegmentMissing)
+        } else if !self.entered {
+            self.first_problem(header, cut)
         } else if header.epoch < self.end.epoch {
             Some(HoleReason::EpochWentBack)
         } else {
@@ -386,7 +390,7 @@ impl Scan<'_> {
             self.hole(path, 0, reason);
             return Ok(false);
         }
-        if i == 0 && header.is_r1() {
+        if !std::mem::replace(&mut self.entered, true) && header.is_r1() {
             self.last_crc = Some(header.prev_tail_crc);
             self.end.last_crc = header.prev_tail_crc;
         }
@@ -408,6 +412,7 @@ impl Scan<'_> {
             base_lsn: header.base_lsn,
             last_lsn: header.base_lsn.saturating_sub(1),
             bytes: seg.bytes,
+            recyclable: true,
         });
         self.visitor.segment(header, cut).map_err(ScanError::Visitor)?;
         Ok(true)

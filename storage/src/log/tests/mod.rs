@@ -1,5 +1,8 @@
 //! The log on the simulated disk: promises kept at every stop point and image.
 
 mod crash;
+mod fault;
 mod live;
+mod mutants;
+mod random;
 mod rig;
