@@ -73,7 +73,7 @@ pub(crate) fn table() -> &'static CommandTable {
     TABLE.get_or_init(|| CommandTable::new(GROUPS))
 }
 
-/// Value and time to live of every key, by database and name.
+/// Value (collections by type and digest) and time to live of every key, by database and name.
 pub(crate) type State = BTreeMap<(usize, String), (String, Option<u64>)>;
 
 /// A shard with one client and a recorded log.
@@ -150,54 +150,18 @@ impl Harness {
     /// Everything in the databases, expired keys taken out first.
     pub(crate) fn state(&mut self) -> State {
         while self.shard.expire_cycle(100) > 0 {}
-        let mut keys = Vec::new();
+        let mut state = State::new();
         for (n, db) in self.shard.dbs().iter().enumerate() {
             for e in db.table().iter() {
-                let text = match e.value() {
-                    ValueRef::Int(n) => Some(n.to_string()),
-                    ValueRef::Bytes(b) => Some(show(b)),
-                    ValueRef::Object(_) => None,
+                let value = match e.value() {
+                    ValueRef::Int(n) => n.to_string(),
+                    ValueRef::Bytes(b) => show(b),
+                    ValueRef::Object(o) => format!("{} {:032x}", o.type_name(), o.digest()),
                 };
-                keys.push((n, e.key().to_vec(), text, e.expire_ms()));
+                state.insert((n, show(e.key())), (value, e.expire_ms()));
             }
         }
-        let mut state = State::new();
-        for (db, key, text, expire) in keys {
-            let text = text.unwrap_or_else(|| self.collection(db, &key));
-            state.insert((db, show(&key)), (text, expire));
-        }
         state
-    }
-
-    /// A collection as the reply of the command that lists it all, unordered ones sorted.
-    fn collection(&mut self, db: usize, key: &[u8]) -> String {
-        let mut reader = Session::new(2);
-        reader.db = db as u16;
-        reader.proto = Proto::Resp3;
-        let mut ask = |words: &[&[u8]]| {
-            let mut out = Vec::new();
-            self.shard.run(&mut NoHost, &mut reader, Args::new(words), &mut out);
-            out
-        };
-        let kind = render(&ask(&[b"TYPE", key]));
-        let (words, sorted): (&[&[u8]], bool) = match kind.as_str() {
-            "+list" => (&[b"LRANGE", key, b"0", b"-1"], false),
-            "+zset" => (&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"], false),
-            "+stream" => (&[b"XRANGE", key, b"-", b"+"], false),
-            "+set" => (&[b"SMEMBERS", key], true),
-            "+hash" => (&[b"HGETALL", key], true),
-            other => panic!("no way to list {other}"),
-        };
-        let reply = ask(words);
-        let (mut parts, _) = parts(&reply);
-        if sorted && kind == "+hash" {
-            let mut pairs: Vec<String> = parts.chunks(2).map(|p| p.join("=")).collect();
-            pairs.sort();
-            parts = pairs;
-        } else if sorted {
-            parts.sort();
-        }
-        format!("{kind} {}", parts.join(" "))
     }
 
     /// Replays the log into a second shard and compares.

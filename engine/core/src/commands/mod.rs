@@ -45,3 +45,6 @@ pub(crate) fn put_item(out: &mut Reply<'_>, item: Item<'_>) {
         Item::Bytes(b) => out.bulk(b),
     }
 }
+
+#[cfg(test)]
+mod wrong_type_tests;

@@ -243,8 +243,17 @@ impl<'a> Keyspace<'a> {
                 false
             }
         };
-        self.unit.touch(self.cur, key, event);
+        self.tell(key, event, !existed);
         existed
+    }
+
+    /// Records a change; a key that came into being is told as `new` first.
+    #[inline]
+    fn tell(&mut self, key: &[u8], event: Event, created: bool) {
+        if created {
+            self.unit.note(self.cur, key, Event::NEW);
+        }
+        self.unit.touch(self.cur, key, event);
     }
 
     /// Edits a string in place (APPEND, SETRANGE, SETBIT). `f` gets the bytes, growable, of the
@@ -264,7 +273,7 @@ impl<'a> Keyspace<'a> {
             Ok((r, true)) => {
                 e.set_user(USER_RAW);
                 e.set_access(self.access);
-                self.unit.touch(self.cur, key, event);
+                self.tell(key, event, !existed);
                 Ok(r)
             }
             other => {
@@ -326,6 +335,9 @@ impl<'a> Keyspace<'a> {
 
     #[inline]
     fn close_edit(&mut self, key: &[u8], events: [Option<Event>; 2], emptied: bool, created: bool) {
+        if created && !emptied {
+            self.unit.note(self.cur, key, Event::NEW);
+        }
         for event in events.into_iter().flatten() {
             self.unit.touch(self.cur, key, event);
         }
@@ -395,7 +407,8 @@ impl<'a> Keyspace<'a> {
                 }
             }
         }
-        self.unit.touch(self.cur, key, event);
+        // What was there is gone, so this is a new key whether or not there was one.
+        self.tell(key, event, true);
     }
 
     /// A deep copy of a live key's value (COPY).
