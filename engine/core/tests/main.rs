@@ -3,6 +3,8 @@
 mod common;
 mod generic;
 mod list;
+mod numbers;
 mod replay;
 mod rows;
+mod scan;
 mod string;
