@@ -20,6 +20,11 @@ use crate::value::Value;
 use crate::{Command, cmd};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A command whose reply is not awaited gets this long to reach the server, so that the order in
+/// which clients block is the order of the lines.
+const ARRIVAL: Duration = Duration::from_millis(20);
 
 /// A parsed script.
 #[derive(Debug)]
@@ -73,7 +78,7 @@ impl Script {
     /// Runs the script on an empty server; the error names the line and both replies.
     pub fn run(&self, port: u16) -> Result<(), String> {
         let mut clients: BTreeMap<&str, Client> = BTreeMap::new();
-        for step in &self.steps {
+        for (n, step) in self.steps.iter().enumerate() {
             let (line, name) = match step {
                 Step::Send { line, client, .. } | Step::Expect { line, client, .. } => {
                     (line, client)
@@ -92,6 +97,10 @@ impl Script {
                 Step::Send { command, .. } => {
                     client.queue(command);
                     client.flush().map_err(broken)?;
+                    let answered = matches!(self.steps.get(n + 1), Some(Step::Expect { .. }));
+                    if !answered {
+                        std::thread::sleep(ARRIVAL);
+                    }
                 }
                 Step::Expect { reply, .. } => {
                     let got = client.receive().map_err(broken)?;
