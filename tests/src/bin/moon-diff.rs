@@ -1,22 +1,24 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line tool: its output is its purpose
 //! Compares `moon` with a real Redis by random commands; see `moon_tests::diff`.
 
-use moon_tests::diff::{Failure, Generator, Op, Pair, Proto, run, shrink};
+use moon_tests::diff::{Failure, Generator, Group, Kind, Op, Pair, Proto, run, shrink};
 use moon_tests::server::{Program, Server};
-use moon_tests::{client::Client, shown};
-use std::collections::BTreeMap;
+use moon_tests::{Command, client::Client, cmd, shown};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 const USAGE: &str = "\
-moon-diff [--seed N] [--seeds N] [--commands N] [--resp 2|3|both] [--keep-going N] [--subject moon|redis|PATH]
-          [--subject-port PORT] [--oracle-port PORT]
+moon-diff [--seed N] [--seeds N] [--commands N] [--resp 2|3|both] [--keep-going N]
+          [--groups G,..] [--subject moon|redis|PATH] [--subject-port PORT] [--oracle-port PORT]
 
   --seed N          first seed (1)
   --seeds N         how many seeds to run (1)
   --commands N      commands per seed (20000)
   --resp P          protocol (both)
+  --groups G,..     only these of strings, keys, lists, hashes, sets, zsets (all)
+  --skip-unknown B  yes: leave out commands that only the oracle knows, and list them (no)
   --keep-going N    list up to N different findings instead of stopping at the first
   --subject S       what to test: moon of this workspace, redis, or a binary that takes --port and --dir
   --subject-port P  use a server that runs already; it is emptied
@@ -29,6 +31,8 @@ struct Options {
     commands: usize,
     proto: Proto,
     keep_going: usize,
+    groups: Vec<Group>,
+    skip_unknown: bool,
     subject: String,
     subject_port: Option<u16>,
     oracle_port: Option<u16>,
@@ -59,6 +63,8 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         commands: 20_000,
         proto: Proto::Both,
         keep_going: 1,
+        groups: Group::ALL.map(|(group, _)| group).to_vec(),
+        skip_unknown: false,
         subject: "moon".to_string(),
         subject_port: None,
         oracle_port: None,
@@ -71,6 +77,11 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             "--seeds" => options.seeds = number()?,
             "--commands" => options.commands = number()? as usize,
             "--keep-going" => options.keep_going = number()? as usize,
+            "--groups" => {
+                let groups = value.split(',').map(Group::named).collect::<Option<_>>();
+                options.groups = groups.ok_or(format!("--groups {value}: unknown group"))?;
+            }
+            "--skip-unknown" => options.skip_unknown = value == "yes",
             "--subject" => options.subject = value,
             "--subject-port" => options.subject_port = Some(number()? as u16),
             "--oracle-port" => options.oracle_port = Some(number()? as u16),
@@ -140,7 +151,11 @@ fn compare(options: &Options) -> io::Result<usize> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     let (start, mut commands) = (Instant::now(), 0);
     for seed in options.seed..options.seed + options.seeds {
-        let all = Generator::new(seed, options.proto).sequence(options.commands);
+        let generator = &mut Generator::new(seed, options.proto).only(&options.groups);
+        let mut all = generator.sequence(options.commands);
+        if options.skip_unknown {
+            skip_unknown(&mut all, &mut oracle.fresh()?, &mut subject.fresh()?)?;
+        }
         let mut ops = &all[..];
         while !ops.is_empty() {
             let mut pair = Pair { oracle: oracle.fresh()?, subject: subject.fresh()? };
@@ -175,6 +190,31 @@ fn compare(options: &Options) -> io::Result<usize> {
     }
     println!("{} findings", seen.len());
     Ok(seen.len())
+}
+
+/// Drops the commands that the oracle knows and the subject does not.
+fn skip_unknown(ops: &mut Vec<Op>, oracle: &mut Client, subject: &mut Client) -> io::Result<()> {
+    let name = |command: &Command| command[0].to_ascii_uppercase();
+    let names: BTreeSet<_> = ops.iter().flat_map(|op| op.commands.iter().map(name)).collect();
+    let mut unknown = BTreeSet::new();
+    for name in names {
+        let info = cmd!["COMMAND", "INFO", name];
+        let knows = |client: &mut Client| {
+            let reply = client.call(&info)?;
+            let row = reply.elements().and_then(|e| e.first()).cloned();
+            io::Result::Ok(row.is_some_and(|row| row.elements().is_some()))
+        };
+        if knows(oracle)? && !knows(subject)? {
+            unknown.insert(name);
+        }
+    }
+    for op in &mut *ops {
+        op.commands.retain(|command| !unknown.contains(&name(command)));
+    }
+    ops.retain(|op| !op.commands.is_empty() || op.kind == Kind::Checkpoint);
+    let unknown: Vec<_> = unknown.iter().map(|n| String::from_utf8_lossy(n)).collect();
+    println!("unknown to the subject: {}", unknown.join(" "));
+    Ok(())
 }
 
 /// Two failures with the same signature are taken for one finding.

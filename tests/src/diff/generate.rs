@@ -15,6 +15,41 @@ pub enum Proto {
     Both,
 }
 
+/// A family of commands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Group {
+    /// Strings and bitmaps.
+    Strings,
+    /// Keys of any type, expiry, databases, SORT.
+    Keys,
+    /// Lists.
+    Lists,
+    /// Hashes.
+    Hashes,
+    /// Sets.
+    Sets,
+    /// Sorted sets.
+    Zsets,
+}
+
+impl Group {
+    /// Every group with its share in a hundred commands.
+    pub const ALL: [(Group, usize); 6] = [
+        (Group::Strings, 22),
+        (Group::Keys, 15),
+        (Group::Lists, 16),
+        (Group::Hashes, 13),
+        (Group::Sets, 13),
+        (Group::Zsets, 21),
+    ];
+
+    /// The group of that name (`strings`, `keys`, ...).
+    pub fn named(name: &str) -> Option<Group> {
+        let all = Group::ALL.into_iter().map(|(group, _)| group);
+        all.into_iter().find(|group| format!("{group:?}").eq_ignore_ascii_case(name))
+    }
+}
+
 /// The type that a key's name promises; other types land on it now and then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Type {
@@ -29,6 +64,7 @@ pub(super) enum Type {
 pub struct Generator {
     pub(super) rng: Rng,
     proto: Proto,
+    groups: Vec<(Group, usize)>,
     /// Whether the commands being made will stand inside MULTI.
     pub(super) queued: bool,
 }
@@ -39,7 +75,24 @@ const CHECKPOINT_EVERY: usize = 1500;
 impl Generator {
     /// A generator for `seed`.
     pub fn new(seed: u64, proto: Proto) -> Generator {
-        Generator { rng: Rng::new(seed), proto, queued: false }
+        let groups = Group::ALL.to_vec();
+        Generator { rng: Rng::new(seed), proto, groups, queued: false }
+    }
+
+    /// Makes commands of these groups only; `groups` must not be empty.
+    #[must_use]
+    pub fn only(mut self, groups: &[Group]) -> Generator {
+        self.groups.retain(|(group, _)| groups.contains(group));
+        self
+    }
+
+    /// Whether ops that reach into every group may be made.
+    fn all(&self) -> bool {
+        self.groups.len() == Group::ALL.len()
+    }
+
+    fn has(&self, group: Group) -> bool {
+        self.groups.iter().any(|(have, _)| *have == group)
     }
 
     /// About `commands` commands, with checkpoints in between and one at the end.
@@ -69,16 +122,16 @@ impl Generator {
             25..=27 if self.proto == Proto::Both => {
                 Op::pipe(vec![cmd!["HELLO", self.rng.range(2, 3)]])
             }
-            28..=32 => {
+            28..=32 if self.all() => {
                 let command = self.scan();
                 Op { kind: Kind::Scan, commands: vec![command] }
             }
-            33..=40 => {
+            33..=40 if self.has(Group::Sets) => {
                 let command = self.spop();
                 Op { kind: Kind::Pop, commands: vec![command] }
             }
-            41..=60 => Op::pipe(self.random_reply()),
-            61..=63 => Op::pipe(self.burst()),
+            41..=60 if self.all() => Op::pipe(self.random_reply()),
+            61..=63 if self.all() => Op::pipe(self.burst()),
             _ => {
                 let command = self.command();
                 Op::pipe(vec![self.mutated(command)])
@@ -88,13 +141,23 @@ impl Generator {
 
     /// One command of any group.
     pub(super) fn command(&mut self) -> Command {
-        match self.rng.below(100) {
-            0..=21 => gen_strings::command(self),
-            22..=36 => gen_keys::command(self),
-            37..=52 => gen_lists::command(self),
-            53..=65 => gen_hashes::command(self),
-            66..=78 => gen_sets::command(self),
-            _ => gen_zsets::command(self),
+        let total = self.groups.iter().map(|(_, share)| share).sum();
+        let mut at = self.rng.below(total);
+        let mut groups = self.groups.iter();
+        let group = loop {
+            match groups.next() {
+                Some((_, share)) if at >= *share => at -= share,
+                Some((group, _)) => break *group,
+                None => break Group::Strings,
+            }
+        };
+        match group {
+            Group::Strings => gen_strings::command(self),
+            Group::Keys => gen_keys::command(self),
+            Group::Lists => gen_lists::command(self),
+            Group::Hashes => gen_hashes::command(self),
+            Group::Sets => gen_sets::command(self),
+            Group::Zsets => gen_zsets::command(self),
         }
     }
 
@@ -114,8 +177,8 @@ impl Generator {
         self.queued = true;
         for _ in 0..self.rng.below(6) {
             let command = match self.rng.below(20) {
-                0 => gen_lists::blocking(self),
-                1 => gen_zsets::blocking(self),
+                0 if self.has(Group::Lists) => gen_lists::blocking(self),
+                1 if self.has(Group::Zsets) => gen_zsets::blocking(self),
                 2 => self
                     .rng
                     .pick(&["MULTI", "WATCH k", "UNWATCH", "PING", "SELECT 1"])

@@ -20,7 +20,7 @@ mod generate;
 mod run;
 mod shrink;
 
-pub use generate::{Generator, Proto};
+pub use generate::{Generator, Group, Proto};
 pub use run::{Failure, Pair, Stats, run};
 pub use shrink::shrink;
 
