@@ -1,3 +1,5 @@
+//! Tests of the option table, the command line and the configuration file.
+
 use super::file::Reader;
 use super::*;
 

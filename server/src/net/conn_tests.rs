@@ -1,3 +1,5 @@
+//! Tests of one connection: bytes in, bytes out.
+
 use super::*;
 
 /// Answers `+<words joined by ,>`; knows a few names that need more.
