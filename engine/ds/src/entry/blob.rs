@@ -99,24 +99,18 @@ impl<V> PartialEq for Blob<V> {
 
 impl<V> Blob<V> {
     const OBJECT_OFF: usize = if align_of::<V>() > 8 { align_of::<V>() } else { 8 };
-    const FIXED: [u8; 8] = {
+    /// Length of the fixed part by kind, a byte each: a shift instead of a load on the way to every key.
+    const FIXED: u64 = {
         assert!(align_of::<V>() <= 16, "objects are aligned to 16 bytes at most");
         assert!(size_of::<V>() <= 128, "box an object that is larger");
-        [
-            13,
-            6,
-            7,
-            8 + size_of::<Vec<u8>>() as u8,
-            (Self::OBJECT_OFF + size_of::<V>()) as u8,
-            0,
-            0,
-            0,
-        ]
+        let heap = 8 + size_of::<Vec<u8>>() as u8;
+        let object = (Self::OBJECT_OFF + size_of::<V>()) as u8;
+        u64::from_le_bytes([13, 6, 7, heap, object, 0, 0, 0])
     };
 
     #[inline]
     fn fixed_len(kind: Kind) -> usize {
-        Self::FIXED[kind as usize] as usize
+        (Self::FIXED >> (8 * kind as u32)) as usize & 0xff
     }
 
     /// # Safety
@@ -261,7 +255,7 @@ impl<V> Blob<V> {
 
     #[inline]
     fn fixed(self) -> usize {
-        Self::FIXED[(self.word() & 7) as usize] as usize
+        (Self::FIXED >> (8 * (self.word() & 7))) as usize & 0xff
     }
 
     /// Offset and length of the key.

@@ -108,8 +108,14 @@ impl Bucket {
     /// Places in use.
     #[inline]
     pub(super) fn used(&self) -> impl Iterator<Item = usize> + use<> {
-        let meta = self.meta;
-        (0..SLOTS).filter(move |i| (meta >> (8 * i)) as u8 != 0)
+        // Exact, unlike zero_bytes: adding 127 to seven bits carries into the eighth and no further.
+        const LOW_7: u64 = HIGH - LOW;
+        let mut m = (((self.meta & LOW_7) + LOW_7) | self.meta) & HIGH;
+        std::iter::from_fn(move || {
+            let i = (m != 0).then(|| m.trailing_zeros() as usize / 8)?;
+            m &= m - 1;
+            Some(i)
+        })
     }
 
     /// The slot, if in use.

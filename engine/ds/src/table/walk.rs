@@ -54,6 +54,28 @@ impl<V> Table<V> {
         Some(unsafe { slot.entry() })
     }
 
+    /// A random entry among those that expire, for eviction of volatile keys; roughly uniform (of a run of entries without
+    /// expiry the next that has one inherits the chance). Reads no entry but the one returned. Where almost none expires
+    /// it may look at every segment's header.
+    #[must_use]
+    pub fn random_expiring(&self, r: u64) -> Option<&Entry<V>> {
+        if self.expires == 0 {
+            return None;
+        }
+        let mut rng = Mix(r);
+        let tries: [usize; 8] = std::array::from_fn(|_| rng.below(self.dir.len()));
+        let last = tries[7];
+        let rest = (last + 1..self.dir.len()).chain(0..last);
+        let index = tries.into_iter().chain(rest).find(|i| self.dir[*i].header().ttl > 0)?;
+        let segment = self.dir[index];
+        let slots = slot_count(segment);
+        let from = rng.below(slots);
+        let slot = (0..slots)
+            .find_map(|i| slot_at(segment, (from + i) % slots).filter(|slot| slot.has_ttl()))?;
+        // SAFETY: a live entry of this table, which is borrowed.
+        Some(unsafe { slot.entry() })
+    }
+
     /// A random slot of a segment: tries at random, for segments are kept at least a quarter full, then the next one in use.
     fn random_slot(segment: Segment, rng: &mut Mix) -> Option<Slot> {
         let slots = slot_count(segment);

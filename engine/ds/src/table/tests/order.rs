@@ -192,6 +192,27 @@ fn random_picks_are_even() {
     assert!(Keys::new(SEED).random(1).is_none());
 }
 
+/// Only expiring entries are picked, all of them in time, however few they are.
+#[test]
+#[cfg_attr(miri, ignore)]
+fn random_expiring_finds_the_few() {
+    let mut d = Draw(3);
+    for step in [1, 3, 2500] {
+        let mut table = filled(0..5000);
+        assert!(table.random_expiring(1).is_none());
+        for k in (0..5000u64).step_by(step) {
+            table.get_mut(&k.to_be_bytes()).unwrap().set_expire(Some(1));
+        }
+        let mut seen = HashSet::new();
+        for _ in 0..100_000 {
+            let e = table.random_expiring(d.next()).unwrap();
+            assert!(e.expire_ms().is_some());
+            seen.insert(number(e));
+        }
+        assert!(seen.len() >= table.expires() * 9 / 10, "{} of {}", seen.len(), table.expires());
+    }
+}
+
 /// A table emptied over most of its hash order still picks among what is left, evenly.
 #[test]
 #[cfg_attr(miri, ignore)]
