@@ -7,6 +7,7 @@ pub mod connection;
 pub mod generic;
 pub mod introspection;
 pub mod list;
+mod scan;
 pub mod string;
 pub mod transactions;
 mod ttl;
