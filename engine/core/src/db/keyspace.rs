@@ -1,6 +1,6 @@
 //! The one gate for mutation.
 
-use super::{Db, Edit, StrValue, USER_RAW};
+use super::{Db, Edit, Live, StrValue, USER_RAW};
 use crate::clock::{Now, Rng};
 use crate::error::{CmdError, CmdResult};
 use crate::event::Event;
@@ -127,6 +127,16 @@ impl<'a> Keyspace<'a> {
         let e = self.db().table.get(key)?;
         e.set_access(access);
         Some(e)
+    }
+
+    /// The live entries of several keys at once, to read, each counted as a read's look.
+    pub fn get_all(&mut self, keys: &[&[u8]]) -> Vec<Option<&Live>> {
+        for key in keys {
+            let found = self.exists(key);
+            self.count_look(found);
+        }
+        let table = &self.db().table;
+        keys.iter().map(|key| table.get(key)).collect()
     }
 
     /// Whether a live key exists.

@@ -20,6 +20,9 @@ use crate::types::Object;
 use moon_ds::{HashSeed, Table};
 use std::collections::HashMap;
 
+/// An entry of a table: key, value, time to live.
+pub type Live = moon_ds::Entry<Object>;
+
 /// Entry user bit: a string that APPEND, SETRANGE and the like have made; reported as `raw`.
 pub const USER_RAW: u8 = 1;
 
