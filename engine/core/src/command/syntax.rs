@@ -175,9 +175,19 @@ impl Parser<'_> {
                 "integer"
             }
             "float" => "double",
+            "start" | "stop"
+                if self.spec.group == Group::List
+                    || matches!(self.spec.name, "zrevrange" | "zremrangebyrank") =>
+            {
+                "integer"
+            }
+            "min" | "max" if self.spec.name == "zcount" || self.spec.name.ends_with("byscore") => {
+                "double"
+            }
+            "weight" => "integer",
             "increment" if self.spec.name.contains("float") => "double",
             "increment" => "integer",
-            "score" | "weight" | "timeout" | "longitude" | "latitude" | "radius" => "double",
+            "score" | "timeout" | "longitude" | "latitude" | "radius" => "double",
             "key" | "source" | "destination" | "newkey" | "key1" | "key2" | "destkey"
                 if !self.spec.keys.is_empty() =>
             {
