@@ -8,3 +8,6 @@ mod replay;
 mod rows;
 mod scan;
 mod string;
+mod zset;
+mod zset_algebra;
+mod zset_range;

@@ -11,6 +11,7 @@ mod scan;
 pub mod string;
 pub mod transactions;
 mod ttl;
+pub mod zset;
 
 use crate::command::CommandSpec;
 use moon_ds::Item;
@@ -24,6 +25,7 @@ pub const GROUPS: &[&[CommandSpec]] = &[
     list::COMMANDS,
     string::COMMANDS,
     transactions::COMMANDS,
+    zset::COMMANDS,
 ];
 
 /// The reply of a container's HELP: one status line per line of text.

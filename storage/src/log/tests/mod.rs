@@ -2,7 +2,6 @@
 
 mod crash;
 mod fault;
-mod figures;
 mod live;
 mod mutants;
 mod random;
