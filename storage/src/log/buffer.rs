@@ -18,8 +18,13 @@ use moon_formats::wal::{self, RecordType};
 const ALIGN: usize = 4096;
 /// Capacity of a pooled buffer.
 pub(super) const BUFFER_BYTES: usize = 1 << 20;
-/// Buffers kept for reuse.
-const POOL_MAX: usize = 4;
+/// Buffers kept for reuse: as many as the default unsynced cap fills, because fresh memory costs
+/// more than all the rest of an append.
+const POOL_MAX: usize = 64;
+/// Largest buffer kept: two batches of 8 MiB.
+const POOLED_BYTES_MAX: usize = 17 << 20;
+/// Buffers an idle log keeps.
+const POOL_IDLE: usize = 4;
 /// Room behind a batch for the padding record that closes its sync group.
 const PAD_ROOM: usize = 2 * ALIGN + wal::RECORD_LEN_MIN;
 
@@ -304,6 +309,10 @@ impl Tail {
         {
             self.current.clear();
             self.open_batch();
+            // Idle: give back what the last burst needed, a little each time.
+            if self.pool.len() > POOL_IDLE {
+                self.pool.pop();
+            }
         }
     }
 
@@ -427,9 +436,15 @@ impl Tail {
         if self.current.room() >= need {
             return;
         }
-        // The batch being gathered moves along: it must stay contiguous.
+        if self.open_records > 0 && !self.separate {
+            // A few more batches cost nothing here; moving their bytes would.
+            self.seal();
+        }
+        // The batch being gathered moves along: it must stay contiguous. Doubling keeps the
+        // cost per record constant.
         let gathered = self.current.bytes.len() - self.open_start;
-        let mut next = self.take_buffer(gathered + need);
+        let more = if self.open_records > 0 { 2 * (gathered + need) } else { gathered + need };
+        let mut next = self.take_buffer(more);
         next.bytes.extend_from_slice(&self.current.bytes[self.open_start..]);
         self.current.bytes.truncate(self.current.sealed_end);
         let old = std::mem::replace(&mut self.current, next);
@@ -465,7 +480,9 @@ impl Tail {
     }
 
     fn recycle(&mut self, mut buffer: Buffer) {
-        if buffer.is_pooled_size() && buffer.bytes.capacity() > 0 && self.pool.len() < POOL_MAX {
+        let room = if buffer.is_pooled_size() { POOL_MAX } else { POOL_IDLE };
+        let bytes = buffer.bytes.capacity();
+        if bytes > 0 && bytes <= POOLED_BYTES_MAX && self.pool.len() < room {
             buffer.clear();
             self.pool.push(buffer);
         }

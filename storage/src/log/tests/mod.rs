@@ -2,6 +2,7 @@
 
 mod crash;
 mod fault;
+mod figures;
 mod live;
 mod mutants;
 mod random;
