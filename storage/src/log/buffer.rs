@@ -18,8 +18,8 @@ use moon_formats::wal::{self, RecordType};
 const ALIGN: usize = 4096;
 /// Capacity of a pooled buffer.
 pub(super) const BUFFER_BYTES: usize = 1 << 20;
-/// Buffers kept for reuse: as many as the default unsynced cap fills, because fresh memory costs
-/// more than all the rest of an append.
+/// Buffers kept for reuse: as many as the default unsynced cap fills, so that a steady load
+/// allocates nothing.
 const POOL_MAX: usize = 64;
 /// Largest buffer kept: two batches of 8 MiB.
 const POOLED_BYTES_MAX: usize = 17 << 20;
