@@ -91,3 +91,30 @@ fn index_ranges_follow_lrange() {
     assert_eq!(index_range(i64::MAX, i64::MIN, 3), 0..0);
     assert_eq!(index_at(i64::MIN, 3), None);
 }
+
+/// What 100,000 keys of 16 bytes with five elements of 16 bytes cost in Redis 7.0.15, `used_memory` per
+/// key: list 299, hash 283 (five pairs), set 571, zset 203.
+#[test]
+fn small_collections_cost_less_than_in_redis() {
+    let limits = Limits::default();
+    let texts: Vec<String> = (0..5).map(|i| format!("member-{i:09}")).collect();
+    let all = || texts.iter().map(|t| t.as_bytes());
+    let objects = [
+        (List::from_elements(all(), &limits).into_object(), 175),
+        (Hash::from_pairs(all().zip(all()), std::iter::empty(), &limits).into_object(), 255),
+        (Set::from_members(all(), &limits).into_object(), 175),
+        (ZSet::from_members(all().zip([0.0, 1.0, 2.0, 3.0, 4.0]), &limits).into_object(), 175),
+    ];
+    for (object, most) in objects {
+        const KEYS: usize = 20_000;
+        let mut table = moon_ds::Table::new(limits.hash_seed);
+        let mut bytes = 0;
+        for i in 0..KEYS {
+            let copy = object.clone();
+            bytes += copy.mem_bytes();
+            table.insert(format!("key:{i:012}").as_bytes(), moon_ds::NewValue::Object(copy));
+        }
+        let per_key = (bytes + table.mem_bytes()) / KEYS;
+        assert!(per_key <= most, "{}: {per_key} bytes a key", object.type_name());
+    }
+}
