@@ -1,5 +1,5 @@
 //! Goal: table and tree agree with a sorted model after any edits, and no handle outlives its entry
-//! (run under Miri). Method: random scripts against a `BTreeMap` of scores and a sorted vector.
+//! (run under Miri with `-Zmiri-tree-borrows`, which entry references need). Method: random scripts against a `BTreeMap` of scores and a sorted vector.
 
 use std::collections::BTreeMap;
 
