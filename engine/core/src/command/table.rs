@@ -153,7 +153,9 @@ fn hash(lower: &[u8]) -> u32 {
     h ^ (h >> 15)
 }
 
+/// At most `max` bytes and none behind a NUL, as the `%.*s` of the original prints them.
 fn printable(bytes: &[u8], max: usize) -> String {
+    let bytes = bytes.split(|b| *b == 0).next().unwrap_or(bytes);
     String::from_utf8_lossy(bytes.get(..max).unwrap_or(bytes)).into_owned()
 }
 

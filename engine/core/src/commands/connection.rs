@@ -2,6 +2,7 @@
 
 use crate::args::Args;
 use crate::command::{CommandSpec, Flags, Group, Run};
+use crate::commands::generic;
 use crate::error::{CmdError, CmdResult};
 use crate::exec::SessionCx;
 use moon_formats::resp::Proto;
@@ -64,11 +65,7 @@ fn echo(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
 }
 
 fn select(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
-    let index = a.int(1)?;
-    match u16::try_from(index) {
-        Ok(db) if usize::from(db) < cx.shard.dbs().len() => cx.session.db = db,
-        _ => return Err(CmdError::DB_INDEX),
-    }
+    cx.session.db = generic::db_number(a.get(1), cx.shard.dbs().len())?;
     cx.out.ok();
     Ok(())
 }

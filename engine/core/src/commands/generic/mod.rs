@@ -460,7 +460,7 @@ pub const COMMANDS: &[CommandSpec] = &[
 ];
 
 /// A database number: an integer of 32 bits, then one that exists.
-fn db_number(text: &[u8], count: usize) -> CmdResult<u16> {
+pub(super) fn db_number(text: &[u8], count: usize) -> CmdResult<u16> {
     let n = parse_i64(text).ok_or(CmdError::NOT_INT)?;
     let n = i32::try_from(n).map_err(|_| {
         CmdError::fixed("ERR value is out of range, value must between -2147483648 and 2147483647")
