@@ -222,7 +222,7 @@ fn signature(failure: &Failure) -> String {
     let name = String::from_utf8_lossy(&failure.command[0]).to_ascii_uppercase();
     let shape = |v: &moon_tests::value::Value| {
         let text = v.to_string();
-        if v.is_error() { text } else { text.chars().take(1).collect() }
+        text.chars().take(if v.is_error() { 40 } else { 1 }).collect::<String>()
     };
     match &failure.replies {
         Some((o, s)) => format!("{name}: {} | {}", shape(o), shape(s)),

@@ -13,17 +13,36 @@ struct Explained {
     oracle: &'static str,
     /// How the subject's reply begins.
     subject: &'static str,
+    /// What the subject's reply contains besides.
+    contains: &'static str,
     /// Why both are right.
     reason: &'static str,
 }
 
-const TABLE: [Explained; 1] = [Explained {
-    command: "OBJECT",
-    oracle: ":1",
-    subject: ":2147483647",
-    reason: "REFCOUNT of a small integer: Redis depends on how the value came there (a COPY is not \
-             shared), Moon goes by the value",
-}];
+const TABLE: [Explained; 3] = [
+    Explained {
+        command: "OBJECT",
+        oracle: ":1",
+        subject: ":2147483647",
+        contains: "",
+        reason: "REFCOUNT of a small integer: Redis depends on how the value came there (a COPY is \
+                 not shared), Moon goes by the value",
+    },
+    Explained {
+        command: "LPOS",
+        oracle: "",
+        subject: "-ERR value is out of range, value must between -9223372036854775807",
+        contains: "",
+        reason: "RANK of the smallest integer is refused since 7.2",
+    },
+    Explained {
+        command: "",
+        oracle: "-ERR unknown command '",
+        subject: "-ERR unknown command '",
+        contains: "\u{fffd}",
+        reason: "error texts of Moon are UTF-8: bytes that are none become U+FFFD, also in the count of 128",
+    },
+];
 
 /// The reason why the two replies may differ, if there is one.
 pub(super) fn explained(
@@ -39,6 +58,7 @@ pub(super) fn explained(
             (e.command.is_empty() || e.command.as_bytes() == name)
                 && oracle.starts_with(e.oracle)
                 && subject.starts_with(e.subject)
+                && subject.contains(e.contains)
         })
         .map(|e| e.reason)
 }
