@@ -175,13 +175,9 @@ impl Parser<'_> {
                 "integer"
             }
             "float" => "double",
-            "start" | "stop"
-                if self.spec.group == Group::List
-                    || matches!(self.spec.name, "zrevrange" | "zremrangebyrank") =>
-            {
-                "integer"
-            }
-            "min" | "max" if self.spec.name == "zcount" || self.spec.name.ends_with("byscore") => {
+            // Of the ranges that may go by rank, score or member, the bounds are strings.
+            "start" | "stop" if self.spec.name != "zrange" => "integer",
+            "min" | "max" if self.spec.name != "zrangestore" && !self.spec.name.contains("lex") => {
                 "double"
             }
             "weight" => "integer",
