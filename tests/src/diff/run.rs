@@ -299,18 +299,21 @@ impl Run<'_> {
                 Ok(()) => Ok(()),
                 Err(why) => Err(self.failure(command, Some((o, s)), why)),
             },
+            (Ok(o), Ok(s)) => {
+                let only = |a: &BTreeSet<String>, b: &BTreeSet<String>| {
+                    let missing = a.difference(b).map(|t| Value::Bulk(t.clone().into_bytes()));
+                    Value::Array(missing.collect())
+                };
+                let why = "the whole scans differ; only on each side:".to_string();
+                Err(self.failure(command, Some((only(&o, &s), only(&s, &o))), why))
+            }
             (o, s) => {
                 let show = |r: Result<BTreeSet<String>, Value>| match r {
-                    Ok(set) => {
-                        Value::Array(set.into_iter().map(|t| Value::Bulk(t.into_bytes())).collect())
-                    }
+                    Ok(all) => Value::Int(all.len() as i64),
                     Err(value) => value,
                 };
-                Err(self.failure(
-                    command,
-                    Some((show(o), show(s))),
-                    "the whole scans differ".to_string(),
-                ))
+                let why = "one side scans, the other refuses".to_string();
+                Err(self.failure(command, Some((show(o), show(s))), why))
             }
         }
     }
@@ -394,11 +397,11 @@ fn scan_all(
         let Value::Array(parts) = &reply else { return Ok(Err(reply)) };
         let [next, Value::Array(elements)] = &parts[..] else { return Ok(Err(reply)) };
         for group in elements.chunks(per) {
-            // Scores by value, see compare.rs.
+            // Scores by value, see compare.rs; adding 0 makes 0 of -0.
             let score = |v: &Value| {
                 let number =
                     v.text().and_then(|t| std::str::from_utf8(t).ok()?.parse::<f64>().ok());
-                number.map_or_else(|| v.to_string(), |n| n.to_string())
+                number.map_or_else(|| v.to_string(), |n| (n + 0.0).to_string())
             };
             seen.insert(match group {
                 [member, value] if command[0] == b"ZSCAN" => format!("{member} {}", score(value)),
