@@ -19,6 +19,7 @@ moon-diff [--seed N] [--seeds N] [--commands N] [--resp 2|3|both] [--keep-going 
   --resp P          protocol (both)
   --groups G,..     only these of strings, keys, lists, hashes, sets, zsets (all)
   --skip-unknown B  yes: leave out commands that only the oracle knows, and list them (no)
+  --restart B       yes: kill and restart the subject after each seed and compare the state again (no)
   --keep-going N    list up to N different findings instead of stopping at the first
   --subject S       what to test: moon of this workspace, redis, or a binary that takes --port and --dir
   --subject-port P  use a server that runs already; it is emptied
@@ -33,6 +34,7 @@ struct Options {
     keep_going: usize,
     groups: Vec<Group>,
     skip_unknown: bool,
+    restart: bool,
     subject: String,
     subject_port: Option<u16>,
     oracle_port: Option<u16>,
@@ -65,6 +67,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         keep_going: 1,
         groups: Group::ALL.map(|(group, _)| group).to_vec(),
         skip_unknown: false,
+        restart: false,
         subject: "moon".to_string(),
         subject_port: None,
         oracle_port: None,
@@ -82,6 +85,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
                 options.groups = groups.ok_or(format!("--groups {value}: unknown group"))?;
             }
             "--skip-unknown" => options.skip_unknown = value == "yes",
+            "--restart" => options.restart = value == "yes",
             "--subject" => options.subject = value,
             "--subject-port" => options.subject_port = Some(number()? as u16),
             "--oracle-port" => options.oracle_port = Some(number()? as u16),
@@ -113,6 +117,13 @@ impl Side {
         }
     }
 
+    fn port(&self) -> u16 {
+        match self {
+            Side::Own(server) => server.port(),
+            Side::Port(port) => *port,
+        }
+    }
+
     /// A connection to an empty server; one that has died is started again.
     fn fresh(&mut self) -> io::Result<Client> {
         if let Side::Own(server) = self
@@ -120,11 +131,7 @@ impl Side {
         {
             server.restart()?;
         }
-        let port = match self {
-            Side::Own(server) => server.port(),
-            Side::Port(port) => *port,
-        };
-        let mut client = Client::connect(port)?;
+        let mut client = Client::connect(self.port())?;
         client.line("FLUSHALL")?;
         Ok(client)
     }
@@ -163,6 +170,9 @@ fn compare(options: &Options) -> io::Result<usize> {
                 Ok(stats) => {
                     commands += stats.commands;
                     println!("seed {seed}: {stats:?}");
+                    if options.restart && !survives(&oracle, &mut subject)? {
+                        seen.insert(format!("seed {seed}: lost by kill and restart"), 1);
+                    }
                     break;
                 }
                 Err(failure) => *failure,
@@ -190,6 +200,23 @@ fn compare(options: &Options) -> io::Result<usize> {
     }
     println!("{} findings", seen.len());
     Ok(seen.len())
+}
+
+/// Whether the subject holds the oracle's state after a kill and a restart.
+fn survives(oracle: &Side, subject: &mut Side) -> io::Result<bool> {
+    if let Side::Own(server) = subject {
+        server.kill()?;
+        server.restart()?;
+    }
+    let mut pair =
+        Pair { oracle: Client::connect(oracle.port())?, subject: Client::connect(subject.port())? };
+    match run(&mut pair, &[Op::reloaded()]) {
+        Ok(_) => Ok(true),
+        Err(failure) => {
+            println!("after kill and restart: {failure}");
+            Ok(false)
+        }
+    }
 }
 
 /// Drops the commands that the oracle knows and the subject does not.

@@ -24,7 +24,7 @@ fn compare(seed: u64, proto: Proto, commands: usize) {
     for _ in 0..2 {
         subject.kill().expect("a kill");
         subject.restart().expect("moon starts again");
-        if let Err(failure) = run(&mut connect(&subject), &[Op::checkpoint()]) {
+        if let Err(failure) = run(&mut connect(&subject), &[Op::reloaded()]) {
             panic!("after kill and restart: {failure}\n{replay}");
         }
     }
