@@ -208,6 +208,12 @@ fn rank_and_count() {
         :1
         > ZCOUNT z 3 1
         :0
+        > ZCOUNT z "" 1
+        :1
+        > ZCOUNT z ( 1
+        :1
+        > ZCOUNT z -1 (
+        :0
         > ZCOUNT z a 1
         -ERR min or max is not a float
         > ZCOUNT z 1 nan

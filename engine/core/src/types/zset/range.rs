@@ -24,12 +24,13 @@ impl ScoreRange {
         max_exclusive: false,
     };
 
-    /// Reads two bounds: a number, or one behind `(` to leave it out. `None` is what commands answer with
-    /// `ERR min or max is not a float` (Redis: `zslParseRange`).
+    /// Reads two bounds: a number, or one behind `(` to leave it out. No text at all is 0. `None` is what
+    /// commands answer with `ERR min or max is not a float` (Redis: `zslParseRange`).
     pub fn parse(min: &[u8], max: &[u8]) -> Option<ScoreRange> {
+        let number = |text: &[u8]| if text.is_empty() { Some(0.0) } else { parse_score(text) };
         let bound = |text: &[u8]| match text {
-            [b'(', rest @ ..] => parse_score(rest).map(|v| (v, true)),
-            _ => parse_score(text).map(|v| (v, false)),
+            [b'(', rest @ ..] => number(rest).map(|v| (v, true)),
+            _ => number(text).map(|v| (v, false)),
         };
         let ((min, min_exclusive), (max, max_exclusive)) = (bound(min)?, bound(max)?);
         Some(ScoreRange { min, max, min_exclusive, max_exclusive })

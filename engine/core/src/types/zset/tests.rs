@@ -168,7 +168,9 @@ fn bounds_are_parsed_as_redis_does() {
     assert!(range.min_exclusive && !range.max_exclusive);
     assert_eq!((range.min, range.max), (1.5, f64::INFINITY));
     assert_eq!(ScoreRange::parse(b"-inf", b"inf"), Some(ScoreRange::ALL));
-    for bad in ["", "(", "nan", "x", "1 ", "((1"] {
+    let range = ScoreRange::parse(b"", b"(").unwrap();
+    assert_eq!((range.min, range.max, range.max_exclusive), (0.0, 0.0, true));
+    for bad in ["nan", "x", "1 ", "((1"] {
         assert_eq!(ScoreRange::parse(bad.as_bytes(), b"1"), None, "{bad}");
     }
     for bad in ["", "a", "--", "++", "-a"] {
