@@ -11,3 +11,4 @@ mod string;
 mod zset;
 mod zset_algebra;
 mod zset_range;
+mod zset_replay;
