@@ -257,6 +257,35 @@ impl<'a> Keyspace<'a> {
         existed
     }
 
+    /// Replaces the integer that a string spells, 0 if there is no key, in one probe.
+    #[inline]
+    pub fn edit_int(
+        &mut self,
+        key: &[u8],
+        event: Event,
+        f: impl FnOnce(i64) -> CmdResult<i64>,
+    ) -> CmdResult<i64> {
+        self.settle(key);
+        let db = &mut self.dbs[usize::from(self.cur)];
+        let (new, created) = match db.table.lookup(key) {
+            Lookup::Found(mut e) => {
+                let old = StrValue::of(e.value())?.as_int().ok_or(CmdError::NOT_INT)?;
+                let new = f(old)?;
+                e.set_int(new);
+                e.set_user(0);
+                e.set_access(self.access);
+                (new, false)
+            }
+            Lookup::Vacant(v) => {
+                let new = f(0)?;
+                v.insert(NewValue::Int(new)).set_access(self.access);
+                (new, true)
+            }
+        };
+        self.tell(key, event, created);
+        Ok(new)
+    }
+
     /// Records a change; a key that came into being is told as `new` first.
     #[inline]
     fn tell(&mut self, key: &[u8], event: Event, created: bool) {

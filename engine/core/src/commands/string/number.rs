@@ -29,12 +29,7 @@ pub(super) fn decrby(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
 }
 
 fn add(cx: &mut WriteCx<'_>, key: &[u8], by: i64) -> CmdResult {
-    let old = match cx.ks.string(key)? {
-        Some(v) => v.as_int().ok_or(CmdError::NOT_INT)?,
-        None => 0,
-    };
-    let new = old.checked_add(by).ok_or(CmdError::OVERFLOW)?;
-    cx.ks.put_int(key, new, Ttl::Keep, INCRBY);
+    let new = cx.ks.edit_int(key, INCRBY, |old| old.checked_add(by).ok_or(CmdError::OVERFLOW))?;
     cx.out.int(new);
     Ok(())
 }
