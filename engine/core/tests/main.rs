@@ -7,6 +7,7 @@ mod numbers;
 mod replay;
 mod rows;
 mod scan;
+mod set;
 mod string;
 mod zset;
 mod zset_algebra;

@@ -73,6 +73,20 @@ fn line() -> impl Strategy<Value = String> {
         "MSETEX 2 k 1 j 2 XX KEEPTTL",
         "DEL k j",
     ]);
+    let sets = prop::sample::select(vec![
+        "SADD k 1 2 3",
+        "SADD k 5 x",
+        "SADD k 2 y z",
+        "SREM k 1 x",
+        "SPOP k",
+        "SPOP k 2",
+        "SPOP k 9",
+        "SMOVE k j 2",
+        "SUNIONSTORE k k j",
+        "SINTERSTORE k j a",
+        "SDIFFSTORE j k a",
+        "SRANDMEMBER k 2",
+    ]);
     let whole = prop::sample::select(vec![
         "SELECT 0",
         "SELECT 1",
@@ -93,7 +107,7 @@ fn line() -> impl Strategy<Value = String> {
         3 => (key(), expire).prop_map(|(k, l)| l.replace(" k", &format!(" {k}"))),
         4 => (key(), numbers).prop_map(|(k, l)| l.replace(" k", &format!(" {k}"))),
         4 => (key(), one).prop_map(|(k, l)| l.replace(" k", &format!(" {k}"))),
-        3 => (key(), key(), two)
+        5 => (key(), key(), prop_oneof![3 => two, 4 => sets])
             .prop_map(|(k, j, l)| l.replace(" k", &format!(" {k}")).replace(" j", &format!(" {j}"))),
         2 => (key(), value()).prop_map(|(k, v)| format!("APPEND {k} {v}")),
         1 => (key(), 0..20u8, value()).prop_map(|(k, n, v)| format!("SETRANGE {k} {n} {v}")),

@@ -7,7 +7,9 @@ pub mod connection;
 pub mod generic;
 pub mod introspection;
 pub mod list;
+mod sampling;
 mod scan;
+pub mod set;
 pub mod string;
 pub mod transactions;
 mod ttl;
@@ -23,6 +25,7 @@ pub const GROUPS: &[&[CommandSpec]] = &[
     generic::COMMANDS,
     introspection::COMMANDS,
     list::COMMANDS,
+    set::COMMANDS,
     string::COMMANDS,
     transactions::COMMANDS,
     zset::COMMANDS,

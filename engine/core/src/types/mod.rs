@@ -26,7 +26,7 @@ pub use limits::Limits;
 pub use list::{List, ListIter, ListIterBack};
 pub use moon_ds::chunklist::End;
 pub use moon_ds::{Item, ItemBuf, Upsert};
-pub use set::{Set, SetIter, difference, intersection, union};
+pub use set::{Set, SetIter, difference, intersection, union, union_each};
 pub use zset::{LexBound, LexRange, ScoreRange, ZSet, ZSetIter};
 
 /// A collection as the table keeps it.

@@ -6,7 +6,7 @@
 mod algebra;
 mod repr;
 
-pub use algebra::{difference, intersection, union};
+pub use algebra::{difference, intersection, union, union_each};
 pub use repr::{Set, SetIter};
 
 #[cfg(test)]

@@ -96,14 +96,25 @@ fn algebra_agrees_with_btree_sets_in_every_encoding() {
                     ma.iter().filter(|m| mb.contains(*m) && mc.contains(*m)).cloned().collect();
                 assert_eq!(got, want);
                 let mut got = BTreeSet::new();
-                difference(a, &[b, c], |i| {
-                    got.insert(i.to_vec());
-                });
+                difference(a, &[b, c], &limits, |i| got.insert(i.to_vec()));
                 let want: BTreeSet<_> =
                     ma.iter().filter(|m| !mb.contains(*m) && !mc.contains(*m)).cloned().collect();
                 assert_eq!(got, want);
                 let want: BTreeSet<_> = ma.iter().chain(&mb).chain(&mc).cloned().collect();
                 assert_eq!(members(&union(&[a, b, c], &limits)), want);
+                // Three sets are asked, five merged: both ways agree.
+                for more in [&[a, b, c][..], &[a, b, c, c, b]] {
+                    let mut got = BTreeSet::new();
+                    union_each(more, &limits, |i| {
+                        assert!(got.insert(i.to_vec()), "handed on once");
+                        true
+                    });
+                    assert_eq!(got, want);
+                }
+                let (mut few, mut many) = (BTreeSet::new(), BTreeSet::new());
+                difference(a, &[b], &limits, |i| few.insert(i.to_vec()));
+                difference(a, &[b; 6], &limits, |i| many.insert(i.to_vec()));
+                assert_eq!(few, many);
             }
         }
     }
