@@ -56,13 +56,6 @@ impl Epoll {
         })
     }
 
-    /// Ends a wait when this eventfd is written, and empties it. The caller keeps it open.
-    pub(crate) fn wake_on(&mut self, eventfd: RawFd) -> io::Result<()> {
-        sys::epoll_set(&self.ep, eventfd, IN, WAKE | self.wakes.len() as u64, true)?;
-        self.wakes.push(eventfd);
-        Ok(())
-    }
-
     fn accept(&mut self, index: u32, sink: &mut impl FnMut(Event<'_>)) {
         let Some(Some(listener)) = self.listeners.get(index as usize) else { return };
         for _ in 0..ACCEPT_MAX {
@@ -132,6 +125,12 @@ impl Epoll {
 
 impl Driver for Epoll {
     const NAME: &'static str = "epoll";
+
+    fn wake_on(&mut self, eventfd: RawFd) -> io::Result<()> {
+        sys::epoll_set(&self.ep, eventfd, IN, WAKE | self.wakes.len() as u64, true)?;
+        self.wakes.push(eventfd);
+        Ok(())
+    }
 
     fn listen(&mut self, index: u32, socket: OwnedFd) -> io::Result<()> {
         sys::epoll_set(&self.ep, socket.as_raw_fd(), IN, LISTENER | u64::from(index), true)?;

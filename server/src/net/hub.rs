@@ -159,11 +159,6 @@ impl<D: Driver, S: Service> Hub<D, S> {
         }
     }
 
-    /// True if replies wait for the log.
-    pub(crate) fn has_held(&self) -> bool {
-        !self.ready.is_empty()
-    }
-
     /// Waits as told for events, executes the requests they bring. `begin` is called once
     /// the wait is over, before the first request.
     pub(crate) fn collect(

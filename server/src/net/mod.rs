@@ -14,7 +14,7 @@ pub(crate) mod sys;
 pub(crate) mod uring;
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::time::Duration;
 
 /// Index of a connection, in a driver and above it. Reused only after [`Event::Gone`].
@@ -51,6 +51,9 @@ pub(crate) enum Wait {
 pub(crate) trait Driver {
     /// Name as `INFO` and the log print it.
     const NAME: &'static str;
+
+    /// Ends a wait when this eventfd is written, and empties it. The caller keeps it open.
+    fn wake_on(&mut self, eventfd: RawFd) -> io::Result<()>;
 
     /// Starts accepting on a listening socket.
     fn listen(&mut self, index: u32, socket: OwnedFd) -> io::Result<()>;

@@ -90,27 +90,6 @@ impl Uring {
         })
     }
 
-    /// Ends a wait when this eventfd is written, and empties it. The caller keeps it open.
-    pub(crate) fn wake_on(&mut self, eventfd: RawFd) -> io::Result<()> {
-        let index = self.wakes.len() as u32;
-        self.wakes.push(eventfd);
-        self.arm_wake(index)
-    }
-
-    /// Has the kernel count completions on an eventfd while [`Self::set_eventfd`] is on.
-    pub(crate) fn register_eventfd(&mut self, eventfd: RawFd) -> io::Result<()> {
-        self.ring.submitter().register_eventfd(eventfd)?;
-        self.set_eventfd(false);
-        Ok(())
-    }
-
-    /// Switches the eventfd on before a wait outside the ring. Completions that came
-    /// earlier do not count: poll once more after switching on.
-    pub(crate) fn set_eventfd(&mut self, on: bool) {
-        let queue = self.ring.completion();
-        if on { queue.enable_eventfd() } else { queue.disable_eventfd() }
-    }
-
     fn arm_wake(&mut self, index: u32) -> io::Result<()> {
         let Some(fd) = self.wakes.get(index as usize) else { return Ok(()) };
         let entry = opcode::PollAdd::new(types::Fd(*fd), libc::POLLIN as u32)
@@ -293,6 +272,12 @@ fn is_transient(e: &io::Error) -> bool {
 
 impl Driver for Uring {
     const NAME: &'static str = "uring";
+
+    fn wake_on(&mut self, eventfd: RawFd) -> io::Result<()> {
+        let index = self.wakes.len() as u32;
+        self.wakes.push(eventfd);
+        self.arm_wake(index)
+    }
 
     fn listen(&mut self, index: u32, socket: OwnedFd) -> io::Result<()> {
         let at = index as usize;

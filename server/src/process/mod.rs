@@ -23,7 +23,7 @@ use crate::config::{self, Action, Config, ConfigError, OptionId, Value};
 use crate::net::epoll::Epoll;
 use crate::net::uring::{self, Uring};
 use crate::net::{Driver, listen, sys};
-use crate::runtime::{ShardEnd, portable, rings};
+use crate::runtime::{ShardEnd, host};
 use crate::service::shared::{Facts, Shared, hex, random, unix_secs};
 use datadir::{DataDir, DirError};
 
@@ -113,22 +113,18 @@ fn check(config: &Config) -> u8 {
 }
 
 /// Which driver runs, and why.
-fn choose_driver(config: &Config, dir: &std::path::Path) -> Result<(&'static str, String), String> {
+fn choose_driver(config: &Config) -> Result<(&'static str, String), String> {
     let wanted = config.text(OptionId::IoDriver);
-    let probe = || match uring::probe() {
-        Some(why) => Err(why),
-        None => moon_storage::io::glommio::probe(dir).map(drop).map_err(|e| e.to_string()),
-    };
     if wanted == "epoll" {
         return Ok((Epoll::NAME, "io-driver epoll".into()));
     }
     if std::env::var_os("MOON_NO_URING").is_some_and(|v| v == "1") {
         return Ok((Epoll::NAME, "MOON_NO_URING=1".into()));
     }
-    match probe() {
-        Ok(()) => Ok((Uring::NAME, "io_uring works".into())),
-        Err(why) if wanted == "uring" => Err(format!("io-driver uring: {why}")),
-        Err(why) => Ok((Epoll::NAME, why)),
+    match uring::probe() {
+        None => Ok((Uring::NAME, "io_uring works".into())),
+        Some(why) if wanted == "uring" => Err(format!("io-driver uring: {why}")),
+        Some(why) => Ok((Epoll::NAME, why)),
     }
 }
 
@@ -191,7 +187,7 @@ fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
             return Ok(EXIT_DECISION);
         }
     };
-    let (driver, driver_why) = choose_driver(&config, &dir.path).map_err(io::Error::other)?;
+    let (driver, driver_why) = choose_driver(&config).map_err(io::Error::other)?;
     let listeners = listen::open(&config)?;
     let mut random_bytes = [0; 28];
     random(&mut random_bytes)?;
@@ -216,13 +212,14 @@ fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
         listen = names.join(","),
         "listening, recovering"
     );
+    let entries = config.int(OptionId::UringEntries) as u32;
     let shared = Shared::new(config, facts, Arc::new(sys::eventfd()?));
     let for_thread = shared.clone();
     let thread = std::thread::Builder::new().name("shard-0".into()).spawn(move || {
         let end = if driver == Uring::NAME {
-            rings::run(for_thread, listeners, seed)
+            host::run(|| Uring::new(entries), for_thread, listeners, seed)
         } else {
-            portable::run(for_thread, listeners, seed)
+            host::run(Epoll::new, for_thread, listeners, seed)
         };
         sys::wake_main();
         end

@@ -1,27 +1,19 @@
 //! The thread of a shard: one loop over sockets, requests, expiry, log and tasks.
 //!
 //! A *turn* collects network events and executes their requests, does the shard's own work,
-//! starts the log's write, and sends the replies that may leave. Two *hosts* differ only in
-//! how they run storage tasks and sleep between turns:
-//!
-//! | host | network | disk | sleeps in |
-//! |---|---|---|---|
-//! | [`portable`] | epoll | posix | `epoll_wait`, tasks wake it through an eventfd |
-//! | [`rings`] | io_uring | dma (glommio) | the network ring while busy, the executor when idle or waiting for the log |
+//! starts the log's write, and sends the replies that may leave. [`host`] runs turns.
 //!
 //! Invariants:
 //! * The clock is read once per turn; all requests of a turn see one instant.
-//! * Storage tasks run at least every [`RING_WAIT_MAX`], however busy the network is.
+//! * Storage tasks get a look every turn, however busy the network is.
 
-pub(crate) mod portable;
-pub(crate) mod rings;
+pub(crate) mod host;
 mod startup;
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
 
 use moon_engine::clock::Now;
@@ -36,8 +28,6 @@ use crate::service::ShardService;
 use crate::service::shared::Shared;
 use startup::{Recovered, StartError, Startup};
 
-/// Longest sleep in the network ring before storage tasks get a look.
-pub(crate) const RING_WAIT_MAX: Duration = Duration::from_micros(300);
 /// Milliseconds between two looks at connections, stop requests and startup.
 const SWEEP_MS: u64 = 100;
 
@@ -58,47 +48,31 @@ impl ShardEnd {
     }
 }
 
-/// Wakes the loop of the thread it belongs to.
+/// Opened by tasks that have something for the loop: its next turn does not sleep.
 #[derive(Default)]
-pub(crate) struct Gate {
-    open: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
-}
+pub(crate) struct Gate(Cell<bool>);
 
 impl Gate {
     /// Lets the loop run its next turn at once.
     pub(crate) fn open(&self) {
-        self.open.set(true);
-        if let Some(waker) = self.waker.borrow_mut().take() {
-            waker.wake();
-        }
+        self.0.set(true);
     }
 
     /// Whether it was opened since the last call.
     pub(crate) fn take(&self) -> bool {
-        self.open.replace(false)
+        self.0.replace(false)
     }
 
-    /// Completes when it is opened.
-    pub(crate) async fn opened(&self) {
-        std::future::poll_fn(|cx| {
-            if self.take() {
-                return std::task::Poll::Ready(());
-            }
-            *self.waker.borrow_mut() = Some(cx.waker().clone());
-            std::task::Poll::Pending
-        })
-        .await;
+    fn is_open(&self) -> bool {
+        self.0.get()
     }
 }
 
 /// What a turn found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turned {
-    /// Events came.
-    Busy,
-    /// Nothing came.
-    Idle,
+    /// Go on.
+    More,
     /// The thread is done.
     End,
 }
@@ -186,14 +160,13 @@ impl<D: Driver> ShardLoop<D> {
         }
         Ok(match self.phase {
             Phase::Ended(_) => Turned::End,
-            _ if events > 0 => Turned::Busy,
-            _ => Turned::Idle,
+            _ => Turned::More,
         })
     }
 
     /// How long the next turn may sleep if nothing else bounds it.
     pub(crate) fn wait(&self) -> Wait {
-        if self.gate.open.get() || self.hub.service.has_orders() {
+        if self.gate.is_open() || self.hub.service.has_orders() {
             return Wait::No;
         }
         if self.busy_poll_us > 0 && self.rt.mono_us() - self.busy_since_us < self.busy_poll_us {
@@ -202,11 +175,6 @@ impl<D: Driver> ShardLoop<D> {
         let due_ms = self.hub.service.due_ms().min(self.sweep_at_ms);
         let due_us = (due_ms * 1000).saturating_sub(self.now_us);
         if due_us == 0 { Wait::No } else { Wait::Up(Duration::from_micros(due_us)) }
-    }
-
-    /// True if replies wait for the log.
-    pub(crate) fn has_held(&self) -> bool {
-        self.hub.has_held()
     }
 
     /// How the thread ended.
