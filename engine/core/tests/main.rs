@@ -2,6 +2,7 @@
 
 mod common;
 mod generic;
+mod hash;
 mod list;
 mod numbers;
 mod replay;

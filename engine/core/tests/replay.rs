@@ -87,6 +87,17 @@ fn line() -> impl Strategy<Value = String> {
         "SDIFFSTORE j k a",
         "SRANDMEMBER k 2",
     ]);
+    let hashes = prop::sample::select(vec![
+        "HSET k a 1 b x",
+        "HSETNX k c 2",
+        "HMSET k a 2 d 3",
+        "HDEL k a",
+        "HDEL k b c d",
+        "HINCRBY k a 5",
+        "HINCRBYFLOAT k a 0.25",
+        "HINCRBYFLOAT k e 1e3",
+        "HGETALL k",
+    ]);
     let whole = prop::sample::select(vec![
         "SELECT 0",
         "SELECT 1",
@@ -107,7 +118,7 @@ fn line() -> impl Strategy<Value = String> {
         3 => (key(), expire).prop_map(|(k, l)| l.replace(" k", &format!(" {k}"))),
         4 => (key(), numbers).prop_map(|(k, l)| l.replace(" k", &format!(" {k}"))),
         4 => (key(), one).prop_map(|(k, l)| l.replace(" k", &format!(" {k}"))),
-        5 => (key(), key(), prop_oneof![3 => two, 4 => sets])
+        7 => (key(), key(), prop_oneof![3 => two, 4 => sets, 3 => hashes])
             .prop_map(|(k, j, l)| l.replace(" k", &format!(" {k}")).replace(" j", &format!(" {j}"))),
         2 => (key(), value()).prop_map(|(k, v)| format!("APPEND {k} {v}")),
         1 => (key(), 0..20u8, value()).prop_map(|(k, n, v)| format!("SETRANGE {k} {n} {v}")),

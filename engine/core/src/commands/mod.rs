@@ -5,6 +5,7 @@
 
 pub mod connection;
 pub mod generic;
+pub mod hash;
 pub mod introspection;
 pub mod list;
 mod sampling;
@@ -23,6 +24,7 @@ use moon_formats::resp::Reply;
 pub const GROUPS: &[&[CommandSpec]] = &[
     connection::COMMANDS,
     generic::COMMANDS,
+    hash::COMMANDS,
     introspection::COMMANDS,
     list::COMMANDS,
     set::COMMANDS,

@@ -1,0 +1,109 @@
+//! Fields by name.
+
+use super::{HDEL, HSET, Old};
+use crate::args::Args;
+use crate::commands::put_item;
+use crate::error::{CmdError, CmdResult};
+use crate::exec::{ReadCx, WriteCx};
+use crate::types::Hash;
+
+/// HSET key field value [field value ...]
+pub(super) fn hset(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
+    let created = set(cx, a)?;
+    cx.out.int(created as i64);
+    Ok(())
+}
+
+/// HMSET key field value [field value ...]
+pub(super) fn hmset(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
+    set(cx, a)?;
+    cx.out.ok();
+    Ok(())
+}
+
+fn set(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult<usize> {
+    let pairs = a.from(2);
+    if !pairs.len().is_multiple_of(2) {
+        return Err(CmdError::arity(cx.command.spec.name));
+    }
+    cx.ks.edit_or_create(a.get(1), |hash: &mut Hash, edit| {
+        hash.will_set(pairs.len() / 2, edit.limits);
+        let created = pairs.chunks_exact(2).filter(|p| hash.set(p[0], p[1], edit.limits)).count();
+        edit.changed(HSET);
+        Ok(created)
+    })
+}
+
+/// HSETNX key field value
+pub(super) fn hsetnx(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
+    let (key, field, value) = (a.get(1), a.get(2), a.get(3));
+    let (set, due) = cx.ks.edit_or_create(key, |hash: &mut Hash, edit| {
+        let old = Old::of(hash, field, edit.now);
+        if old.value.is_some() {
+            return Ok((false, false));
+        }
+        let due = old.due;
+        hash.set(field, value, edit.limits);
+        edit.changed(HSET);
+        Ok((true, due))
+    })?;
+    if due {
+        cx.ks.effect(&[b"HSET", key, field, value]);
+    }
+    cx.out.int(i64::from(set));
+    Ok(())
+}
+
+/// HDEL key field [field ...]
+pub(super) fn hdel(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
+    let removed = cx.ks.edit(a.get(1), |hash: &mut Hash, edit| {
+        let n = a.from(2).iter().filter(|field| hash.remove(field)).count();
+        if n > 0 {
+            edit.changed(HDEL);
+        }
+        Ok(n)
+    })?;
+    cx.out.int(removed.unwrap_or(0) as i64);
+    Ok(())
+}
+
+/// HGET key field
+pub(super) fn hget(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
+    let now_ms = cx.ks.now.unix_ms;
+    match cx.ks.collection::<Hash>(a.get(1))?.and_then(|h| h.get(a.get(2), now_ms)) {
+        Some(value) => put_item(&mut cx.out, value),
+        None => cx.out.null(),
+    }
+    Ok(())
+}
+
+/// HMGET key field [field ...]
+pub(super) fn hmget(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
+    let now_ms = cx.ks.now.unix_ms;
+    let hash = cx.ks.collection::<Hash>(a.get(1))?;
+    let fields = a.from(2);
+    cx.out.array(fields.len());
+    for field in fields {
+        match hash.and_then(|h| h.get(field, now_ms)) {
+            Some(value) => put_item(&mut cx.out, value),
+            None => cx.out.null(),
+        }
+    }
+    Ok(())
+}
+
+/// HEXISTS key field
+pub(super) fn hexists(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
+    let now_ms = cx.ks.now.unix_ms;
+    let hash = cx.ks.collection::<Hash>(a.get(1))?;
+    cx.out.int(i64::from(hash.is_some_and(|h| h.contains(a.get(2), now_ms))));
+    Ok(())
+}
+
+/// HSTRLEN key field
+pub(super) fn hstrlen(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
+    let now_ms = cx.ks.now.unix_ms;
+    let value = cx.ks.collection::<Hash>(a.get(1))?.and_then(|h| h.get(a.get(2), now_ms));
+    cx.out.int(value.map_or(0, |v| v.len()) as i64);
+    Ok(())
+}
