@@ -1,0 +1,205 @@
+//! The command line. What is written here is the manual.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Look into the files of Moon. Nothing is ever written, so a live directory is as good as a
+/// stopped one.
+#[derive(Debug, Parser)]
+#[command(
+    name = "moon-inspect",
+    version,
+    after_help = "EXIT CODES:\n  0   sound\n  1   the log ends in a crash tail (verify), or the path is not ours or cannot be read\n  \
+                  2   wrong usage\n  70  damage; the message names file, offset and what to do\n\n\
+                  With --json every item is one object on one line. Field names are stable, integers\n\
+                  above 2^53 are strings, bytes that are not UTF-8 are {\"hex\": \"...\"}."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) format: Format,
+}
+
+/// What is looked at.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Format {
+    /// The write-ahead log (`shard-<n>/wal-v3/<seq>.wal`).
+    ///
+    /// PATH is a segment file, a `wal-v3` directory, a `shard-<n>` directory or a whole data
+    /// directory (then every shard in turn, or the one of --shard).
+    Wal {
+        #[command(subcommand)]
+        verb: Verb,
+    },
+    /// The data directory: `moon.storage`, manifests and every file by its role.
+    ///
+    /// Verbs: ls, header, verify.
+    Storage {
+        #[command(subcommand)]
+        verb: Verb,
+    },
+    /// Whatever PATH is, told by its magic bytes.
+    ///
+    /// For a data directory ls, header and verify look at the tree and then at the log of each
+    /// shard; the other verbs at the logs.
+    Auto {
+        #[command(subcommand)]
+        verb: Verb,
+    },
+}
+
+/// What is asked.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Files with version, LSN range and size.
+    ///
+    /// State of a log segment: `live` counts, `void` is cut off by a later segment or lies
+    /// behind the end, `old` is below the start that the part list names, `bad` has a damaged
+    /// header, `reference` is of a reference server, `unread` lies behind damage. A recyclable
+    /// segment may be used again once no base, backup or replica needs its records.
+    Ls(Target),
+    /// Every field of the header with its offset, and the cut record if there is one.
+    Header(Target),
+    /// The records, one a line: LSN, segment:offset, database, type, content.
+    ///
+    /// Commands are printed as they would be typed, with escapes for bytes that are not
+    /// printable. A `+created` or `+removed` behind one says what it did to its key.
+    Dump(Dump),
+    /// Records and bytes by type and by command, sizes of batches and sync groups, percentiles
+    /// of the interval between commits.
+    ///
+    /// Percentiles are upper bounds, at most 1.6 % high.
+    Stats(Ranged),
+    /// Check every CRC and every rule of the chain.
+    ///
+    /// Says `clean`, `crash tail at ...` (exit 1: normal for a live log or after a kill; the
+    /// server starts) or `hole at ...` with the expected LSN h, the durable LSN D and the reason
+    /// (exit 70: the server refuses to start).
+    Verify(Target),
+    /// Print records as a live log grows. Ends with --limit or an interrupt.
+    ///
+    /// Begins behind the end of the log, or at --from.
+    Tail(Tail),
+    /// Which LSN was written when; steps of the clock; restore points; the time range covered.
+    ///
+    /// A clock that was set back shows as a step. One that was set forward looks like an idle
+    /// time and is not told from it.
+    Times(Times),
+}
+
+/// Where to look.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct Target {
+    /// File or directory.
+    pub(crate) path: PathBuf,
+    /// Only this shard of a data directory.
+    #[arg(long, value_name = "N")]
+    pub(crate) shard: Option<u16>,
+    /// One JSON object per item.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A target and a range of LSNs.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct Ranged {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// First LSN.
+    #[arg(long, value_name = "LSN", default_value_t = 0)]
+    pub(crate) from: u64,
+    /// Last LSN.
+    #[arg(long, value_name = "LSN", default_value_t = u64::MAX, hide_default_value = true)]
+    pub(crate) to: u64,
+}
+
+/// Which records are printed and how.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct Filter {
+    /// Only records of this type: a name (`Command`, `Checkpoint`, ...) or a code (`0x20`). May
+    /// be given several times.
+    #[arg(long = "type", value_name = "TYPE", value_parser = crate::record::parse_type)]
+    pub(crate) types: Vec<u8>,
+    /// Only records that name this key: a key field, or for commands any argument behind the
+    /// name. Escapes as in the output: `\n`, `\\`, `\x00`.
+    #[arg(long, value_name = "KEY", value_parser = crate::record::parse_key)]
+    pub(crate) key: Option<crate::record::Key>,
+    /// Stop after this many records.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// The payload in hexadecimal below each record.
+    #[arg(long)]
+    pub(crate) hex: bool,
+    /// Arguments in full; without it each is cut at 64 bytes. JSON is always in full.
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
+/// Arguments of `dump`.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct Dump {
+    #[command(flatten)]
+    pub(crate) range: Ranged,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+}
+
+/// Arguments of `tail`.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct Tail {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// First LSN; by default the next one to be written.
+    #[arg(long, value_name = "LSN")]
+    pub(crate) from: Option<u64>,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+    /// Milliseconds between two looks.
+    #[arg(long, value_name = "MS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub(crate) interval: u64,
+}
+
+/// Arguments of `times`.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct Times {
+    #[command(flatten)]
+    pub(crate) range: Ranged,
+    /// At most one row per so many milliseconds of log time; 0 prints every batch.
+    #[arg(long, value_name = "MS", default_value_t = 1000)]
+    pub(crate) every: u64,
+}
+
+impl Verb {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Verb::Ls(_) => "ls",
+            Verb::Header(_) => "header",
+            Verb::Dump(_) => "dump",
+            Verb::Stats(_) => "stats",
+            Verb::Verify(_) => "verify",
+            Verb::Tail(_) => "tail",
+            Verb::Times(_) => "times",
+        }
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        match self {
+            Verb::Ls(t) | Verb::Header(t) | Verb::Verify(t) => t,
+            Verb::Stats(r) => &r.target,
+            Verb::Dump(d) => &d.range.target,
+            Verb::Tail(t) => &t.target,
+            Verb::Times(t) => &t.range.target,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}
