@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `# text` | comment |
 //! | `@redis` | (first lines) the script also runs against a real Redis |
+//! | `@needs NAME` | (first lines) a command that the server may lack; the script is left out then |
 //! | `@resp3` | (first lines) connections speak RESP3 |
 //! | `> SET k "a b"` | connection `a` sends a command; arguments as in redis-cli |
 //! | `b> BLPOP k 0` | connection `b` does; connections are made when first named |
@@ -31,6 +32,8 @@ const ARRIVAL: Duration = Duration::from_millis(20);
 pub struct Script {
     /// Whether it holds for a real Redis too.
     pub on_redis: bool,
+    /// Commands without which the script makes no sense, upper case.
+    pub needs: Vec<String>,
     resp3: bool,
     steps: Vec<Step>,
 }
@@ -44,7 +47,8 @@ enum Step {
 impl Script {
     /// Parses a script; the error names the line.
     pub fn parse(text: &str) -> Result<Script, String> {
-        let mut script = Script { on_redis: false, resp3: false, steps: Vec::new() };
+        let mut script =
+            Script { on_redis: false, needs: Vec::new(), resp3: false, steps: Vec::new() };
         let mut current = "a".to_string();
         for (n, raw) in text.lines().enumerate() {
             let (line, trimmed) = (n + 1, raw.trim());
@@ -54,6 +58,7 @@ impl Script {
             match trimmed {
                 "@redis" => script.on_redis = true,
                 "@resp3" => script.resp3 = true,
+                _ if trimmed.starts_with("@needs ") => script.needs.push(trimmed[7..].to_string()),
                 _ if trimmed.starts_with('@') => {
                     return Err(format!("line {line}: unknown tag {trimmed}"));
                 }

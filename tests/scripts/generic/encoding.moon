@@ -20,10 +20,6 @@
 +OK
 > OBJECT ENCODING edge
 "embstr"
-> SETBIT bits 1 1
-:0
-> OBJECT ENCODING bits
-"raw"
 > INCRBYFLOAT f 1.5
 "1.5"
 > OBJECT ENCODING f
@@ -50,3 +46,11 @@
 "skiplist"
 > OBJECT ENCODING missing
 nil
+> SET small 9999
++OK
+> OBJECT REFCOUNT small
+:2147483647
+> SET large 10000
++OK
+> OBJECT REFCOUNT large
+:1

@@ -32,9 +32,3 @@
 -ERR index out of range
 > SETRANGE k -1 x
 -ERR offset is out of range
-> SETBIT k -1 1
--ERR bit offset is not an integer or out of range
-> SETBIT k 1 2
--ERR bit is not an integer or out of range
-> BITOP NOT a b c
--ERR BITOP NOT must be called with a single source key.

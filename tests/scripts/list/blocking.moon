@@ -1,4 +1,5 @@
 @redis
+@needs BLPOP
 # Blocked clients are served in order, by any way that creates the value.
 b> BLPOP q 0
 c> BLPOP q 0

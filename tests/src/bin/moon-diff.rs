@@ -1,10 +1,10 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line tool: its output is its purpose
 //! Compares `moon` with a real Redis by random commands; see `moon_tests::diff`.
 
-use moon_tests::diff::{Failure, Generator, Group, Kind, Op, Pair, Proto, run, shrink};
+use moon_tests::diff::{Failure, Generator, Group, Op, Pair, Proto, lacking, run, shrink, without};
 use moon_tests::server::{Program, Server};
-use moon_tests::{Command, client::Client, cmd, shown};
-use std::collections::{BTreeMap, BTreeSet};
+use moon_tests::{client::Client, shown};
+use std::collections::BTreeMap;
 use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -161,7 +161,9 @@ fn compare(options: &Options) -> io::Result<usize> {
         let generator = &mut Generator::new(seed, options.proto).only(&options.groups);
         let mut all = generator.sequence(options.commands);
         if options.skip_unknown {
-            skip_unknown(&mut all, &mut oracle.fresh()?, &mut subject.fresh()?)?;
+            let lacking = lacking(&all, &mut oracle.fresh()?, &mut subject.fresh()?)?;
+            without(&mut all, &lacking);
+            println!("the subject lacks: {}", Vec::from_iter(lacking).join(" "));
         }
         let mut ops = &all[..];
         while !ops.is_empty() {
@@ -217,31 +219,6 @@ fn survives(oracle: &Side, subject: &mut Side) -> io::Result<bool> {
             Ok(false)
         }
     }
-}
-
-/// Drops the commands that the oracle knows and the subject does not.
-fn skip_unknown(ops: &mut Vec<Op>, oracle: &mut Client, subject: &mut Client) -> io::Result<()> {
-    let name = |command: &Command| command[0].to_ascii_uppercase();
-    let names: BTreeSet<_> = ops.iter().flat_map(|op| op.commands.iter().map(name)).collect();
-    let mut unknown = BTreeSet::new();
-    for name in names {
-        let info = cmd!["COMMAND", "INFO", name];
-        let knows = |client: &mut Client| {
-            let reply = client.call(&info)?;
-            let row = reply.elements().and_then(|e| e.first()).cloned();
-            io::Result::Ok(row.is_some_and(|row| row.elements().is_some()))
-        };
-        if knows(oracle)? && !knows(subject)? {
-            unknown.insert(name);
-        }
-    }
-    for op in &mut *ops {
-        op.commands.retain(|command| !unknown.contains(&name(command)));
-    }
-    ops.retain(|op| !op.commands.is_empty() || op.kind == Kind::Checkpoint);
-    let unknown: Vec<_> = unknown.iter().map(|n| String::from_utf8_lossy(n)).collect();
-    println!("unknown to the subject: {}", unknown.join(" "));
-    Ok(())
 }
 
 /// Two failures with the same signature are taken for one finding.

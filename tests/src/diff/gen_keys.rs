@@ -31,7 +31,7 @@ pub(super) fn command(g: &mut Generator) -> Command {
         37..=39 => cmd!["PERSIST", key],
         40..=42 => cmd!["DBSIZE"],
         43..=46 => cmd!["OBJECT", "ENCODING", key],
-        47 => cmd!["OBJECT", "REFCOUNT", g.key(Type::List)],
+        47 => cmd!["OBJECT", "ENCODING"],
         48..=54 => sort(g),
         55 if !g.queued => cmd!["SELECT", g.rng.pick(&["0", "0", "1", "2", "15", "16", "-1", "x"])],
         56 => cmd!["SWAPDB", g.rng.below(3), g.rng.below(3)],

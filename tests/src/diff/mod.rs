@@ -17,10 +17,12 @@ mod gen_sets;
 mod gen_strings;
 mod gen_zsets;
 mod generate;
+mod lacking;
 mod run;
 mod shrink;
 
 pub use generate::{Generator, Group, Proto};
+pub use lacking::{lacking, without};
 pub use run::{Failure, Pair, Stats, run};
 pub use shrink::shrink;
 

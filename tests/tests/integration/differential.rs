@@ -1,8 +1,9 @@
 //! Goal: Moon answers as Redis does. Method: the differential tester against a real Redis; then the
 //! server is killed and started again, and its whole state is compared once more.
 
+use crate::LACKING;
 use moon_tests::client::Client;
-use moon_tests::diff::{Generator, Op, Pair, Proto, run};
+use moon_tests::diff::{Generator, Op, Pair, Proto, lacking, run, without};
 use moon_tests::server::{Program, Server};
 
 fn compare(seed: u64, proto: Proto, commands: usize) {
@@ -12,10 +13,14 @@ fn compare(seed: u64, proto: Proto, commands: usize) {
         oracle: oracle.client().expect("the oracle answers"),
         subject: Client::connect(subject.port()).expect("moon answers"),
     };
-    let ops = Generator::new(seed, proto).sequence(commands);
+    let mut ops = Generator::new(seed, proto).sequence(commands);
+    let mut pair = connect(&subject);
+    let lacks = lacking(&ops, &mut pair.oracle, &mut pair.subject).expect("COMMAND INFO");
+    assert_eq!(Vec::from_iter(&lacks), LACKING);
+    without(&mut ops, &lacks);
     let replay =
         format!("cargo run -p moon-tests --bin moon-diff -- --seed {seed} --commands {commands}");
-    if let Err(failure) = run(&mut connect(&subject), &ops) {
+    if let Err(failure) = run(&mut pair, &ops) {
         panic!(
             "{failure}\nthe minimal sequence: {replay} --resp {proto:?}\n{}",
             subject.log_text()
