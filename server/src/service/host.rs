@@ -252,6 +252,11 @@ impl ServerHost {
     /// Ends a pause: held requests run at the next turn.
     pub(crate) fn unpause(&mut self) {
         self.pause = None;
+        self.resume_held();
+    }
+
+    /// Runs held requests at the next turn; whoever must still wait is held again.
+    pub(crate) fn resume_held(&mut self) {
         self.orders.extend(self.held.drain(..).map(Order::Resume));
     }
 

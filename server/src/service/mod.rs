@@ -45,6 +45,8 @@ pub(crate) struct ShardService {
     generation: u64,
     /// When expiry runs next, in milliseconds of the monotonic clock.
     expire_at_ms: u64,
+    /// Writes are held back until the log has caught up with its policy's bound.
+    stalled: bool,
 }
 
 impl ShardService {
@@ -60,6 +62,7 @@ impl ShardService {
             max_bulk: 0,
             generation: u64::MAX,
             expire_at_ms: 0,
+            stalled: false,
         };
         this.refresh();
         this
@@ -87,7 +90,7 @@ impl ShardService {
                 self.host.unpause();
             }
         }
-        if now_ms >= self.expire_at_ms {
+        if now_ms >= self.expire_at_ms && !self.log_is_behind() {
             // A full budget means that more is due: go on next turn, between requests.
             if self.shard.expire_cycle(EXPIRE_BUDGET) < EXPIRE_BUDGET {
                 self.expire_at_ms = now_ms + self.host.period_ms();
@@ -97,6 +100,17 @@ impl ShardService {
         if let Some(log) = &self.log {
             log.flush();
         }
+        if self.stalled && !self.log_is_behind() {
+            self.stalled = false;
+            self.host.resume_held();
+        }
+    }
+
+    /// Whether so much is not durable, or for so long, that the policy's bound on what a power
+    /// loss can take (durability §3) holds only if no more is written.
+    #[inline]
+    fn log_is_behind(&self) -> bool {
+        self.log.as_ref().is_some_and(Log::should_pause_intake)
     }
 
     /// Detaches the log, to be shut down: no write is logged any more.
@@ -182,6 +196,13 @@ impl Executor for ShardService {
         if let Some(pause) = self.host.pause
             && waits(&self.shard, session, pause, args)
         {
+            self.host.held.push(slot);
+            return Next::Hold;
+        }
+        if self.log.as_ref().is_some_and(Log::should_pause_intake)
+            && waits(&self.shard, session, Pause { until_ms: 0, all: false }, args)
+        {
+            self.stalled = true;
             self.host.held.push(slot);
             return Next::Hold;
         }
