@@ -218,7 +218,9 @@ impl Inner {
         if old.has(bit) {
             return;
         }
-        tracing::error!(shard = self.cfg.shard, cause, "log refuses writes");
+        if bit != StateBits::CLOSED {
+            tracing::error!(shard = self.cfg.shard, cause, "log refuses writes");
+        }
         *self.counters.cause.borrow_mut() = cause;
         self.state.set(StateBits(old.0 | bit.0));
         self.counters.state_since_wall_us.set(self.rt.wall_us());
