@@ -65,7 +65,10 @@ fn serve_and_tour(
     let mut server = Group::start(root, home, server, Stdio::inherit())?;
     server.wait_for_port()?;
     let mut tour = Group::start(root, home, tour, Stdio::piped())?;
-    let printed = tour.output()?;
+    // The tour kills the server and waits until it is gone: somebody has to reap it.
+    let printed = tour.output(|| {
+        let _ = server.child.try_wait();
+    })?;
     print!("{printed}");
     if printed.trim_end() != expected.trim_end() {
         return Err(format!("the tour printed something else than the README says:\n{expected}"));
@@ -127,7 +130,8 @@ impl Group {
 
     /// Waits for the script's shell and returns what it printed. Processes that it left in the
     /// background may keep the pipe open, so the end of the shell counts, not the end of the pipe.
-    fn output(&mut self) -> Result<String, String> {
+    /// `meanwhile` is called again and again until then.
+    fn output(&mut self, mut meanwhile: impl FnMut()) -> Result<String, String> {
         let mut pipe = self.child.stdout.take().ok_or("no standard output")?;
         let (send, receive) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -140,6 +144,7 @@ impl Group {
         });
         let start = Instant::now();
         let status = loop {
+            meanwhile();
             match self.child.try_wait().map_err(|e| e.to_string())? {
                 Some(status) => break status,
                 None if start.elapsed() > TOUR => return Err("the tour did not end in time".into()),
@@ -203,8 +208,9 @@ mod tests {
     #[test]
     fn a_script_that_fails_is_an_error_and_one_that_leaves_a_child_ends() {
         let root = std::env::temp_dir();
-        let run =
-            |script: &str| Group::start(&root, &root, script, Stdio::piped()).unwrap().output();
+        let run = |script: &str| {
+            Group::start(&root, &root, script, Stdio::piped()).unwrap().output(|| ())
+        };
         assert!(run("echo a; false; echo b").is_err());
         assert_eq!(run("sleep 60 & echo a").unwrap(), "a\n");
     }
