@@ -287,6 +287,23 @@ fn a_log_that_is_written_meanwhile_never_looks_damaged() {
     w.kill();
 }
 
+#[test]
+fn a_batch_that_happens_to_be_aligned_does_not_begin_a_group() {
+    let dir = TempDir::new();
+    let w = Writer::open(&dir);
+    // A batch of 128 bytes: 32 of them fill a block.
+    let value = [b'x'; 128 - 76 - 20 - 26];
+    for _ in 0..100 {
+        w.command(0, &[b"SET", b"k", &value]);
+        w.flush();
+    }
+    w.sync();
+    w.kill();
+    let stats = shown(&dir, &["wal", "stats", "--json"], &dir.wal());
+    assert!(stats.contains("\"batch_records\":{\"count\":100,"), "{stats}");
+    assert!(stats.contains("\"group_batches\":{\"count\":1,\"min\":100,"), "{stats}");
+}
+
 fn copy_tree(from: &std::path::Path, to: &std::path::Path) {
     for entry in fs::read_dir(from).expect("readable") {
         let entry = entry.expect("readable");

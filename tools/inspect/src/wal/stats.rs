@@ -50,6 +50,8 @@ struct Stats {
     batch_interval_us: Histogram,
     group_interval_us: Histogram,
     align: u64,
+    /// Where the last batch of this segment ended.
+    batch_end: Option<u64>,
     batch: Option<Open>,
     group: Option<Open>,
     /// Clocks of the last batch and group.
@@ -118,12 +120,15 @@ impl Visitor for Stats {
     fn segment(&mut self, header: &SegmentHeader, _: Option<&Cut>) -> Result<(), VisitError> {
         self.close_group();
         self.align = header.align();
+        self.batch_end = None;
         Ok(())
     }
 
     fn batch(&mut self, head: &BatchHead, at: Position) -> Result<(), VisitError> {
-        // Groups begin at aligned offsets; a batch inside one does so by chance only.
-        if at.offset.is_multiple_of(self.align.max(1)) {
+        // A group begins at an aligned offset behind a pad. A batch inside a group follows the one
+        // before it directly, wherever that is.
+        let follows = self.batch_end.replace(at.offset + u64::from(head.batch_bytes));
+        if at.offset.is_multiple_of(self.align.max(1)) && follows != Some(at.offset) {
             self.close_group();
             self.group = Some(Open { mono_us: head.mono_us, ..Open::default() });
         } else {
