@@ -547,7 +547,8 @@ impl Inner {
             false => self.disk.remove(&path).await?,
         }
         self.disk.sync_dir(&self.dir).await?;
-        self.segments.borrow_mut().pop_front();
+        // Healing may have listed the directory anew meanwhile, without this segment.
+        self.segments.borrow_mut().retain(|s| s.seq != info.seq);
         if keep {
             self.idle_files.borrow_mut().push(idle);
         }

@@ -62,3 +62,40 @@ proptest! {
         }
     }
 }
+
+/// Found by `promises_hold`: a sync fails while segments below a base are being given up.
+#[test]
+fn a_failed_sync_while_old_segments_go() {
+    use Step::{Append, Base, Flush, Sleep, Sync};
+    let steps = [
+        Append(0),
+        Flush,
+        Flush,
+        Append(0),
+        Sync,
+        Append(0),
+        Flush,
+        Append(0),
+        Sleep(443),
+        Append(0),
+        Append(60000),
+        Append(0),
+        Append(0),
+        Sleep(1961),
+        Base,
+        Sleep(1407),
+        Base,
+        Append(114_186),
+    ];
+    let run = Run::new(sim(41), config(Policy::Always));
+    let log = run.open(&RecoveredEnd::fresh(1));
+    run.disk.inject(Fault::new(FaultKind::SyncEioOnce).at_op(run.disk.op_count() + 33));
+    run.drive(&log, &steps);
+    run.drive(&log, &[Flush]);
+    run.disk.runtime().run_for(35_000_000);
+    for stop in 0..run.disk.stop_count() {
+        if let Err(e) = check_stop(&run, stop, Crash::Power(Image::Prefix), 1) {
+            panic!("stop {stop}: {e}");
+        }
+    }
+}
