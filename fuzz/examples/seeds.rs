@@ -1,5 +1,5 @@
 //! Writes the sample inputs of every target to `corpus/<target>/`, so that fuzzing starts from
-//! valid bytes. Run in `fuzz/`: `cargo run --example seeds`.
+//! valid bytes. Run in `fuzz/`: `cargo +nightly run --example seeds`.
 
 use std::{fs, io, path::Path};
 
