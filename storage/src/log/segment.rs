@@ -127,9 +127,10 @@ impl Inner {
     }
 
     /// Makes the recovered records durable: a killed process leaves them in the page cache only,
-    /// and the cut about to be written declares them kept.
+    /// and the cut about to be written declares them kept. A segment whose last record is the
+    /// durable one may still owe its SegmentEnd, without which the next segment is out of reach.
     async fn sync_kept(&self, end: &RecoveredEnd) -> Result<(), LogError> {
-        for info in end.segments.iter().filter(|s| s.last_lsn > end.durable_lsn) {
+        for info in end.segments.iter().filter(|s| s.last_lsn >= end.durable_lsn) {
             let path = self.dir.join(names::wal_segment(info.seq));
             let file = self
                 .disk

@@ -196,11 +196,21 @@ impl Inner {
         self.enter_closed();
         let segment = self.segment.borrow_mut().take();
         if let Some(segment) = segment {
-            self.seal(&segment)
+            self.close_file(&segment)
                 .await
                 .map_err(|f| LogError::Io { doing: f.doing, cause: f.cause })?;
         }
         Ok(())
+    }
+
+    /// Seals the last segment for good: without a durable SegmentEnd, power lost after the
+    /// shutdown would make the next start take it for a crash.
+    async fn close_file(self: &Rc<Self>, segment: &Segment) -> Result<(), Failure> {
+        self.seal(segment).await?;
+        loop {
+            let Some(due) = self.unsynced_files.borrow_mut().pop_front() else { return Ok(()) };
+            self.sync_file(&*due.file).await.map_err(Failure::at("sync the log"))?;
+        }
     }
 
     fn enter_closed(&self) {

@@ -110,3 +110,32 @@ fn a_crash_during_recovery_changes_nothing() {
         }
     }
 }
+
+#[test]
+fn power_lost_after_a_clean_shutdown_is_no_crash() {
+    for policy in [Policy::Always, Policy::EverySec, Policy::No] {
+        let run =
+            Run::fresh(3, config(policy), &[Step::Append(40), Step::Flush, Step::Shutdown], 0);
+        let after = run.on(run.disk.power_loss(Image::None, 1));
+        let (end, _) = after.recover(0).expect("recovers");
+        assert!(end.clean, "{policy:?}");
+    }
+}
+
+#[test]
+fn power_lost_after_the_start_that_follows_a_kill() {
+    let script: Vec<Step> = (0..60)
+        .flat_map(|i| [Step::Append(3000), Step::Flush, Step::Sleep(1 + i % 7 * 300_000)])
+        .collect();
+    let run = Run::fresh(4, config(Policy::EverySec), &script, 0);
+    for stop in 0..run.disk.stop_count() {
+        let Some(disk) = run.disk.kill_at(stop, 9) else { continue };
+        let killed = run.on(disk);
+        let (end, seen) = killed.recover(0).expect("recovers");
+        let log = killed.open(&end);
+        let cold = run.on(killed.disk.power_loss(Image::None, 9));
+        let (_, again) = cold.recover(0).unwrap_or_else(|e| panic!("stop {stop}: {e}"));
+        assert_eq!(again, seen, "stop {stop}");
+        killed.close(&log);
+    }
+}

@@ -246,3 +246,28 @@ fn slow_syncs_and_clock_steps_keep_every_promise() {
         }
     }
 }
+
+/// The log heals while an old segment is on its way out: the segment behind it must not be
+/// forgotten, or the next one removed leaves a gap.
+#[test]
+fn healing_beside_reclaiming() {
+    for at_op in (0..100).step_by(4) {
+        let run = Run::new(sim(41), config(Policy::EverySec));
+        let log = run.open(&RecoveredEnd::fresh(1));
+        run.disk.inject(Fault::new(FaultKind::WriteEioOnce).at_op(run.disk.op_count() + at_op));
+        let mut steps = Vec::new();
+        for _ in 0..3 {
+            steps.extend([Step::Append(60_000), Step::Sync, Step::Append(60_000), Step::Append(9)]);
+            steps.extend([Step::Sleep(500_000), Step::Base, Step::Sync, Step::Append(9)]);
+            steps.extend([Step::Flush, Step::Sleep(52), Step::Base]);
+        }
+        run.drive(&log, &steps);
+        run.disk.runtime().run_for(35_000_000);
+        for stop in (0..run.disk.stop_count()).step_by(5) {
+            if let Err(e) = check_stop(&run, stop, Crash::Kill, 1) {
+                panic!("error at {at_op}, stop {stop}: {e}");
+            }
+        }
+        run.close(&log);
+    }
+}
