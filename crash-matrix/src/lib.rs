@@ -1,1 +1,29 @@
-//! The crash matrix.
+//! Crash matrix: proof that acknowledged writes survive, and that the proof can fail.
+//!
+//! One simulated run records engine and log on a simulated disk; then the power fails at every
+//! operation of that disk in eight ways, the shipped recovery code starts on what is left, and
+//! the state must be the digest of a prefix of the history that holds every acknowledged write.
+//! Invariants: equal seeds give equal outcomes; a failure prints the one command that repeats it.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`workload`] | the commands |
+//! | [`life`] | one process life: shard, log, acknowledgements |
+//! | [`oracle`] | what must hold after a crash |
+//! | [`cell`] | which runs there are, and one run with its crashes |
+//! | [`bugs`] | deliberate bugs the matrix must notice |
+//! | [`figures`] | counts and failures |
+//! | [`matrix`] | all runs on several threads |
+//! | [`report`] | the figures |
+
+pub mod bugs;
+pub mod cell;
+pub mod figures;
+pub mod life;
+pub mod matrix;
+pub mod oracle;
+pub mod report;
+pub mod workload;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! Deliberate bugs: those of the storage layer by name, and those of the engine made here.
+//!
+//! An engine bug sits between the shard and its log, or between recovery and the shard, so the
+//! shipped engine carries no such branch.
+
+use moon_engine::exec::Shard;
+use moon_formats::resp::{CommandIter, encode_command};
+#[cfg(feature = "mutants")]
+use moon_storage::mutant::Mutant;
+
+/// A broken line around the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineBug {
+    /// The DEL of an expired key is not logged.
+    ExpiryNotLogged,
+    /// One effect in forty is not logged.
+    EffectDropped,
+    /// A time to live is logged as it was given, relative to now.
+    TtlRelative,
+    /// One effect in ten is logged twice.
+    EffectTwice,
+    /// The commands of one EXEC become a record each.
+    UnitSplit,
+    /// The arrays of a unit are logged in reverse.
+    UnitReversed,
+    /// An effect that removes several members or keys (SPOP logs one) loses the last.
+    RemovalShort,
+    /// An effect is logged for database 0, whatever database it changed.
+    WrongDatabase,
+    /// Replay drops keys that have expired by now.
+    ExpiryDuringReplay,
+    /// Replay applies the last record a second time.
+    LastRecordTwice,
+    /// Replay leaves out every 50th record.
+    ReplaySkips,
+}
+
+impl EngineBug {
+    /// All of them.
+    pub const ALL: [EngineBug; 11] = [
+        EngineBug::ExpiryNotLogged,
+        EngineBug::EffectDropped,
+        EngineBug::TtlRelative,
+        EngineBug::EffectTwice,
+        EngineBug::UnitSplit,
+        EngineBug::UnitReversed,
+        EngineBug::RemovalShort,
+        EngineBug::WrongDatabase,
+        EngineBug::ExpiryDuringReplay,
+        EngineBug::LastRecordTwice,
+        EngineBug::ReplaySkips,
+    ];
+}
+
+/// The bug of a run, if it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bug {
+    /// Around the engine.
+    pub engine: Option<EngineBug>,
+    /// In the storage layer.
+    #[cfg(feature = "mutants")]
+    pub storage: Option<Mutant>,
+}
+
+impl Bug {
+    /// A bug around the engine.
+    #[allow(clippy::field_reassign_with_default)] // the other field is there with a feature only
+    pub fn engine(bug: EngineBug) -> Bug {
+        let mut of = Bug::default();
+        of.engine = Some(bug);
+        of
+    }
+
+    /// Every bug this build can run, with its name.
+    pub fn all() -> Vec<(String, Bug)> {
+        let engine = EngineBug::ALL.iter().map(|b| (format!("{b:?}"), Bug::engine(*b)));
+        let all: Vec<_> = engine.collect();
+        #[cfg(feature = "mutants")]
+        let all = {
+            let mut all = all;
+            all.extend(
+                Mutant::ALL
+                    .iter()
+                    .map(|m| (format!("{m:?}"), Bug { storage: Some(*m), ..Bug::default() })),
+            );
+            all
+        };
+        all
+    }
+}
+
+/// What is appended in place of a unit: database and payload of each record.
+pub(crate) fn distort(
+    bug: Option<EngineBug>,
+    now_ms: u64,
+    count: u64,
+    db: u16,
+    payload: &[u8],
+) -> Vec<(u16, Vec<u8>)> {
+    let one = |p: Vec<u8>| vec![(db, p)];
+    let Some(bug) = bug else { return one(payload.to_vec()) };
+    let mut arrays = arrays(payload);
+    arrays.iter_mut().for_each(|words| words[0].make_ascii_uppercase());
+    match bug {
+        EngineBug::ExpiryNotLogged if arrays.len() == 1 && arrays[0][0] == b"DEL" => vec![],
+        EngineBug::EffectDropped if count % 40 == 39 => vec![],
+        EngineBug::TtlRelative => {
+            for words in &mut arrays {
+                for i in 1..words.len() {
+                    if words[i - 1] == b"PXAT" {
+                        words[i - 1] = b"PX".to_vec();
+                        let at: u64 = String::from_utf8_lossy(&words[i]).parse().unwrap_or(0);
+                        words[i] = at.saturating_sub(now_ms).max(1).to_string().into_bytes();
+                    }
+                }
+            }
+            one(encode(&arrays))
+        }
+        EngineBug::EffectTwice if count % 10 == 9 => one([payload, payload].concat()),
+        EngineBug::UnitSplit if !arrays.iter().any(|w| w[0] == b"SELECT") => {
+            arrays.iter().map(|w| (db, encode(std::slice::from_ref(w)))).collect()
+        }
+        EngineBug::UnitReversed if !arrays.iter().any(|w| w[0] == b"SELECT") => {
+            arrays.reverse();
+            one(encode(&arrays))
+        }
+        EngineBug::RemovalShort => {
+            for words in &mut arrays {
+                if words[0].ends_with(b"REM") && words.len() > 3 {
+                    words.pop();
+                }
+                if words[0] == b"DEL" && words.len() > 2 {
+                    words.pop();
+                }
+            }
+            one(encode(&arrays))
+        }
+        EngineBug::WrongDatabase => vec![(0, payload.to_vec())],
+        _ => one(payload.to_vec()),
+    }
+}
+
+/// Applies a record as recovery does, or as a bug would have it.
+pub(crate) fn apply(
+    bug: Option<EngineBug>,
+    shard: &mut Shard,
+    index: usize,
+    db: u16,
+    payload: &[u8],
+) -> Result<(), moon_engine::journal::ApplyError> {
+    if bug == Some(EngineBug::ReplaySkips) && index % 50 == 49 {
+        return Ok(());
+    }
+    shard.apply(db, payload)?;
+    if bug == Some(EngineBug::ExpiryDuringReplay) {
+        while shard.expire_cycle(100) > 0 {}
+    }
+    Ok(())
+}
+
+fn arrays(payload: &[u8]) -> Vec<Vec<Vec<u8>>> {
+    let mut all = Vec::new();
+    let mut words = Vec::new();
+    let mut iter = CommandIter::new(payload, 0);
+    while let Ok(true) = iter.next_into(&mut words) {
+        all.push(words.iter().map(|w| w.to_vec()).collect());
+    }
+    all
+}
+
+fn encode(arrays: &[Vec<Vec<u8>>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for words in arrays {
+        encode_command(&mut out, words.iter().map(Vec::as_slice));
+    }
+    out
+}

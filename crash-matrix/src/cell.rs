@@ -1,0 +1,522 @@
+//! Cells of the matrix, and one run of a cell: record a life, then crash it many times.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use moon_formats::names;
+use moon_storage::io::Disk;
+use moon_storage::io::sim::{Fault, FaultKind, Image, SimConfig, SimDisk, SimRng};
+use moon_storage::log::{LogConfig, LogState, Policy};
+use moon_storage::recovery::RecoveredEnd;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::bugs::Bug;
+use crate::figures::{Failure, Figures, Outcome};
+use crate::life::{DIR, History, Life, empty_shard, log_config, table};
+use crate::oracle::{Crash, Depth, Oracle, start_over};
+use crate::workload::{Plane, Workload};
+
+/// The errors of crash-matrix.md §5, and two beside them.
+pub const FAULTS: [(&str, FaultKind); 16] = [
+    ("sync-eio-once", FaultKind::SyncEioOnce),
+    ("sync-eio-forever", FaultKind::SyncEioForever),
+    ("write-eio-once", FaultKind::WriteEioOnce),
+    ("write-eio-range", FaultKind::WriteEioRange),
+    ("write-short", FaultKind::WriteShort),
+    ("write-zero", FaultKind::WriteZero),
+    ("enospc-preallocate", FaultKind::EnospcPreallocate),
+    ("enospc-write", FaultKind::EnospcWrite),
+    ("enospc-then-free", FaultKind::EnospcThenFree { after_us: 400_000 }),
+    ("rename-eio", FaultKind::RenameEio),
+    ("sync-dir-eio", FaultKind::SyncDirEio),
+    ("read-eio", FaultKind::ReadEio),
+    ("slow", FaultKind::SlowSyncs),
+    ("slow-40s", FaultKind::SlowSync { us: 40_000_000 }),
+    ("clock-back", FaultKind::ClockStep { delta_us: -3_600_000_000 }),
+    ("clock-forward", FaultKind::ClockStep { delta_us: 86_400_000_000 }),
+];
+
+/// What a run does beside crashing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nothing.
+    None,
+    /// One error, an index into [`FAULTS`].
+    Fault(usize),
+    /// Bits of what is stored flip.
+    Rot,
+}
+
+/// One combination of the axes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cell {
+    /// What the commands are about.
+    pub plane: Plane,
+    /// Tiny segments, and bases that free old ones.
+    pub rotate: bool,
+    /// `appendfsync`.
+    pub policy: Policy,
+    /// Errors.
+    pub trouble: Trouble,
+}
+
+const POLICIES: [(&str, Policy); 3] =
+    [("always", Policy::Always), ("everysec", Policy::EverySec), ("no", Policy::No)];
+
+impl Cell {
+    /// All cells.
+    pub fn all() -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for (_, policy) in POLICIES {
+            for plane in [Plane::Kv, Plane::Ttl] {
+                for rotate in [false, true] {
+                    cells.push(Cell { plane, rotate, policy, trouble: Trouble::None });
+                }
+            }
+            let damaged = |trouble| Cell { plane: Plane::Kv, rotate: true, policy, trouble };
+            cells.extend((0..FAULTS.len()).map(|f| damaged(Trouble::Fault(f))));
+            cells.push(damaged(Trouble::Rot));
+        }
+        cells
+    }
+
+    /// Plane, activity, policy, and the error if there is one.
+    pub fn name(&self) -> String {
+        let plane = if self.plane == Plane::Kv { "kv" } else { "ttl" };
+        let activity = if self.rotate { "rotate" } else { "idle" };
+        let policy = POLICIES.iter().find(|p| p.1 == self.policy).map_or("", |p| p.0);
+        let trouble = match self.trouble {
+            Trouble::None => String::new(),
+            Trouble::Fault(f) => format!("+{}", FAULTS[f].0),
+            Trouble::Rot => "+rot".into(),
+        };
+        format!("{plane}-{activity}-{policy}{trouble}")
+    }
+
+    /// By its name.
+    pub fn named(name: &str) -> Option<Cell> {
+        Cell::all().into_iter().find(|c| c.name() == name)
+    }
+
+    fn config(&self, bug: Bug) -> LogConfig {
+        log_config(self.policy, if self.rotate { 64 << 10 } else { 1 << 20 }, bug)
+    }
+}
+
+/// One run: everything follows from these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// The cell.
+    pub cell: Cell,
+    /// Seed of commands, timing and images.
+    pub seed: u64,
+    /// Which operation of its kind the error strikes.
+    pub nth: u64,
+}
+
+/// How many stops and images are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effort {
+    /// Stops per run; `None` is all.
+    pub stops: Option<usize>,
+    /// All images with several seeds, instead of three at each stop.
+    pub all_images: bool,
+}
+
+/// How a run with a bug in its past is repeated.
+pub const KEPT: Effort = Effort { stops: None, all_images: true };
+
+/// A recorded life with what is needed to crash it.
+struct Recording {
+    life: Life,
+    history: History,
+    cfg: LogConfig,
+    bug: Bug,
+}
+
+impl Run {
+    fn line(&self) -> String {
+        let nth = match self.cell.trouble {
+            Trouble::None => String::new(),
+            _ => format!(" --nth {}", self.nth),
+        };
+        format!("moon-crash run --cell {} --seed {}{nth}", self.cell.name(), self.seed)
+    }
+
+    /// Records the life, figures included.
+    fn record(&self, bug: Bug, figures: &mut Figures) -> Result<Recording, String> {
+        let cell = self.cell;
+        let cfg = cell.config(bug);
+        let disk = SimDisk::new(
+            SimConfig { shuffle: self.seed % 2 == 1, ..SimConfig::default() },
+            self.seed,
+        );
+        let fresh = RecoveredEnd::fresh(1);
+        let mut life =
+            Life::start(&disk, cfg.clone(), &fresh, empty_shard(), History::new(), 0, bug)
+                .map_err(|e| format!("O1: a fresh log does not open: {e}"))?
+                .with_model();
+        let mut work = Workload::new(table(), cell.plane, self.seed);
+        let mut rng = SimRng::new(self.seed ^ 0x6c69_6665);
+        let fault = match cell.trouble {
+            Trouble::Fault(f) => Some(FAULTS[f]),
+            _ => None,
+        };
+        let read_fault = matches!(fault, Some((_, FaultKind::ReadEio)));
+        let quiet = cell.trouble == Trouble::None;
+        let commands = if quiet { 400 + rng.below(500) } else { 160 };
+        if let Some((_, kind)) = fault.filter(|_| !read_fault) {
+            disk.inject(Fault::new(kind).at_op(disk.op_count()).skip(self.nth));
+        }
+        for part in 0..8 {
+            life.drive(&mut work, commands / 8, &mut rng);
+            if part == 5 && fault.is_some() {
+                disk.clear_faults();
+                life.settle(60_000_000);
+            }
+            // Old segments go while commands run on.
+            if cell.rotate && part != 3 {
+                life.base();
+            }
+        }
+        // The last part ends without a pause, so that some stops meet work under way.
+        life.settle(if quiet { 40_000 } else { 3_000_000 });
+        if let Some((name, _)) = fault {
+            *figures.struck.entry(name).or_default() += disk.struck().len() as u64;
+        }
+        let status = life.log.status();
+        if fault.is_some() && status.state != LogState::Ok {
+            return Err(format!("O13: the log does not heal: {}", status.state.name()));
+        }
+        figures.runs += 1;
+        figures.commands += life.seen.commands;
+        figures.heals += status.log_heals;
+        let made = work.made();
+        figures.made = (figures.made.0 + made.0, figures.made.1 + made.1);
+        figures.seen.effective.extend(&life.seen.effective);
+        figures.seen.states.extend(&life.seen.states);
+        figures.seen.refused += life.seen.refused;
+        figures.seen.paused += life.seen.paused;
+        let history = life.history.borrow().clone();
+        figures.records += history.len() as u64;
+        if let Some(finding) = life.findings.borrow().first() {
+            return Err(finding.clone());
+        }
+        if let Some(v) = disk.violations().first() {
+            return Err(format!("manners: {v:?}"));
+        }
+        Ok(Recording { life, history, cfg, bug })
+    }
+
+    /// Runs, crashes, checks. Stops after the first broken promise if `first` is set.
+    pub fn execute(&self, effort: Effort, bug: Bug, first: bool) -> Outcome {
+        let mut out = Outcome::default();
+        let mut hash = Xxh3::new();
+        let recording = match self.record(bug, &mut out.figures) {
+            Ok(recording) => recording,
+            Err(text) => {
+                hash.update(text.as_bytes());
+                out.failures.push(Failure { again: self.line(), text });
+                out.digest = hash.digest();
+                return out;
+            }
+        };
+        match self.cell.trouble {
+            Trouble::Rot => self.rot(&recording, effort, &mut out, &mut hash),
+            Trouble::Fault(f) if FAULTS[f].1 == FaultKind::ReadEio => {
+                self.read_errors(&recording, effort, &mut out, &mut hash);
+            }
+            _ => self.crashes(&recording, effort, first, &mut out, &mut hash),
+        }
+        out.digest = hash.digest();
+        out
+    }
+
+    fn crash_seed(&self, stop: usize, variant: u64) -> u64 {
+        SimRng::new(self.seed ^ (stop as u64) << 20 ^ variant << 50 ^ self.nth << 40).next_u64()
+    }
+
+    /// Stops to try: all, or the first, the last, those around the error, and a sample.
+    fn stops(&self, recording: &Recording, effort: Effort) -> Vec<usize> {
+        let disk = &recording.life.disk;
+        let count = disk.stop_count();
+        let Some(wanted) = effort.stops.filter(|w| *w < count) else {
+            return (0..count).collect();
+        };
+        let mut rng = SimRng::new(self.seed ^ 0x7374_6f70 ^ self.nth << 8);
+        let mut stops = vec![0, count - 1];
+        if let Some((struck, _)) = disk.struck().first() {
+            let near = |s: &usize| {
+                disk.stop(*s).is_some_and(|p| [0, 1, 2, 10].contains(&p.op.wrapping_sub(*struck)))
+            };
+            stops.extend((0..count).filter(near));
+        }
+        while stops.len() < wanted {
+            stops.push(rng.below(count as u64) as usize);
+        }
+        stops.sort_unstable();
+        stops.dedup();
+        stops
+    }
+
+    fn images(&self, stop: usize, effort: Effort) -> Vec<(Crash, u64)> {
+        if effort.all_images {
+            let several = [Crash::Power(Image::Subset), Crash::Power(Image::Shorn)];
+            let variants = |c: Crash| if several.contains(&c) { 0..4 } else { 0..1u64 };
+            return Crash::all().flat_map(|c| variants(c).map(move |v| (c, v))).collect();
+        }
+        let others = [
+            Crash::Power(Image::All),
+            Crash::Power(Image::Prefix),
+            Crash::Power(Image::LateFirst),
+            Crash::Power(Image::MetaFirst),
+            Crash::Power(Image::DataFirst),
+            Crash::Power(Image::Shorn),
+            Crash::Kill,
+        ];
+        let pick = others[(self.crash_seed(stop, 9) % 7) as usize];
+        vec![(Crash::Power(Image::None), 0), (Crash::Power(Image::Subset), 0), (pick, 0)]
+    }
+
+    fn crashes(
+        &self,
+        recording: &Recording,
+        effort: Effort,
+        first: bool,
+        out: &mut Outcome,
+        hash: &mut Xxh3,
+    ) {
+        let stops = self.stops(recording, effort);
+        out.figures.stops.0 += stops.len() as u64;
+        out.figures.stops.1 += recording.life.disk.stop_count() as u64;
+        let mut n = 0u64;
+        for stop in stops {
+            for (crash, variant) in self.images(stop, effort) {
+                n += 1;
+                let depth = match (self.crash_seed(stop, 77) ^ n) % 24 {
+                    0 => Depth::Deeper,
+                    1..=3 => Depth::Deep,
+                    _ => Depth::Shallow,
+                };
+                let failure = self.one(recording, (stop, crash, variant), depth, out, hash);
+                if let Err(text) = failure {
+                    out.failures.push(self.failure(stop, crash, variant, text));
+                    if first || out.failures.len() > 20 {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn failure(&self, stop: usize, crash: Crash, variant: u64, text: String) -> Failure {
+        let variant = if variant > 0 { format!(" --variant {variant}") } else { String::new() };
+        let again = format!("{} --point {stop} --image {}{variant}", self.line(), crash.name());
+        Failure { again, text }
+    }
+
+    fn one(
+        &self,
+        recording: &Recording,
+        (stop, crash, variant): (usize, Crash, u64),
+        depth: Depth,
+        out: &mut Outcome,
+        hash: &mut Xxh3,
+    ) -> Result<(), String> {
+        let Recording { life, history, cfg, bug } = recording;
+        let oracle = Oracle { life, history, cfg, bug: *bug };
+        // Open: a kill between a failed sync and its healing leaves records in the page cache
+        // that no later sync of the old file writes; power lost after the next start then leaves
+        // a hole. Until recovery copies such records, nothing follows that kill here.
+        let failed_sync =
+            |kind: FaultKind| matches!(kind, FaultKind::SyncEioOnce | FaultKind::SyncEioForever);
+        let unhealed = crash == Crash::Kill && life.disk.struck().iter().any(|s| failed_sync(s.1));
+        let depth = if unhealed { Depth::Shallow } else { depth };
+        let result = oracle.check(stop, crash, self.crash_seed(stop, variant), depth);
+        hash.update(&(stop as u64).to_le_bytes());
+        hash.update(crash.name().as_bytes());
+        *out.figures.crashes.entry(crash.name()).or_default() += 1;
+        match result {
+            Ok(v) => {
+                hash.update(&v.end.to_le_bytes());
+                hash.update(&v.lost.to_le_bytes());
+                out.figures.in_recovery += v.crashes - 1;
+                out.figures.replayed += v.records;
+                let policy = POLICIES.iter().find(|p| p.1 == cfg.policy).map_or("", |p| p.0);
+                let to = out.figures.lost.entry(policy).or_default();
+                *to = (to.0 + v.lost, to.1.max(v.lost_span_us));
+                Ok(())
+            }
+            Err(text) => {
+                hash.update(text.as_bytes());
+                Err(text)
+            }
+        }
+    }
+
+    /// One crash alone, with every check.
+    pub fn single(&self, stop: usize, crash: Crash, variant: u64, bug: Bug) -> Outcome {
+        let mut out = Outcome::default();
+        let mut hash = Xxh3::new();
+        match self.record(bug, &mut out.figures) {
+            Err(text) => out.failures.push(Failure { again: self.line(), text }),
+            Ok(recording) => {
+                let at = (stop, crash, variant);
+                if let Err(text) = self.one(&recording, at, Depth::Deeper, &mut out, &mut hash) {
+                    out.failures.push(self.failure(stop, crash, variant, text));
+                }
+            }
+        }
+        out.digest = hash.digest();
+        out
+    }
+
+    /// A read fails during recovery: it must say so, and the next start is as if nothing was.
+    fn read_errors(
+        &self,
+        recording: &Recording,
+        effort: Effort,
+        out: &mut Outcome,
+        hash: &mut Xxh3,
+    ) {
+        let Recording { life, history, cfg, bug } = recording;
+        for stop in self.stops(recording, Effort { stops: effort.stops.map(|s| s / 2), ..effort }) {
+            let seed = self.crash_seed(stop, 0);
+            let Some(disk) = life.disk.power_loss_at(stop, Image::Subset, seed) else { continue };
+            let cut = life.base_before(stop);
+            disk.inject(Fault::new(FaultKind::ReadEio).skip(self.nth + seed % 5));
+            let struck_first = start_over(&disk, history, cut, cfg, *bug, true);
+            let struck = !disk.struck().is_empty();
+            disk.clear_faults();
+            *out.figures.struck.entry("read-eio").or_default() += u64::from(struck);
+            *out.figures.crashes.entry("subset").or_default() += 1;
+            let oracle = Oracle { life, history, cfg, bug: *bug };
+            let crash = Crash::Power(Image::Subset);
+            let healthy = oracle.check(stop, crash, seed, Depth::Shallow);
+            let text = match (&struck_first, &healthy) {
+                (_, Err(e)) => Some(e.clone()),
+                (Ok(found), Ok(v)) if found.last != v.end => {
+                    Some(format!("O1: a read error cut the log at {} of {}", found.last, v.end))
+                }
+                (Err(e), _) if !struck => Some(e.clone()),
+                (Err(e), _) if !e.starts_with("O1: does not start") && !e.starts_with("O1: ") => {
+                    Some(e.clone())
+                }
+                _ => None,
+            };
+            // What failed to start has written nothing: the same device starts now.
+            let text = text.or_else(|| {
+                match (start_over(&disk, history, cut, cfg, *bug, true), &healthy) {
+                    (Err(e), _) => Some(format!("after a read error: {e}")),
+                    (Ok(found), Ok(v)) if found.last != v.end => {
+                        Some("O9: a read error changed the device".into())
+                    }
+                    _ => None,
+                }
+            });
+            disk.runtime().shutdown();
+            hash.update(&(stop as u64).to_le_bytes());
+            hash.update(&[u8::from(struck_first.is_ok())]);
+            if let Some(text) = text {
+                hash.update(text.as_bytes());
+                out.failures.push(self.failure(stop, crash, 0, text));
+            }
+        }
+    }
+
+    /// One flipped bit: what was durable is there, or the start is refused.
+    fn rot(&self, recording: &Recording, effort: Effort, out: &mut Outcome, hash: &mut Xxh3) {
+        let Recording { life, history, cfg, bug } = recording;
+        let whole = life.disk.power_loss(Image::All, self.seed);
+        let cut = life.base_before(usize::MAX);
+        let clean = match start_over(&whole, history, cut, cfg, *bug, true) {
+            Ok(found) => found,
+            Err(text) => {
+                out.failures.push(Failure { again: self.line(), text });
+                return;
+            }
+        };
+        let mut rng = SimRng::new(self.seed ^ 0x0072_6f74 ^ self.nth << 8);
+        let files = segment_files(&whole);
+        let flips = effort.stops.unwrap_or(400) * 2;
+        for _ in 0..flips {
+            let (path, bytes) = &files[rng.below(files.len() as u64) as usize];
+            let (offset, bit) = (rng.below(*bytes), rng.below(8));
+            if !whole.rot(path, offset, 1 << bit) {
+                continue;
+            }
+            let found = start_over(&whole, history, cut, cfg, *bug, true);
+            whole.rot(path, offset, 1 << bit);
+            hash.update(&offset.to_le_bytes());
+            hash.update(&[u8::from(found.is_ok())]);
+            let text = match found {
+                Err(e) if e.starts_with("O1: does not start") => {
+                    out.figures.damage.0 += 1;
+                    None
+                }
+                Err(e) => Some(e),
+                Ok(found) => {
+                    out.figures.damage.1 += 1;
+                    let want = found.kept.checked_sub(1).and_then(|i| history[i].digest.get());
+                    if found.last < clean.end.durable_lsn.min(clean.last) {
+                        Some(format!(
+                            "D: ends at {}, {} was durable",
+                            found.last, clean.end.durable_lsn
+                        ))
+                    } else if want.is_some_and(|w| w != found.shard.digest()) {
+                        Some("D: started with another state".into())
+                    } else {
+                        None
+                    }
+                }
+            };
+            if let Some(text) = text {
+                let text = format!("{text} ({} offset {offset} bit {bit})", path.display());
+                out.failures.push(Failure { again: self.line(), text });
+            }
+        }
+        whole.runtime().shutdown();
+    }
+}
+
+fn segment_files(disk: &SimDisk) -> Vec<(PathBuf, u64)> {
+    let rt = disk.runtime();
+    let entries = rt.block_on(disk.list(Path::new(DIR))).unwrap_or_default();
+    let wal = entries.into_iter().filter(|e| names::parse_wal_segment(&e.name).is_some());
+    wal.map(|e| (Path::new(DIR).join(e.name), e.bytes)).collect()
+}
+
+/// One crash of a run: stop point, what stops it, variant of its seed.
+pub type At = (usize, Crash, u64);
+
+/// Reads a line that [`Failure::again`] printed: the run, and the crash if it names one.
+pub fn parse_line(line: &str) -> Result<(Run, Option<At>), String> {
+    let mut run = None;
+    let (mut seed, mut nth, mut point, mut image, mut variant) = (0, 0, None, None, 0);
+    let mut words = line.split_whitespace().peekable();
+    while words.next_if(|w| !w.starts_with("--")).is_some() {}
+    let flow = loop {
+        let Some(name) = words.next() else { break ControlFlow::Continue(()) };
+        let Some(value) = words.next() else { break ControlFlow::Break(name) };
+        let number = value.parse::<u64>();
+        match (name, number) {
+            ("--cell", _) => {
+                run = Some(Cell::named(value).ok_or(format!("no cell is named {value}"))?);
+            }
+            ("--seed", Ok(n)) => seed = n,
+            ("--nth", Ok(n)) => nth = n,
+            ("--point", Ok(n)) => point = Some(n as usize),
+            ("--variant", Ok(n)) => variant = n,
+            ("--image", _) => {
+                image = Some(Crash::named(value).ok_or(format!("no image is named {value}"))?);
+            }
+            _ => break ControlFlow::Break(name),
+        }
+    };
+    if let ControlFlow::Break(name) = flow {
+        return Err(format!("cannot read {name}"));
+    }
+    let cell = run.ok_or("--cell is missing")?;
+    let crash = point.zip(image).map(|(p, i)| (p, i, variant));
+    Ok((Run { cell, seed, nth }, crash))
+}

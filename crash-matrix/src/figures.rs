@@ -1,0 +1,96 @@
+//! What runs count, and how they fail.
+
+use std::collections::BTreeMap;
+
+use crate::life::Seen;
+
+/// Counts of a run, added up over the matrix.
+#[derive(Debug, Clone, Default)]
+pub struct Figures {
+    /// Runs recorded.
+    pub runs: u64,
+    /// Commands run.
+    pub commands: u64,
+    /// Records appended.
+    pub records: u64,
+    /// Commands made, those that must not be applied twice.
+    pub made: (u64, u64),
+    /// Stop points tried and there.
+    pub stops: (u64, u64),
+    /// Crashes by name; [`Figures::in_recovery`] beside them.
+    pub crashes: BTreeMap<&'static str, u64>,
+    /// Crashes during a recovery.
+    pub in_recovery: u64,
+    /// Starts after damage: refused, answered with the right prefix.
+    pub damage: (u64, u64),
+    /// Acknowledged records lost within the promise, by policy.
+    pub lost: BTreeMap<&'static str, (u64, u64)>,
+    /// Errors that struck, by name.
+    pub struck: BTreeMap<&'static str, u64>,
+    /// Records that recoveries applied.
+    pub replayed: u64,
+    /// Healed logs.
+    pub heals: u64,
+    /// What the workload met.
+    pub seen: Seen,
+}
+
+impl Figures {
+    /// Crashes of all kinds.
+    pub fn crashes_total(&self) -> u64 {
+        self.crashes.values().sum::<u64>() + self.in_recovery
+    }
+
+    /// Power losses alone.
+    pub fn power_losses(&self) -> u64 {
+        self.crashes_total() - self.crashes.get("kill").copied().unwrap_or(0)
+    }
+
+    /// Adds another run.
+    pub fn add(&mut self, o: &Figures) {
+        self.runs += o.runs;
+        self.commands += o.commands;
+        self.records += o.records;
+        self.made = (self.made.0 + o.made.0, self.made.1 + o.made.1);
+        self.stops = (self.stops.0 + o.stops.0, self.stops.1 + o.stops.1);
+        for (k, v) in &o.crashes {
+            *self.crashes.entry(k).or_default() += v;
+        }
+        self.in_recovery += o.in_recovery;
+        self.damage = (self.damage.0 + o.damage.0, self.damage.1 + o.damage.1);
+        for (k, v) in &o.lost {
+            let to = self.lost.entry(k).or_default();
+            *to = (to.0 + v.0, to.1.max(v.1));
+        }
+        for (k, v) in &o.struck {
+            *self.struck.entry(k).or_default() += v;
+        }
+        self.replayed += o.replayed;
+        self.heals += o.heals;
+        self.seen.commands += o.seen.commands;
+        self.seen.refused += o.seen.refused;
+        self.seen.paused += o.seen.paused;
+        self.seen.effective.extend(&o.seen.effective);
+        self.seen.states.extend(&o.seen.states);
+    }
+}
+
+/// A broken promise and how to see it again.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The command line.
+    pub again: String,
+    /// What was broken.
+    pub text: String,
+}
+
+/// Outcome of a run.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Counts.
+    pub figures: Figures,
+    /// Broken promises.
+    pub failures: Vec<Failure>,
+    /// Digest of everything that was decided.
+    pub digest: u64,
+}

@@ -1,0 +1,437 @@
+//! One process life in the simulator: shard, log, clients, and a journal of what was promised.
+//!
+//! Invariant: the journal is kept outside the store. It holds every record ever appended with
+//! the digest of the state behind it, and every acknowledgement with the moment it left.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::OnceLock;
+
+use moon_engine::args::Args;
+use moon_engine::clock::Now;
+use moon_engine::command::{Command, CommandTable, Flags, Run};
+use moon_engine::commands::GROUPS;
+use moon_engine::error::CmdResult;
+use moon_engine::exec::{Host, Session, Shard, ShardConfig};
+use moon_engine::journal::EffectSink;
+use moon_formats::wal::RecordType;
+use moon_storage::io::sim::{SimDisk, SimRng};
+use moon_storage::io::{Disk, Runtime};
+use moon_storage::log::{Log, LogConfig, LogError, LogState, Policy};
+use moon_storage::recovery::RecoveredEnd;
+
+use crate::bugs::{self, Bug, EngineBug};
+use crate::workload::{CLIENTS, DATABASES, Workload};
+
+/// Directory of the simulated shard's log.
+pub const DIR: &str = "/shard-0/wal-v3";
+
+/// The command table that the crash matrix runs with.
+pub fn table() -> &'static CommandTable {
+    static TABLE: OnceLock<CommandTable> = OnceLock::new();
+    TABLE.get_or_init(|| CommandTable::new(GROUPS))
+}
+
+/// An empty shard as every life starts with.
+pub fn empty_shard() -> Shard {
+    Shard::new(table(), &ShardConfig { databases: DATABASES, ..ShardConfig::default() })
+}
+
+/// No server around the engine.
+struct NoHost;
+
+impl Host for NoHost {
+    fn admit(&mut self, _: &Session, _: &Command, _: Args<'_>) -> CmdResult {
+        Ok(())
+    }
+
+    fn ticks(&self) -> u64 {
+        0
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+/// A record that was appended.
+#[derive(Debug)]
+pub struct Logged {
+    /// Its number.
+    pub lsn: u64,
+    /// Database of its first effect.
+    pub db: u16,
+    /// When it was appended, to compare with stop points.
+    pub moment: usize,
+    /// Its effects.
+    pub payload: Vec<u8>,
+    /// Digest of all databases behind it, where it was taken.
+    pub digest: Cell<Option<u128>>,
+}
+
+/// Records in order of their numbers; lives that follow each other share their past.
+pub type History = Vec<Rc<Logged>>;
+
+/// A moment at which replies left: all those with a tag up to `lsn`.
+#[derive(Debug, Clone, Copy)]
+pub struct Ack {
+    /// Mark to compare with stop points.
+    pub moment: usize,
+    /// When, microseconds.
+    pub mono_us: u64,
+    /// Highest tag.
+    pub lsn: u64,
+}
+
+/// Broken promises, each starting with the number of its check.
+pub type Findings = Rc<RefCell<Vec<String>>>;
+
+/// What a life appends to, and what it notes beside it.
+struct Sink {
+    log: Log,
+    disk: SimDisk,
+    history: Rc<RefCell<History>>,
+    /// Highest number any life has used.
+    taken: u64,
+    engine_bug: Option<EngineBug>,
+    now_ms: Cell<u64>,
+    units: Cell<u64>,
+    findings: Findings,
+}
+
+impl EffectSink for Sink {
+    fn append(&self, record: RecordType, db: u16, payload: &[u8]) -> u64 {
+        let n = self.units.get();
+        self.units.set(n + 1);
+        for (db, payload) in bugs::distort(self.engine_bug, self.now_ms.get(), n, db, payload) {
+            let lsn = EffectSink::append(&self.log, record, db, &payload);
+            let mut history = self.history.borrow_mut();
+            let last = history.last().map_or(0, |r| r.lsn).max(self.taken);
+            if lsn <= last {
+                let mut findings = self.findings.borrow_mut();
+                findings.push(format!("O10: lsn {lsn} is used again, {last} was reached before"));
+            }
+            let moment = self.disk.moment();
+            history.push(Rc::new(Logged { lsn, db, moment, payload, digest: Cell::new(None) }));
+        }
+        self.log.last_lsn()
+    }
+
+    fn last_lsn(&self) -> u64 {
+        self.log.last_lsn()
+    }
+
+    fn admit(&self, shrinks: bool) -> CmdResult {
+        EffectSink::admit(&self.log, shrinks)
+    }
+}
+
+/// What the workload met on the way.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    /// Commands run.
+    pub commands: u64,
+    /// Writes refused by a degraded log.
+    pub refused: u64,
+    /// Names of rows that changed something.
+    pub effective: BTreeSet<&'static str>,
+    /// Turns in which the intake was stopped.
+    pub paused: u64,
+    /// States of the log that were seen.
+    pub states: BTreeSet<&'static str>,
+}
+
+/// A running shard over a simulated disk.
+pub struct Life {
+    /// The device.
+    pub disk: SimDisk,
+    /// The log.
+    pub log: Log,
+    /// The shard.
+    pub shard: Shard,
+    /// All records that count.
+    pub history: Rc<RefCell<History>>,
+    /// Replies released.
+    pub acks: Rc<RefCell<Vec<Ack>>>,
+    /// `(moment, cut)` of the bases committed.
+    pub bases: Vec<(usize, u64)>,
+    /// Promises broken while running.
+    pub findings: Findings,
+    /// What the workload met.
+    pub seen: Seen,
+    /// A second shard fed with the records, which must stay equal.
+    model: Option<Shard>,
+    sink: Rc<Sink>,
+    sessions: Vec<Session>,
+    reply: Vec<u8>,
+}
+
+/// Settings of the log in a run.
+pub fn log_config(policy: Policy, segment_bytes: u64, bug: Bug) -> LogConfig {
+    let cfg = LogConfig {
+        policy,
+        segment_bytes,
+        batch_bytes_max: 32 << 10,
+        unsynced_bytes_max: 8 << 20,
+        ..LogConfig::default()
+    };
+    #[cfg(feature = "mutants")]
+    let cfg = LogConfig { mutant: bug.storage, ..cfg };
+    let _ = bug;
+    cfg
+}
+
+impl Life {
+    /// Opens the log behind `end` and starts with `shard`.
+    ///
+    /// # Errors
+    /// The log does not open.
+    pub fn start(
+        disk: &SimDisk,
+        cfg: LogConfig,
+        end: &RecoveredEnd,
+        shard: Shard,
+        past: History,
+        taken: u64,
+        bug: Bug,
+    ) -> Result<Life, LogError> {
+        let rt = disk.runtime();
+        let opened = rt.block_on(async {
+            let dir = PathBuf::from(DIR);
+            let io = |cause| LogError::Io { doing: "create the directory", cause };
+            disk.create_dir_all(&dir).await.map_err(io)?;
+            Log::open(disk.as_dyn(), rt.as_dyn(), dir, cfg, end).await
+        });
+        let log = match opened {
+            Ok(log) => log,
+            Err(e) => {
+                rt.shutdown();
+                return Err(e);
+            }
+        };
+        let findings = Findings::default();
+        let history = Rc::new(RefCell::new(past));
+        let sink = Rc::new(Sink {
+            log: log.clone(),
+            disk: disk.clone(),
+            history: Rc::clone(&history),
+            taken,
+            engine_bug: bug.engine,
+            now_ms: Cell::new(0),
+            units: Cell::new(0),
+            findings: Rc::clone(&findings),
+        });
+        let mut life = Life {
+            disk: disk.clone(),
+            log,
+            shard,
+            history,
+            acks: Rc::default(),
+            bases: Vec::new(),
+            findings,
+            seen: Seen::default(),
+            model: None,
+            sink: Rc::clone(&sink),
+            sessions: (0..CLIENTS as u64).map(Session::new).collect(),
+            reply: Vec::new(),
+        };
+        life.shard.journal.attach(sink);
+        life.listen();
+        Ok(life)
+    }
+
+    /// Notes from now on what the watermark lets go.
+    fn listen(&self) {
+        let (acks, disk, log) = (Rc::clone(&self.acks), self.disk.clone(), self.log.clone());
+        let findings = Rc::clone(&self.findings);
+        let seen = Cell::new(log.watermark());
+        self.log.on_advance(Rc::new(move || {
+            let lsn = log.watermark();
+            if lsn > seen.replace(lsn) {
+                let mono_us = disk.runtime().mono_us();
+                acks.borrow_mut().push(Ack { moment: disk.moment(), mono_us, lsn });
+                if log.status().state == LogState::DegradedSync {
+                    let text = format!("O13: replies up to lsn {lsn} left while degraded");
+                    findings.borrow_mut().push(text);
+                }
+            }
+        }));
+    }
+
+    /// Feeds a second shard with the records from now on, for a digest at every record.
+    pub fn with_model(mut self) -> Life {
+        self.model = Some(empty_shard());
+        self
+    }
+
+    fn now(&self) -> Now {
+        let rt = self.disk.runtime();
+        Now::new(rt.wall_us(), rt.mono_us())
+    }
+
+    /// Runs about `commands` commands in turns of the shard, with pauses in between. Each turn
+    /// is what the server does: read, execute, expire, flush.
+    pub fn drive(&mut self, work: &mut Workload, commands: u64, rng: &mut SimRng) {
+        let until = self.seen.commands + commands;
+        let mut turns = 0u64;
+        while self.seen.commands < until {
+            turns += 1;
+            let pause = match rng.below(100) {
+                0..=39 => rng.below(400),
+                40..=69 => rng.below(20_000),
+                70..=94 => rng.below(300_000),
+                _ => rng.below(1_500_000),
+            };
+            self.disk.runtime().run_for(pause);
+            self.turn_begins();
+            if self.log.should_pause_intake() {
+                self.seen.paused += 1;
+                self.disk.runtime().run_for(50_000);
+                self.log.flush();
+                if self.seen.paused > 5000 {
+                    self.find("O1: the intake stays stopped".into());
+                    return;
+                }
+                continue;
+            }
+            for _ in 0..1 + rng.below(8) {
+                self.command(work);
+            }
+            if turns.is_multiple_of(5) {
+                self.shard.expire_cycle(20);
+                self.after_records();
+            }
+            self.log.flush();
+        }
+    }
+
+    fn turn_begins(&mut self) {
+        let now = self.now();
+        self.shard.set_now(now);
+        self.sink.now_ms.set(now.unix_ms);
+        self.seen.states.insert(self.log.status().state.name());
+    }
+
+    fn find(&self, text: String) {
+        self.findings.borrow_mut().push(text);
+    }
+
+    fn command(&mut self, work: &mut Workload) {
+        let op = work.next(self.shard.now().unix_ms);
+        let words: Vec<&[u8]> = op.words.iter().map(Vec::as_slice).collect();
+        let args = Args::new(&words);
+        let row = table().resolve(args).ok();
+        let healthy = self.log.admit().is_ok();
+        let before = self.log.last_lsn();
+        self.reply.clear();
+        let session = &mut self.sessions[op.client];
+        self.shard.run(&mut NoHost, session, args, &mut self.reply);
+        self.seen.commands += 1;
+        let wrote = self.log.last_lsn() > before;
+        self.one_unit(before);
+        let writes = row.is_some_and(|r| matches!(r.spec.run, Run::Write(_)));
+        if self.reply.starts_with(b"-MISCONF") {
+            self.seen.refused += 1;
+            if healthy {
+                self.find("O13: a write was refused before any state said why".into());
+            }
+        }
+        if let Some(row) = row.filter(|_| wrote && writes) {
+            self.seen.effective.insert(row.spec.name);
+            if !healthy && !row.spec.flags.has(Flags::SHRINKS) {
+                self.find(format!("O13: {} ran on a degraded log", row.spec.name));
+            }
+        }
+        if wrote {
+            self.after_records();
+        }
+    }
+
+    /// A command or an EXEC is one record; only the keys it found expired may take another.
+    fn one_unit(&self, before: u64) {
+        let history = self.history.borrow();
+        let new = history.iter().rev().take_while(|r| r.lsn > before);
+        let own = new.filter(|r| !r.payload.starts_with(b"*2\r\n$3\r\nDEL\r\n"));
+        let own = own.count();
+        if own > 1 {
+            self.find(format!("O3: one unit became {own} records behind lsn {before}"));
+        }
+    }
+
+    /// Takes digests behind the records appended since the last call.
+    fn after_records(&mut self) {
+        let history = self.history.borrow();
+        let fresh = history.iter().rev().take_while(|r| r.digest.get().is_none()).count();
+        let Some(model) = &mut self.model else { return };
+        let new = &history[history.len() - fresh..];
+        for (i, record) in new.iter().enumerate() {
+            if let Err(e) = model.apply(record.db, &record.payload) {
+                self.findings
+                    .borrow_mut()
+                    .push(format!("O9: record {} does not apply: {e}", record.lsn));
+            }
+            if i + 1 < new.len() {
+                record.digest.set(Some(model.digest()));
+            }
+        }
+        let Some(last) = new.last() else { return };
+        last.digest.set(Some(self.shard.digest()));
+        if last.lsn % 16 == 0 && model.digest() != self.shard.digest() {
+            self.find(format!("O9: live state and replayed records differ at lsn {}", last.lsn));
+        }
+    }
+
+    /// Commits a base behind what is durable; older segments become free.
+    pub fn base(&mut self) {
+        let cut = self.log.durable_lsn();
+        self.bases.push((self.disk.moment(), cut));
+        self.log.base_committed(cut, cut);
+    }
+
+    /// Lets the log settle for a while of virtual time.
+    pub fn settle(&mut self, us: u64) {
+        for _ in 0..8 {
+            self.log.flush();
+            self.disk.runtime().run_for(us / 8);
+        }
+    }
+
+    /// Waits until everything is durable, or until the log is degraded.
+    ///
+    /// # Errors
+    /// As [`Log::sync`].
+    pub fn sync(&mut self) -> Result<(), LogError> {
+        let log = self.log.clone();
+        self.disk.runtime().block_on(async move { log.sync().await })
+    }
+
+    /// Clean shutdown.
+    ///
+    /// # Errors
+    /// As [`Log::shutdown`].
+    pub fn shutdown(&mut self) -> Result<(), LogError> {
+        let log = self.log.clone();
+        self.disk.runtime().block_on(async move { log.shutdown().await })
+    }
+
+    /// Lets go of the log; its tasks and its listener hold it, and a matrix has many lives.
+    pub fn close(&mut self) {
+        self.log.on_advance(Rc::new(|| {}));
+        self.shard.journal.detach();
+        self.disk.runtime().shutdown();
+    }
+
+    /// Highest cut of a base that precedes a stop.
+    pub fn base_before(&self, stop: usize) -> u64 {
+        self.bases.iter().filter(|b| b.0 <= stop).map(|b| b.1).max().unwrap_or(0)
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

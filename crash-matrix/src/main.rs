@@ -1,0 +1,147 @@
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line tool: its output is its purpose
+//! `moon-crash`: runs the crash matrix.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use moon_crash::bugs::Bug;
+use moon_crash::cell::{Effort, KEPT, parse_line};
+use moon_crash::matrix;
+use moon_crash::report;
+
+const USAGE: &str = "\
+moon-crash <verb> [--threads n] [--first-seed n] [--json file] [--seeds dir]
+
+  quick     sampled stops and images in every cell, kept seeds first; part of CI
+  full      every stop and image; --runs n seeds a cell (default 4)
+  mutants   runs with one deliberate bug each; every one must be noticed
+            (build with --features mutants for those of the storage layer)
+  run       one run, or one crash of it:
+            --cell name --seed n [--nth n] [--point n --image name [--variant n]]
+  cells     names of all cells
+";
+
+struct Flags {
+    threads: usize,
+    first_seed: u64,
+    runs: Option<u64>,
+    json: Option<PathBuf>,
+    seeds: PathBuf,
+}
+
+fn flags(args: &[String]) -> Result<Flags, String> {
+    let mut flags = Flags {
+        threads: std::thread::available_parallelism().map_or(2, usize::from),
+        first_seed: 1,
+        runs: None,
+        json: None,
+        seeds: PathBuf::from("crash-matrix/seeds"),
+    };
+    let mut args = args.iter();
+    while let Some(name) = args.next() {
+        let value = args.next().ok_or(format!("{name} needs a value"))?;
+        let number = || value.parse::<u64>().map_err(|_| format!("{name} needs a number"));
+        match name.as_str() {
+            "--threads" => flags.threads = number()? as usize,
+            "--first-seed" => flags.first_seed = number()?,
+            "--runs" => flags.runs = Some(number()?),
+            "--json" => flags.json = Some(PathBuf::from(value)),
+            "--seeds" => flags.seeds = PathBuf::from(value),
+            _ => return Err(format!("unknown option {name}")),
+        }
+    }
+    Ok(flags)
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let verb = args.first().map_or("help", String::as_str);
+    let rest = args.get(1..).unwrap_or_default();
+    let done = match verb {
+        "quick" | "full" => flags(rest).and_then(|f| sweep(&f, verb == "full")),
+        "mutants" => flags(rest).map(|f| mutants(&f)),
+        "run" => run(&rest.join(" ")),
+        "cells" => {
+            moon_crash::cell::Cell::all().iter().for_each(|c| println!("{}", c.name()));
+            Ok(true)
+        }
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(true)
+        }
+        _ => Err(format!("unknown verb {verb}")),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(e) => {
+            eprintln!("moon-crash: {e}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// All cells, after the seeds of bugs found before.
+fn sweep(flags: &Flags, full: bool) -> Result<bool, String> {
+    let kept = replay_seeds(&flags.seeds)?;
+    let (runs, effort) = if full {
+        let n = flags.runs.unwrap_or(4);
+        (matrix::plan(flags.first_seed, n, n * 6), Effort { stops: None, all_images: true })
+    } else {
+        let n = flags.runs.unwrap_or(12);
+        (matrix::plan(flags.first_seed, n, n), Effort { stops: Some(48), all_images: false })
+    };
+    let mut report = matrix::execute(&runs, effort, Bug::default(), flags.threads, false);
+    report.kept = kept.0;
+    report.failures.splice(0..0, kept.1);
+    print!("{}", report::text(&report));
+    if let Some(path) = &flags.json {
+        std::fs::write(path, report::json(&report))
+            .map_err(|e| format!("{}: {e}", path.display()))?;
+    }
+    Ok(report.failures.is_empty())
+}
+
+/// Runs the kept seeds; returns their number and what is broken again.
+fn replay_seeds(dir: &Path) -> Result<(usize, Vec<moon_crash::figures::Failure>), String> {
+    let mut failures = Vec::new();
+    let lines = matrix::seed_lines(dir)?;
+    for line in &lines {
+        let (run, _) = parse_line(line)?;
+        failures.extend(run.execute(KEPT, Bug::default(), true).failures);
+    }
+    Ok((lines.len(), failures))
+}
+
+/// Every deliberate bug must be noticed.
+fn mutants(flags: &Flags) -> bool {
+    let runs = matrix::plan(flags.first_seed, 2, 6);
+    let effort = Effort { stops: Some(60), all_images: false };
+    let all = Bug::all();
+    let mut killed = 0;
+    for (name, bug) in &all {
+        let report = matrix::execute(&runs, effort, *bug, flags.threads, true);
+        match report.failures.first() {
+            Some(f) => {
+                killed += 1;
+                println!("{name:<24} killed in {:>4.1} s: {}", report.seconds, f.text);
+            }
+            None => println!("{name:<24} SURVIVED {} crashes", report.figures.crashes_total()),
+        }
+    }
+    println!("mutants killed: {killed} / {}", all.len());
+    killed == all.len()
+}
+
+fn run(line: &str) -> Result<bool, String> {
+    let (run, crash) = parse_line(line)?;
+    let out = match crash {
+        Some((point, image, variant)) => run.single(point, image, variant, Bug::default()),
+        None => run.execute(Effort { stops: None, all_images: true }, Bug::default(), false),
+    };
+    println!("crashes {}, outcome digest {:016x}", out.figures.crashes_total(), out.digest);
+    for f in &out.failures {
+        println!("{}\n    {}", f.again, f.text);
+    }
+    Ok(out.failures.is_empty())
+}

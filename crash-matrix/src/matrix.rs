@@ -1,0 +1,118 @@
+//! Many runs on several threads, in a fixed order of results.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::bugs::Bug;
+use crate::cell::{Cell, Effort, Run, Trouble};
+use crate::figures::{Failure, Figures, Outcome};
+
+/// What was run and what came out.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Sums.
+    pub figures: Figures,
+    /// Broken promises.
+    pub failures: Vec<Failure>,
+    /// Digest of all outcomes; equal for equal seeds.
+    pub digest: u64,
+    /// Name of each cell with crashes and failures.
+    pub cells: Vec<(String, u64, usize)>,
+    /// Kept seeds that were replayed.
+    pub kept: usize,
+    /// Wall time, seconds.
+    pub seconds: f64,
+}
+
+/// The runs of all cells: `seeds` runs of a cell without errors, `nths` of one with.
+pub fn plan(first_seed: u64, seeds: u64, nths: u64) -> Vec<Run> {
+    let mut runs = Vec::new();
+    for cell in Cell::all() {
+        let n = if cell.trouble == Trouble::None { seeds } else { nths };
+        runs.extend((0..n).map(|i| match cell.trouble {
+            Trouble::None => Run { cell, seed: first_seed + i, nth: 0 },
+            _ => Run { cell, seed: first_seed + i % 4, nth: spread(i) },
+        }));
+    }
+    runs
+}
+
+/// The command lines of bugs found before, one or more in each `*.txt` of a directory; other
+/// lines say what they found.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn seed_lines(dir: &Path) -> Result<Vec<String>, String> {
+    let at = |e: std::io::Error| format!("{}: {e}", dir.display());
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(at)? {
+        let path = entry.map_err(at)?.path();
+        if path.extension().is_some_and(|e| e == "txt") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    let mut lines = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(file).map_err(at)?;
+        lines.extend(text.lines().filter(|l| l.starts_with("moon-crash ")).map(str::to_owned));
+    }
+    Ok(lines)
+}
+
+/// Early operations densely, later ones with growing gaps.
+fn spread(i: u64) -> u64 {
+    if i < 12 { i } else { 12 + (i - 12) * 3 }
+}
+
+/// Runs everything; with `first`, stops at the first broken promise.
+pub fn execute(runs: &[Run], effort: Effort, bug: Bug, threads: usize, first: bool) -> Report {
+    let start = Instant::now();
+    let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    let done: Mutex<Vec<Option<Outcome>>> = Mutex::new(runs.iter().map(|_| None).collect());
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(run) = runs.get(i).filter(|_| !stop.load(Ordering::Relaxed)) else {
+                        return;
+                    };
+                    let outcome = run.execute(effort, bug, first);
+                    if first && !outcome.failures.is_empty() {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                    if let Ok(mut done) = done.lock() {
+                        done[i] = Some(outcome);
+                    }
+                }
+            });
+        }
+    });
+    let mut report = Report::default();
+    let mut hash = Xxh3::new();
+    let outcomes = done.into_inner().unwrap_or_default();
+    for (run, outcome) in runs.iter().zip(outcomes) {
+        let Some(outcome) = outcome else { continue };
+        hash.update(&outcome.digest.to_le_bytes());
+        let name = run.cell.name();
+        let crashes = outcome.figures.crashes_total();
+        match report.cells.last_mut().filter(|c| c.0 == name) {
+            Some(c) => {
+                c.1 += crashes;
+                c.2 += outcome.failures.len();
+            }
+            None => report.cells.push((name, crashes, outcome.failures.len())),
+        }
+        report.figures.add(&outcome.figures);
+        report.failures.extend(outcome.failures);
+    }
+    report.digest = hash.digest();
+    report.seconds = start.elapsed().as_secs_f64();
+    report
+}

@@ -1,0 +1,109 @@
+//! The figures as a table and as `crash-matrix.json`.
+
+use std::fmt::Write as _;
+
+use crate::matrix::Report;
+
+/// Broken promises by the number of their check.
+fn broken(report: &Report, check: &str) -> usize {
+    report.failures.iter().filter(|f| f.text.starts_with(check)).count()
+}
+
+/// The checks whose failures are counted apart.
+const CHECKS: [(&str, &str); 10] = [
+    ("O1:", "did not start"),
+    ("O2:", "acknowledged writes lost, or no prefix"),
+    ("O3:", "units torn"),
+    ("O9:", "recovery not repeatable, live and log differ"),
+    ("O10:", "LSN used twice"),
+    ("O12:", "files left"),
+    ("O13:", "degraded states hidden, acks while degraded"),
+    ("D:", "silent damage"),
+    ("manners", "bad manners on the disk"),
+    ("after a read error", "not started after a read error"),
+];
+
+/// The table.
+pub fn text(report: &Report) -> String {
+    let f = &report.figures;
+    let mut out = String::new();
+    let mut row = |name: &str, value: String| {
+        let _ = writeln!(out, "{name:<44} {value}");
+    };
+    let failed = report.cells.iter().filter(|c| c.2 > 0).count();
+    row("cells run / failed", format!("{} / {failed}", report.cells.len()));
+    row("kept seeds replayed", report.kept.to_string());
+    row("runs recorded", f.runs.to_string());
+    row("commands / records logged", format!("{} / {}", f.commands, f.records));
+    let share = f.made.1 * 100 / f.made.0.max(1);
+    row("commands that must not apply twice", format!("{share} %"));
+    row("write rows that had an effect", f.seen.effective.len().to_string());
+    row("stop points tried / there", format!("{} / {}", f.stops.0, f.stops.1));
+    row("power losses", f.power_losses().to_string());
+    row("  of these during a recovery", f.in_recovery.to_string());
+    for (name, n) in &f.crashes {
+        row(&format!("  {name}"), n.to_string());
+    }
+    row("records replayed by recoveries", f.replayed.to_string());
+    for (policy, (lost, span)) in &f.lost {
+        let text = format!("{lost}, longest span {:.3} s", *span as f64 / 1e6);
+        row(&format!("unsynced acks lost as promised, {policy}"), text);
+    }
+    let errors: Vec<String> = f.struck.iter().map(|(n, c)| format!("{n} {c}")).collect();
+    row("errors injected", errors.join(", "));
+    row("logs healed / writes refused meanwhile", format!("{} / {}", f.heals, f.seen.refused));
+    row("turns with the intake stopped", f.seen.paused.to_string());
+    row("flipped bits: refused / harmless", format!("{} / {}", f.damage.0, f.damage.1));
+    for (check, name) in CHECKS {
+        row(&format!("{} {name}", check.trim_end_matches(':')), broken(report, check).to_string());
+    }
+    row("digest of all outcomes", format!("{:016x}", report.digest));
+    row("seconds", format!("{:.1}", report.seconds));
+    for failure in report.failures.iter().take(20) {
+        let _ = writeln!(out, "FAILED {}\n    {}", failure.again, failure.text);
+    }
+    if report.failures.len() > 20 {
+        let _ = writeln!(out, "and {} more", report.failures.len() - 20);
+    }
+    out
+}
+
+/// The same for programs.
+pub fn json(report: &Report) -> String {
+    let f = &report.figures;
+    let mut out = String::from("{\n");
+    let mut number = |name: &str, value: u64| {
+        let _ = writeln!(out, "  \"{name}\": {value},");
+    };
+    number("cells", report.cells.len() as u64);
+    number("runs", f.runs);
+    number("commands", f.commands);
+    number("records", f.records);
+    number("stops_tried", f.stops.0);
+    number("stops_there", f.stops.1);
+    number("power_losses", f.power_losses());
+    number("power_losses_in_recovery", f.in_recovery);
+    number("kills_simulated", f.crashes.get("kill").copied().unwrap_or(0));
+    number("records_replayed", f.replayed);
+    number("log_heals", f.heals);
+    number("writes_refused", f.seen.refused);
+    number("damage_refused", f.damage.0);
+    number("damage_harmless", f.damage.1);
+    number("failures", report.failures.len() as u64);
+    let map = |items: Vec<String>| format!("{{{}}}", items.join(", "));
+    let images = f.crashes.iter().map(|(n, c)| format!("\"{n}\": {c}")).collect();
+    let errors = f.struck.iter().map(|(n, c)| format!("\"{n}\": {c}")).collect();
+    let broken = CHECKS
+        .iter()
+        .map(|(c, _)| format!("\"{}\": {}", c.trim_end_matches(':'), broken(report, c)));
+    let broken = map(broken.collect());
+    let failed: Vec<String> =
+        report.failures.iter().map(|f| format!("\"{}\"", f.again.replace('"', "'"))).collect();
+    let _ = writeln!(out, "  \"images\": {},", map(images));
+    let _ = writeln!(out, "  \"errors_injected\": {},", map(errors));
+    let _ = writeln!(out, "  \"broken\": {broken},");
+    let _ = writeln!(out, "  \"repeat\": [{}],", failed.join(", "));
+    let _ = writeln!(out, "  \"digest\": \"{:016x}\",", report.digest);
+    let _ = writeln!(out, "  \"seconds\": {:.1}\n}}", report.seconds);
+    out
+}

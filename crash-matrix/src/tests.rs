@@ -1,0 +1,93 @@
+//! A small matrix in every test run: it passes, it repeats, and it notices bugs.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::bugs::{Bug, EngineBug};
+use crate::cell::{Cell, Effort, KEPT, Run, parse_line};
+use crate::life::table;
+use crate::matrix::{execute, plan, seed_lines};
+use crate::workload::{Plane, Workload, write_rows};
+
+const SMALL: Effort = Effort { stops: Some(16), all_images: false };
+
+#[test]
+fn promises_hold_and_runs_repeat() {
+    let runs = plan(100, 2, 2);
+    let a = execute(&runs, SMALL, Bug::default(), 2, false);
+    let failures: Vec<String> =
+        a.failures.iter().map(|f| format!("{}\n    {}", f.again, f.text)).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(a.figures.power_losses() > 5000, "{}", a.figures.power_losses());
+    assert!(a.figures.in_recovery > 100 && a.figures.heals > 10);
+    assert!(a.figures.made.1 * 4 >= a.figures.made.0, "{:?}", a.figures.made);
+    let b = execute(&runs, SMALL, Bug::default(), 1, false);
+    assert_eq!(a.digest, b.digest, "the same seeds gave other outcomes");
+}
+
+#[test]
+fn all_stops_and_images_of_a_run() {
+    let effort = Effort { stops: None, all_images: true };
+    let cell = Cell::named("ttl-rotate-everysec").expect("a cell");
+    let report = execute(&[Run { cell, seed: 5, nth: 0 }], effort, Bug::default(), 1, false);
+    assert_eq!(report.failures.len(), 0, "{:?}", report.failures.first());
+    assert_eq!(report.figures.stops.0, report.figures.stops.1);
+    assert_eq!(report.figures.crashes.len(), 9, "eight images and the kill");
+}
+
+#[test]
+fn every_write_row_is_generated_and_has_an_effect() {
+    let runs: Vec<Run> = plan(7, 16, 0);
+    let none = Effort { stops: Some(2), all_images: false };
+    let seen = execute(&runs, none, Bug::default(), 2, false).figures.seen.effective;
+    let rows: BTreeSet<&str> = write_rows(table()).map(|c| c.spec.name).collect();
+    let idle: Vec<_> = rows.difference(&seen).collect();
+    assert!(idle.is_empty(), "write rows that changed nothing in any run: {idle:?}");
+}
+
+#[test]
+fn every_engine_bug_is_noticed() {
+    let runs = plan(1, 2, 0);
+    for bug in EngineBug::ALL {
+        let report = execute(&runs, SMALL, Bug::engine(bug), 2, true);
+        assert!(!report.failures.is_empty(), "{bug:?} survived");
+    }
+}
+
+#[test]
+fn kept_seeds_stay_fixed() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
+    let lines = seed_lines(&dir).expect("the seeds");
+    assert!(!lines.is_empty());
+    for line in lines {
+        let (run, crash) = parse_line(&line).expect("a line");
+        // Stops move when the command table grows; a whole run stays a run.
+        assert!(crash.is_none(), "{line}: kept lines name runs, not stops");
+        let out = run.execute(KEPT, Bug::default(), true);
+        assert!(out.failures.is_empty(), "{line}: {:?}", out.failures);
+    }
+}
+
+#[test]
+fn names_and_lines_are_read_back() {
+    for cell in Cell::all() {
+        assert_eq!(Cell::named(&cell.name()), Some(cell));
+    }
+    let line = "moon-crash run --cell kv-rotate-no+slow --seed 9 --nth 4 --point 3 --image shorn";
+    let (run, crash) = parse_line(line).expect("a line");
+    assert_eq!((run.cell.name().as_str(), run.seed, run.nth), ("kv-rotate-no+slow", 9, 4));
+    assert_eq!(crash.map(|c| (c.0, c.1.name(), c.2)), Some((3, "shorn", 0)));
+    for bad in ["run --cell none", "run --seed x", "run", "run --cell kv-idle-no --seed"] {
+        assert!(parse_line(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn the_workload_is_a_function_of_its_seed() {
+    let ops = |seed| {
+        let mut work = Workload::new(table(), Plane::Kv, seed);
+        (0..200).map(|_| work.next(1_700_000_000_000).words).collect::<Vec<_>>()
+    };
+    assert_eq!(ops(1), ops(1));
+    assert_ne!(ops(1), ops(2));
+}

@@ -1,0 +1,333 @@
+//! Seeded commands for a simulated run: every write row of the command table, several clients.
+//!
+//! Rows are read from the table itself, so a new command takes part as soon as it exists. Its
+//! arguments are made from its line of syntax; a hand-written core of counters, pushes and
+//! appends keeps the share of effects that must not be applied twice.
+
+use std::collections::VecDeque;
+
+use moon_engine::command::syntax::{self, Arg, Kind};
+use moon_engine::command::{Command, CommandSpec, CommandTable, Group, Run};
+use moon_storage::io::sim::SimRng;
+
+/// Simulated clients.
+pub const CLIENTS: usize = 6;
+/// Databases the clients use.
+pub const DATABASES: u16 = 4;
+
+/// What the commands are mostly about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plane {
+    /// All five types.
+    Kv,
+    /// Times to live: set, changed, ending before, during and after the stop.
+    Ttl,
+}
+
+/// One command of one client.
+#[derive(Debug, Clone)]
+pub struct Op {
+    /// Number of the client, below [`CLIENTS`].
+    pub client: usize,
+    /// Name and arguments.
+    pub words: Vec<Vec<u8>>,
+}
+
+struct Row {
+    spec: &'static CommandSpec,
+    args: Vec<Arg>,
+}
+
+/// An endless seeded sequence of commands.
+pub struct Workload {
+    rng: SimRng,
+    plane: Plane,
+    rows: Vec<Row>,
+    core: Vec<&'static str>,
+    queues: [VecDeque<Vec<Vec<u8>>>; CLIENTS],
+    tokens: [u64; CLIENTS],
+    /// Values of megabytes still to be made.
+    big_values: u32,
+    made: u64,
+    not_idempotent: u64,
+}
+
+/// Effects that show if they are applied twice.
+const CORE: [&str; 12] = [
+    "incr",
+    "incrby",
+    "append",
+    "lpush",
+    "rpush",
+    "incrbyfloat",
+    "hincrby",
+    "hincrbyfloat",
+    "zincrby",
+    "decrby",
+    "linsert",
+    "lmove",
+];
+
+/// Every write row of a table, subcommands included.
+pub fn write_rows(table: &'static CommandTable) -> impl Iterator<Item = &'static Command> {
+    let rows = table.iter().flat_map(|c| std::iter::once(c).chain(c.subs()));
+    rows.filter(|c| matches!(c.spec.run, Run::Write(_)))
+}
+
+impl Workload {
+    /// A sequence for a seed; one seed in eight makes a value of megabytes.
+    pub fn new(table: &'static CommandTable, plane: Plane, seed: u64) -> Workload {
+        let rows: Vec<Row> =
+            write_rows(table).map(|c| Row { spec: c.spec, args: syntax::parse(c.spec) }).collect();
+        let core = CORE.iter().copied().filter(|n| rows.iter().any(|r| r.spec.name == *n));
+        Workload {
+            rng: SimRng::new(seed),
+            plane,
+            core: core.collect(),
+            rows,
+            queues: Default::default(),
+            tokens: [0; CLIENTS],
+            big_values: u32::from(seed % 8 == 7),
+            made: 0,
+            not_idempotent: 0,
+        }
+    }
+
+    /// Commands made, and how many of them must not be applied twice.
+    pub fn made(&self) -> (u64, u64) {
+        (self.made, self.not_idempotent)
+    }
+
+    /// The next command, at a wall clock in milliseconds.
+    pub fn next(&mut self, now_ms: u64) -> Op {
+        let client = self.rng.below(CLIENTS as u64) as usize;
+        if self.queues[client].is_empty() {
+            self.refill(client, now_ms);
+        }
+        let words = self.queues[client].pop_front().unwrap_or_else(|| words(&["PING"]));
+        Op { client, words }
+    }
+
+    fn refill(&mut self, client: usize, now_ms: u64) {
+        if self.rng.chance(40) {
+            let mut queue = vec![words(&["MULTI"])];
+            for _ in 0..1 + self.rng.below(6) {
+                let command = self.command(client, now_ms);
+                queue.push(command);
+            }
+            queue.push(words(&[if self.rng.chance(900) { "EXEC" } else { "DISCARD" }]));
+            self.queues[client].extend(queue);
+            return;
+        }
+        let command = self.command(client, now_ms);
+        self.queues[client].push_back(command);
+    }
+
+    fn command(&mut self, client: usize, now_ms: u64) -> Vec<Vec<u8>> {
+        self.made += 1;
+        let ttl = self.plane == Plane::Ttl;
+        match self.rng.below(100) {
+            0..=37 if !ttl || self.rng.chance(750) => {
+                self.not_idempotent += 1;
+                let name = self.core[self.rng.below(self.core.len() as u64) as usize];
+                self.row_named(name, client, now_ms)
+            }
+            38..=45 => self.read(),
+            46..=47 => words(&["SELECT", &self.rng.below(u64::from(DATABASES)).to_string()]),
+            48..=57 if ttl => self.short_lived(client),
+            // Whole databases go rarely, or nothing would ever be old.
+            n => {
+                let row = self.rng.below(self.rows.len() as u64) as usize;
+                let name = self.rows[row].spec.name;
+                if name.starts_with("flush") && !self.rng.chance(60) {
+                    return self.row_named("set", client, now_ms);
+                }
+                let names = ["expire", "pexpire", "getex", "pexpireat", "psetex"];
+                if ttl && n < 75 {
+                    let pick = self.rng.below(names.len() as u64) as usize;
+                    return self.row_named(names[pick], client, now_ms);
+                }
+                self.instance(row, client, now_ms)
+            }
+        }
+    }
+
+    /// Ends soon: before, at or after the next few turns.
+    fn short_lived(&mut self, client: usize) -> Vec<Vec<u8>> {
+        let ms = 1 + self.rng.below(400);
+        let (key, value) = (self.key(Group::String), self.token(client));
+        vec![b"SET".to_vec(), key, value, b"PX".to_vec(), ms.to_string().into_bytes()]
+    }
+
+    fn read(&mut self) -> Vec<Vec<u8>> {
+        match self.rng.below(4) {
+            0 => vec![b"GET".to_vec(), self.key(Group::String)],
+            1 => vec![b"LRANGE".to_vec(), self.key(Group::List), b"0".to_vec(), b"-1".to_vec()],
+            2 => vec![b"EXISTS".to_vec(), self.key(Group::Generic), self.key(Group::Generic)],
+            _ => words(&["RANDOMKEY"]),
+        }
+    }
+
+    fn row_named(&mut self, name: &str, client: usize, now_ms: u64) -> Vec<Vec<u8>> {
+        match self.rows.iter().position(|r| r.spec.name == name) {
+            Some(row) => self.instance(row, client, now_ms),
+            None => words(&["PING"]),
+        }
+    }
+
+    fn instance(&mut self, row: usize, client: usize, now_ms: u64) -> Vec<Vec<u8>> {
+        let rows = std::mem::take(&mut self.rows);
+        let Row { spec, args } = &rows[row];
+        let mut out: Vec<Vec<u8>> = spec.name.split('|').map(|w| w.as_bytes().to_vec()).collect();
+        let mut made = Made { spec, client, now_ms, count: None };
+        self.arguments(&mut made, args, &mut out);
+        self.rows = rows;
+        out
+    }
+
+    fn arguments(&mut self, made: &mut Made, args: &[Arg], out: &mut Vec<Vec<u8>>) {
+        for arg in args {
+            if arg.optional && !arg.multiple && !self.rng.chance(300) {
+                continue;
+            }
+            let times = match made.count.take_if(|_| arg.multiple) {
+                Some(n) => n,
+                None if arg.multiple => 1 + self.rng.below(3),
+                None => 1,
+            };
+            let skip_optional = arg.optional && arg.multiple && self.rng.chance(600);
+            if skip_optional {
+                continue;
+            }
+            if let (Some(token), false) = (&arg.token, arg.multiple_token) {
+                out.push(token.as_bytes().to_vec());
+            }
+            for _ in 0..times {
+                if let (Some(token), true) = (&arg.token, arg.multiple_token) {
+                    out.push(token.as_bytes().to_vec());
+                }
+                match &arg.kind {
+                    Kind::PureToken => {}
+                    Kind::OneOf(options) => {
+                        let pick = self.rng.below(options.len() as u64) as usize;
+                        self.arguments(made, std::slice::from_ref(&options[pick]), out);
+                    }
+                    Kind::Block(items) => self.arguments(made, items, out),
+                    Kind::Value(kind) => {
+                        let value = self.value(made, &arg.name, kind);
+                        out.push(value);
+                    }
+                }
+            }
+        }
+    }
+
+    fn value(&mut self, made: &mut Made, name: &str, kind: &str) -> Vec<u8> {
+        let text = match (name, kind) {
+            ("numkeys" | "numfields", _) => {
+                let n = 1 + self.rng.below(3);
+                made.count = Some(n);
+                n.to_string()
+            }
+            ("db" | "destination-db" | "index1" | "index2", _) => {
+                self.rng.below(u64::from(DATABASES)).to_string()
+            }
+            ("seconds", _) => (1 + self.rng.below(4)).to_string(),
+            ("milliseconds", _) => (1 + self.rng.below(3000)).to_string(),
+            ("unix-time-seconds", _) => (made.now_ms / 1000 + self.rng.below(5)).to_string(),
+            ("unix-time-milliseconds", _) => {
+                (made.now_ms + self.rng.below(3000)).saturating_sub(200).to_string()
+            }
+            ("offset", _) => self.rng.below(300).to_string(),
+            ("index" | "start" | "stop", _) if made.spec.group != Group::String => {
+                (self.rng.below(9) as i64 - 4).to_string()
+            }
+            ("limit", _) => "100".into(),
+            ("min" | "max", _) if made.spec.name.contains("lex") => {
+                ["-", "+", "[m3", "(m7"][self.rng.below(4) as usize].into()
+            }
+            ("min", "double") => ["-inf", "1", "(3"][self.rng.below(3) as usize].into(),
+            ("max", "double") => ["+inf", "9", "(30"][self.rng.below(3) as usize].into(),
+            ("min", _) => "0".into(),
+            ("max", _) => self.rng.below(9).to_string(),
+            ("pattern", _) => "*".into(),
+            ("lowerbound", _) => "-1000".into(),
+            ("upperbound", _) => "1000000".into(),
+            (_, "integer") | ("integer" | "exactly", _) => (1 + self.rng.below(5)).to_string(),
+            (_, "double") | ("float", _) => format!("{}.5", self.rng.below(40)),
+            (_, "key") | ("dst" | "src", _) => return self.key(made.spec.group),
+            ("member" | "field" | "pivot", _) => {
+                if self.rng.chance(150) {
+                    return self.token(made.client);
+                }
+                format!("m{}", self.rng.below(12))
+            }
+            ("element" | "value" | "ifeq-value", _) => {
+                if !self.rng.chance(if made.spec.name.contains("ifeq") { 900 } else { 150 }) {
+                    return self.content(made.client);
+                }
+                format!("m{}", self.rng.below(4))
+            }
+            _ => format!("m{}", self.rng.below(12)),
+        };
+        text.into_bytes()
+    }
+
+    /// Names one client and one moment of its life.
+    fn token(&mut self, client: usize) -> Vec<u8> {
+        self.tokens[client] += 1;
+        format!("c{client}:{}", self.tokens[client]).into_bytes()
+    }
+
+    fn content(&mut self, client: usize) -> Vec<u8> {
+        let mut value = self.token(client);
+        let len = match self.rng.below(1000) {
+            0..=799 => 0,
+            800..=849 => return self.rng.below(500).to_string().into_bytes(),
+            850..=989 => 10 + self.rng.below(600) as usize,
+            990..=997 => 1000 + self.rng.below(12_000) as usize,
+            _ if self.big_values > 0 => {
+                self.big_values -= 1;
+                (1 << 20) + self.rng.below(2 << 20) as usize
+            }
+            _ => 20_000 + self.rng.below(80_000) as usize,
+        };
+        value.resize(value.len() + len, b'.');
+        value
+    }
+
+    fn key(&mut self, group: Group) -> Vec<u8> {
+        let mixed = [Group::String, Group::List, Group::Hash, Group::Set, Group::SortedSet];
+        let group = if !mixed.contains(&group) || self.rng.chance(40) {
+            mixed[self.rng.below(5) as usize]
+        } else {
+            group
+        };
+        let name = match group {
+            Group::List => "list",
+            Group::Hash => "hash",
+            Group::Set => "set",
+            Group::SortedSet => "zset",
+            _ => "s",
+        };
+        let mut key = format!("{name}{}", self.rng.below(5)).into_bytes();
+        if self.rng.chance(3) {
+            let len = [300, 4096, 70 << 10][self.rng.below(3) as usize];
+            key.resize(len, b'k');
+        }
+        key
+    }
+}
+
+/// What an instance being made must agree on with itself.
+struct Made {
+    spec: &'static CommandSpec,
+    client: usize,
+    now_ms: u64,
+    /// Items that a count given before asks for.
+    count: Option<u64>,
+}
+
+fn words(words: &[&str]) -> Vec<Vec<u8>> {
+    words.iter().map(|w| w.as_bytes().to_vec()).collect()
+}
