@@ -4,13 +4,14 @@
 set -euo pipefail
 
 # program -> package. The C compiler builds the io_uring, zstd and jemalloc libraries; the Redis
-# packages are the oracle, the client and the load generator of the tests.
+# packages are the oracle, the client and the load generator of the tests; those also send signals
+# with the kill program, not the shell's.
 needed=(
     cc:build-essential
     make:build-essential
     pkg-config:pkg-config
     git:git
-    curl:curl
+    kill:procps
     redis-server:redis-server
     redis-cli:redis-tools
     redis-benchmark:redis-tools
@@ -20,7 +21,7 @@ needed=(
 
 packages=()
 for pair in "${needed[@]}"; do
-    command -v "${pair%%:*}" >/dev/null || packages+=("${pair#*:}")
+    type -P "${pair%%:*}" >/dev/null || packages+=("${pair#*:}")
 done
 python3 -c 'import venv, ensurepip' 2>/dev/null || packages+=(python3 python3-venv)
 
