@@ -13,12 +13,14 @@
 //! | [`cell`] | which runs there are, and one run with its crashes |
 //! | [`bugs`] | deliberate bugs the matrix must notice |
 //! | [`figures`] | counts and failures |
+//! | [`kill`] | the shipped binary under SIGKILL |
 //! | [`matrix`] | all runs on several threads |
 //! | [`report`] | the figures |
 
 pub mod bugs;
 pub mod cell;
 pub mod figures;
+pub mod kill;
 pub mod life;
 pub mod matrix;
 pub mod oracle;

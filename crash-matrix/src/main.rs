@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use moon_crash::bugs::Bug;
 use moon_crash::cell::{Effort, KEPT, parse_line};
+use moon_crash::kill::{self, Series};
 use moon_crash::matrix;
 use moon_crash::report;
 
@@ -16,6 +17,8 @@ moon-crash <verb> [--threads n] [--first-seed n] [--json file] [--seeds dir]
   full      every stop and image; --runs n seeds a cell (default 4)
   mutants   runs with one deliberate bug each; every one must be noticed
             (build with --features mutants for those of the storage layer)
+  kill      the binary --moon path under load, killed --runs n times in a row (default 10)
+            under each driver and policy
   run       one run, or one crash of it:
             --cell name --seed n [--nth n] [--point n --image name [--variant n]]
   cells     names of all cells
@@ -27,6 +30,7 @@ struct Flags {
     runs: Option<u64>,
     json: Option<PathBuf>,
     seeds: PathBuf,
+    moon: PathBuf,
 }
 
 fn flags(args: &[String]) -> Result<Flags, String> {
@@ -36,6 +40,7 @@ fn flags(args: &[String]) -> Result<Flags, String> {
         runs: None,
         json: None,
         seeds: PathBuf::from("crash-matrix/seeds"),
+        moon: PathBuf::from("target/release/moon"),
     };
     let mut args = args.iter();
     while let Some(name) = args.next() {
@@ -46,6 +51,7 @@ fn flags(args: &[String]) -> Result<Flags, String> {
             "--first-seed" => flags.first_seed = number()?,
             "--runs" => flags.runs = Some(number()?),
             "--json" => flags.json = Some(PathBuf::from(value)),
+            "--moon" => flags.moon = PathBuf::from(value),
             "--seeds" => flags.seeds = PathBuf::from(value),
             _ => return Err(format!("unknown option {name}")),
         }
@@ -59,6 +65,7 @@ fn main() -> ExitCode {
     let rest = args.get(1..).unwrap_or_default();
     let done = match verb {
         "quick" | "full" => flags(rest).and_then(|f| sweep(&f, verb == "full")),
+        "kill" => flags(rest).and_then(|f| kill(&f)),
         "mutants" => flags(rest).map(|f| mutants(&f)),
         "run" => run(&rest.join(" ")),
         "cells" => {
@@ -131,6 +138,40 @@ fn mutants(flags: &Flags) -> bool {
     }
     println!("mutants killed: {killed} / {}", all.len());
     killed == all.len()
+}
+
+/// Layer K: drivers times policies.
+fn kill(flags: &Flags) -> Result<bool, String> {
+    let mut sound = true;
+    let (mut kills, mut acked) = (0, 0);
+    for driver in ["epoll", "uring"] {
+        for policy in ["always", "everysec", "no"] {
+            let series = Series {
+                moon: flags.moon.clone(),
+                driver,
+                policy,
+                kills: flags.runs.unwrap_or(10) as u32,
+                seed: flags.first_seed,
+            };
+            match kill::run(&series) {
+                Ok(k) => {
+                    kills += k.kills;
+                    acked += k.acked;
+                    println!(
+                        "{driver:<6} {policy:<9} {} kills, {} acknowledged, 0 lost; {} in doubt, \
+                         {} of them applied",
+                        k.kills, k.acked, k.in_doubt.0, k.in_doubt.1
+                    );
+                }
+                Err(e) => {
+                    sound = false;
+                    println!("{driver:<6} {policy:<9} FAILED {e}");
+                }
+            }
+        }
+    }
+    println!("kills {kills}, acknowledged {acked}");
+    Ok(sound)
 }
 
 fn run(line: &str) -> Result<bool, String> {
