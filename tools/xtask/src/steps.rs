@@ -86,11 +86,7 @@ pub(crate) fn check(root: &Path) -> Result<(), String> {
 pub(crate) fn ci(root: &Path) -> Result<(), String> {
     let mut summary = Summary::default();
     check_steps(root, &mut summary)?;
-    summary.cargo(
-        root,
-        "integration",
-        &["test", "-p", "moon-tests", "--tests", "--no-fail-fast"],
-    )?;
+    summary.cargo(root, "integration", &["test", "-p", "moon-tests", "--test", "integration"])?;
     summary.step("deny", |_| deny::run(root))?;
     summary
         .step("readme", |_| readme::run(root).map(|()| "commands run as written".to_string()))?;
