@@ -3,6 +3,7 @@
 //! An engine bug sits between the shard and its log, or between recovery and the shard, so the
 //! shipped engine carries no such branch.
 
+use crate::life::NoHost;
 use moon_engine::exec::Shard;
 use moon_formats::resp::{CommandIter, encode_command};
 #[cfg(feature = "mutants")]
@@ -153,7 +154,7 @@ pub(crate) fn apply(
     }
     shard.apply(db, payload)?;
     if bug == Some(EngineBug::ExpiryDuringReplay) {
-        while shard.expire_cycle(100) > 0 {}
+        while shard.expire_cycle(&mut NoHost, 100) > 0 {}
     }
     Ok(())
 }

@@ -41,7 +41,7 @@ pub fn empty_shard() -> Shard {
 }
 
 /// No server around the engine.
-struct NoHost;
+pub(crate) struct NoHost;
 
 impl Host for NoHost {
     fn admit(&mut self, _: &Session, _: &Command, _: Args<'_>) -> CmdResult {
@@ -301,7 +301,7 @@ impl Life {
                 self.command(work);
             }
             if turns.is_multiple_of(5) {
-                self.shard.expire_cycle(20);
+                self.shard.expire_cycle(&mut NoHost, 20);
                 self.after_records();
             }
             self.log.flush();

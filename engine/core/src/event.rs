@@ -8,6 +8,8 @@
 pub struct Class(pub u16);
 
 impl Class {
+    /// No class: nothing `notify-keyspace-events` could ask for.
+    pub const NONE: Class = Class(0);
     /// `g`: commands on any type.
     pub const GENERIC: Class = Class(1);
     /// `$`
@@ -63,6 +65,19 @@ impl Event {
     pub const PERSIST: Event = Event::new(Class::GENERIC, "persist");
     /// A string was set.
     pub const SET: Event = Event::new(Class::STRING, "set");
+    /// A key was looked for in vain.
+    pub const KEY_MISS: Event = Event::new(Class::MISS, "keymiss");
+    /// All keys of a database were removed. Not a keyspace event: there is no key.
+    pub const FLUSHED: Event = Event::new(Class::NONE, "flushed");
+    /// A database got the keys of another. Not a keyspace event either.
+    pub const SWAPPED: Event = Event::new(Class::NONE, "swapped");
+
+    /// Whether a key changed, as opposed to a look at one or a change of a whole database.
+    #[inline]
+    pub fn is_change_of_key(self) -> bool {
+        self.class != Class::MISS && self.class != Class::NONE
+    }
+
     /// A key came into being.
     pub const NEW: Event = Event::new(Class::NEW, "new");
 }

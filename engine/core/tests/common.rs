@@ -149,7 +149,7 @@ impl Harness {
 
     /// Everything in the databases, expired keys taken out first.
     pub(crate) fn state(&mut self) -> State {
-        while self.shard.expire_cycle(100) > 0 {}
+        while self.shard.expire_cycle(&mut NoHost, 100) > 0 {}
         let mut state = State::new();
         for (n, db) in self.shard.dbs().iter().enumerate() {
             for e in db.table().iter() {

@@ -128,6 +128,7 @@ fn hello(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
     if let Some(name) = name {
         host.me()?.name = name;
     }
+    host.me()?.proto = proto;
     let version =
         host.shared.with_config(|c| c.text(crate::config::OptionId::CompatVersion).to_string());
     cx.session.proto = proto;
@@ -161,7 +162,9 @@ fn reset(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
     cx.shard.discard(cx.session);
     let needs_password = {
         let host = host(cx)?;
+        host.unsubscribe_everything(host.current);
         let me = host.me()?;
+        me.proto = Proto::Resp2;
         me.name.clear();
         me.no_evict = false;
         host.needs_password()

@@ -14,6 +14,7 @@ use crate::config::{Config, OptionId};
 use crate::memory;
 use crate::net::sys;
 use crate::service::host::ServerHost;
+use crate::service::pubsub::Kind;
 
 /// Rows of the group.
 pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
@@ -124,10 +125,12 @@ fn clients(out: &mut String, v: &View<'_>) {
     let mut input = 0;
     let mut output = 0;
     let mut watching = 0;
+    let mut subscribed = 0;
     for (_, c) in v.host.clients() {
         input = input.max(c.figures.input);
         output = output.max(c.figures.output);
         watching += usize::from(c.is_watching());
+        subscribed += usize::from(c.is_subscribed());
     }
     line(out, "connected_clients", v.host.client_count);
     line(out, "cluster_connections", 0);
@@ -136,6 +139,7 @@ fn clients(out: &mut String, v: &View<'_>) {
     line(out, "client_recent_max_output_buffer", output);
     line(out, "blocked_clients", 0);
     line(out, "tracking_clients", 0);
+    line(out, "pubsub_clients", subscribed);
     line(out, "watching_clients", watching);
     line(out, "clients_in_timeout_table", 0);
 }
@@ -253,8 +257,9 @@ fn stats(out: &mut String, v: &View<'_>) {
     line(out, "evicted_clients", 0);
     line(out, "keyspace_hits", s.keyspace_hits);
     line(out, "keyspace_misses", s.keyspace_misses);
-    line(out, "pubsub_channels", 0);
-    line(out, "pubsub_patterns", 0);
+    line(out, "pubsub_channels", v.host.pubsub.count(Kind::Channel));
+    line(out, "pubsub_patterns", v.host.pubsub.count(Kind::Pattern));
+    line(out, "pubsubshard_channels", v.host.pubsub.count(Kind::Shard));
     line(out, "latest_fork_usec", 0);
     line(out, "total_forks", 0);
     line(out, "total_error_replies", s.error_replies);

@@ -4,6 +4,7 @@ mod client;
 mod config;
 mod connection;
 mod info;
+mod pubsub;
 mod server;
 
 use std::sync::OnceLock;
@@ -26,6 +27,7 @@ pub(crate) fn table() -> &'static CommandTable {
             config::COMMANDS,
             connection::COMMANDS,
             info::COMMANDS,
+            pubsub::COMMANDS,
             server::COMMANDS,
         ]);
         CommandTable::new(&groups)

@@ -50,10 +50,11 @@ const STACK_ARGS: usize = 16;
 /// An input buffer larger than this is given back when it runs empty.
 const KEEP_BYTES: usize = 64 << 10;
 
+/// Bytes up to `end` need `lsn`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Mark {
-    end: usize,
-    lsn: u64,
+pub(crate) struct Mark {
+    pub(crate) end: usize,
+    pub(crate) lsn: u64,
 }
 
 /// One connection.
@@ -303,6 +304,24 @@ impl Conn {
             Some(last) if last.lsn == lsn => last.end = end,
             Some(last) if in_batch >= 2 => *last = Mark { end, lsn },
             _ => self.marks.push_back(Mark { end, lsn }),
+        }
+    }
+
+    /// Appends what others caused to be said to this client, behind the replies so far. Takes
+    /// the bytes and leaves a buffer of any content.
+    pub(crate) fn deliver(&mut self, bytes: &mut Vec<u8>, marks: &[Mark]) {
+        let base = self.out.len();
+        if base == 0 {
+            std::mem::swap(&mut self.out, bytes);
+        } else {
+            self.out.extend_from_slice(bytes);
+        }
+        for mark in marks {
+            let end = base + mark.end;
+            match self.marks.back_mut() {
+                Some(last) if last.lsn == mark.lsn => last.end = end,
+                _ => self.marks.push_back(Mark { end, lsn: mark.lsn }),
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use super::conn::{Conn, Executor, Refusal};
+use super::outbox::Outbox;
 use super::{Driver, Event, Slot, Wait};
 use crate::config::OutputLimit;
 
@@ -20,8 +21,8 @@ pub(crate) struct HubLimits {
     pub(crate) input_max: usize,
     /// The same before authentication.
     pub(crate) input_max_preauth: usize,
-    /// Output buffer limit of normal clients.
-    pub(crate) output: OutputLimit,
+    /// Output buffer limits by class: normal, replica, pubsub.
+    pub(crate) output: [OutputLimit; 3],
     /// Seconds of idleness after which a client is closed; 0 never.
     pub(crate) idle_secs: u64,
     /// Seconds of idleness after which buffers are given back; 0 never.
@@ -47,6 +48,12 @@ pub(crate) trait Service: Executor {
 
     /// True if a connection may idle without being closed (subscribers, replicas, blocked).
     fn may_idle(&self, slot: Slot) -> bool;
+
+    /// Which of the output buffer limits a connection has.
+    fn output_class(&self, slot: Slot) -> usize;
+
+    /// What requests and the shard's own work want said to other connections.
+    fn outbox(&mut self) -> &mut Outbox;
 
     /// Connections the last requests asked to close (CLIENT KILL) or to go on (UNPAUSE).
     fn take_orders(&mut self) -> Vec<Order>;
@@ -238,6 +245,7 @@ impl<D: Driver, S: Service> Hub<D, S> {
                 peer.queued = true;
                 ready.push(slot);
             }
+            hand_over(service, peers, ready);
         })?;
         if count == 0 {
             self.now_ms = begin(&mut self.service);
@@ -299,11 +307,13 @@ impl<D: Driver, S: Service> Hub<D, S> {
                 peer.queued = true;
                 self.ready.push(slot);
             }
+            hand_over(&mut self.service, &mut self.peers, &mut self.ready);
         }
     }
 
     /// Sends what the watermark allows, closes what has to close.
     pub(crate) fn release(&mut self) {
+        hand_over(&mut self.service, &mut self.peers, &mut self.ready);
         let watermark = self.service.watermark();
         std::mem::swap(&mut self.ready, &mut self.scratch);
         let mut ready = std::mem::take(&mut self.scratch);
@@ -367,7 +377,7 @@ impl<D: Driver, S: Service> Hub<D, S> {
     /// Checks the output buffer limits of a connection with unsent replies.
     fn over_limit(&mut self, slot: Slot, left: usize) -> bool {
         let Some(Some(peer)) = self.peers.get_mut(slot as usize) else { return false };
-        let limit = self.service.hub_limits().output;
+        let limit = self.service.hub_limits().output[self.service.output_class(slot)];
         let bytes = (left + self.driver.unsent(slot)) as u64;
         let hard = limit.hard > 0 && bytes >= limit.hard;
         let over_soft = limit.soft > 0 && bytes >= limit.soft;
@@ -402,11 +412,12 @@ impl<D: Driver, S: Service> Hub<D, S> {
             let Some(Some(peer)) = self.peers.get_mut(self.sweep_at) else { continue };
             let idle_ms = self.now_ms.saturating_sub(peer.active_ms);
             if peer.sending {
+                let left = peer.conn.out.len();
                 let stuck_ms = self.now_ms.saturating_sub(peer.progress_ms);
                 if limits.write_timeout_ms > 0 && stuck_ms > limits.write_timeout_ms {
                     self.service.note(slot, Note::WriteTimeout);
                     self.drop_peer(slot);
-                } else if self.over_limit(slot, 0) {
+                } else if self.over_limit(slot, left) {
                     self.drop_peer(slot);
                 }
             } else if limits.idle_secs > 0
@@ -434,6 +445,36 @@ impl<D: Driver, S: Service> Hub<D, S> {
                     self.ready.push(slot as Slot);
                 }
             }
+        }
+    }
+}
+
+/// Moves messages from the outbox to the output of their receivers.
+#[inline]
+fn hand_over<S: Service>(service: &mut S, peers: &mut [Option<Peer>], ready: &mut Vec<Slot>) {
+    if !service.outbox().is_empty() {
+        empty_outbox(service, peers, ready);
+    }
+}
+
+fn empty_outbox<S: Service>(service: &mut S, peers: &mut [Option<Peer>], ready: &mut Vec<Slot>) {
+    while let Some((slot, pending)) = service.outbox().next() {
+        let Some(Some(peer)) = peers.get_mut(slot as usize) else {
+            pending.clear();
+            continue;
+        };
+        let overflow = pending.overflow;
+        if !peer.closed && !peer.conn.is_closing() {
+            peer.conn.deliver(&mut pending.bytes, &pending.marks);
+        }
+        pending.clear();
+        if overflow && !peer.closed {
+            peer.closed = true;
+            service.note(slot, Note::OutputBufferLimit(peer.conn.out.len()));
+        }
+        if !peer.queued {
+            peer.queued = true;
+            ready.push(slot);
         }
     }
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 struct Mirror {
     limits: HubLimits,
     orders: Vec<Order>,
+    outbox: Outbox,
     notes: Arc<AtomicUsize>,
     open: Arc<AtomicUsize>,
     slot_of_last: Cell<Slot>,
@@ -29,6 +30,13 @@ impl Executor for Mirror {
             [b"zeros", n] => {
                 let n: usize = std::str::from_utf8(n).unwrap().parse().unwrap();
                 reply.bulk(&vec![b'0'; n]);
+            }
+            // To everybody: `say WORD`.
+            [b"say", word] => {
+                for peer in (0..self.open.load(SeqCst) as Slot).filter(|s| *s != slot) {
+                    self.outbox.push(peer, &[word, b"\r\n".as_slice()].concat(), 0, 1 << 20);
+                }
+                reply.ok();
             }
             [b"killme"] => self.orders.push(Order::Kill(slot)),
             [b"quit"] => {
@@ -77,6 +85,14 @@ impl Service for Mirror {
         false
     }
 
+    fn output_class(&self, _: Slot) -> usize {
+        0
+    }
+
+    fn outbox(&mut self) -> &mut Outbox {
+        &mut self.outbox
+    }
+
     fn take_orders(&mut self) -> Vec<Order> {
         std::mem::take(&mut self.orders)
     }
@@ -105,7 +121,7 @@ fn limits() -> HubLimits {
     HubLimits {
         input_max: 64 << 20,
         input_max_preauth: 64 << 10,
-        output: OutputLimit { hard: 64 << 20, soft: 0, soft_secs: 0 },
+        output: [OutputLimit { hard: 64 << 20, soft: 0, soft_secs: 0 }; 3],
         idle_secs: 0,
         park_secs: 1,
         write_timeout_ms: 0,
@@ -147,7 +163,8 @@ fn start<D: Make>(limits: HubLimits, clients_max: usize) -> Server {
         let (stop, wake, open, notes) = shared;
         let orders = Vec::new();
         let slot_of_last = Cell::new(0);
-        let service = Mirror { limits, orders, notes, open, slot_of_last, clients_max };
+        let outbox = Outbox::default();
+        let service = Mirror { limits, orders, outbox, notes, open, slot_of_last, clients_max };
         let mut hub = Hub::new(D::make(&wake), service);
         hub.driver.listen(0, OwnedFd::from(listener)).unwrap();
         let start = Instant::now();
@@ -341,7 +358,7 @@ a_slow_reader_gets_everything_and_blocks_nobody(limits(), 100) |server| {
 }
 
 output_over_the_limit_closes(
-    HubLimits { output: OutputLimit { hard: 1 << 20, soft: 0, soft_secs: 0 }, ..limits() },
+    HubLimits { output: [OutputLimit { hard: 1 << 20, soft: 0, soft_secs: 0 }; 3], ..limits() },
     100
 ) |server| {
     let mut stream = server.connect();
@@ -388,6 +405,35 @@ too_many_clients_are_told(limits(), 2) |server| {
     expect_end(&mut third);
     first.write_all(b"echo a\r\n").unwrap();
     expect(&mut first, b"$1\r\na\r\n");
+}
+
+messages_stand_where_they_happened(limits(), 100) |server| {
+    let mut a = server.connect();
+    let mut b = server.connect();
+    server.settles_at(2);
+    b.write_all(b"echo first\r\n").unwrap();
+    expect(&mut b, b"$5\r\nfirst\r\n");
+    a.write_all(b"say one\r\necho x\r\nsay two\r\n").unwrap();
+    expect(&mut a, b"+OK\r\n$1\r\nx\r\n+OK\r\n");
+    b.write_all(b"echo last\r\n").unwrap();
+    expect(&mut b, b"one\r\ntwo\r\n$4\r\nlast\r\n");
+}
+
+a_receiver_that_does_not_read_is_closed_and_stalls_nobody(
+    HubLimits { output: [OutputLimit { hard: 1 << 20, soft: 0, soft_secs: 0 }; 3], ..limits() },
+    100
+) |server| {
+    let mut a = server.connect();
+    let slow = server.connect();
+    server.settles_at(2);
+    let word = "w".repeat(60_000);
+    for _ in 0..400 {
+        a.write_all(format!("say {word}\r\n").as_bytes()).unwrap();
+        expect(&mut a, b"+OK\r\n");
+    }
+    server.notes_one();
+    server.settles_at(1);
+    drop(slow);
 }
 
 a_thousand_connections(limits(), 2000) |server| {

@@ -10,6 +10,7 @@ pub(crate) mod conn;
 pub(crate) mod epoll;
 pub(crate) mod hub;
 pub(crate) mod listen;
+pub(crate) mod outbox;
 pub(crate) mod sys;
 pub(crate) mod uring;
 

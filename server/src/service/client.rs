@@ -1,10 +1,12 @@
 //! What the server knows about one client, beside its session.
 
+use std::collections::BTreeSet;
 use std::os::fd::RawFd;
 
 use moon_engine::exec::Session;
 use moon_formats::resp::Proto;
 
+use super::pubsub::{Kind, Topic};
 use crate::net::hub::ConnFigures;
 use crate::net::listen::Peer;
 
@@ -20,6 +22,10 @@ pub(crate) struct Client {
     pub(crate) lib_ver: String,
     pub(crate) created_ms: u64,
     pub(crate) no_evict: bool,
+    /// Protocol of what is said to it.
+    pub(crate) proto: Proto,
+    /// What it listens to, by kind.
+    pub(crate) topics: [BTreeSet<Topic>; 3],
     /// Full name of the last command, empty before the first.
     pub(crate) last_command: &'static str,
     pub(crate) figures: ConnFigures,
@@ -30,11 +36,9 @@ pub(crate) struct Client {
 #[derive(Debug, Clone, Copy)]
 struct View {
     db: u16,
-    proto: Proto,
     multi: Option<usize>,
     multi_bytes: usize,
     watch: usize,
-    subscribed: bool,
     no_touch: bool,
     closing: bool,
 }
@@ -42,11 +46,9 @@ struct View {
 fn view(session: &Session) -> View {
     View {
         db: session.db,
-        proto: session.proto,
         multi: session.multi_len(),
         multi_bytes: session.multi_bytes(),
         watch: session.watch_len(),
-        subscribed: session.subscribed,
         no_touch: session.no_touch,
         closing: session.close,
     }
@@ -64,6 +66,8 @@ impl Client {
             lib_ver: String::new(),
             created_ms: now_ms,
             no_evict: false,
+            proto: Proto::Resp2,
+            topics: Default::default(),
             last_command: "",
             figures: ConnFigures { active_ms: now_ms, ..ConnFigures::default() },
             view: view(&Session::new(id)),
@@ -76,9 +80,30 @@ impl Client {
         self.view = view(session);
     }
 
+    /// Whether it listens to anything.
+    #[inline]
+    pub(crate) fn is_subscribed(&self) -> bool {
+        self.topics.iter().any(|t| !t.is_empty())
+    }
+
+    /// How much it listens to: channels and patterns together, shard channels apart.
+    pub(crate) fn topic_count(&self, kind: Kind) -> usize {
+        let len = |kind: Kind| self.topics[kind as usize].len();
+        match kind {
+            Kind::Shard => len(Kind::Shard),
+            Kind::Channel | Kind::Pattern => len(Kind::Channel) + len(Kind::Pattern),
+        }
+    }
+
     /// `normal`, or `pubsub` in subscriber mode (CLIENT LIST TYPE).
     pub(crate) fn kind(&self) -> &'static str {
-        if self.view.subscribed { "pubsub" } else { "normal" }
+        if self.is_subscribed() { "pubsub" } else { "normal" }
+    }
+
+    /// Index of its output buffer limits: normal, replica, pubsub.
+    #[inline]
+    pub(crate) fn output_class(&self) -> usize {
+        if self.is_subscribed() { 2 } else { 0 }
     }
 
     /// True if it watches keys.
@@ -99,7 +124,7 @@ impl Client {
         let f = &self.figures;
         let mut flags = String::new();
         for (on, letter) in [
-            (v.subscribed, 'P'),
+            (self.is_subscribed(), 'P'),
             (v.multi.is_some(), 'x'),
             (v.closing, 'c'),
             (self.is_unix, 'U'),
@@ -117,8 +142,8 @@ impl Client {
         let idle = now_ms.saturating_sub(f.active_ms) / 1000;
         let total = self.buffer_bytes() + size_of::<Self>() + size_of::<Session>();
         format!(
-            "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={flags} db={} sub=0 \
-             psub=0 ssub=0 multi={} watch={} qbuf={} qbuf-free={} argv-mem=0 multi-mem={} rbs={} \
+            "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={flags} db={} sub={} \
+             psub={} ssub={} multi={} watch={} qbuf={} qbuf-free={} argv-mem=0 multi-mem={} rbs={} \
              rbp={} obl={} oll=0 omem={} tot-mem={total} events={} cmd={} user=default redir=-1 \
              resp={} lib-name={} lib-ver={} io-thread=0 tot-net-in={} tot-net-out={} tot-cmds={}",
             self.id,
@@ -127,6 +152,9 @@ impl Client {
             self.fd,
             self.name,
             v.db,
+            self.topics[Kind::Channel as usize].len(),
+            self.topics[Kind::Pattern as usize].len(),
+            self.topics[Kind::Shard as usize].len(),
             v.multi.map_or(-1, |n| n as i64),
             v.watch,
             f.input,
@@ -138,7 +166,7 @@ impl Client {
             f.output,
             if f.output > 0 { "rw" } else { "r" },
             if self.last_command.is_empty() { "NULL" } else { self.last_command },
-            if v.proto == Proto::Resp3 { 3 } else { 2 },
+            if self.proto == Proto::Resp3 { 3 } else { 2 },
             self.lib_name,
             self.lib_ver,
             f.bytes_in,

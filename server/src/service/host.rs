@@ -10,10 +10,15 @@ use moon_engine::exec::{Host, Session, Shard};
 use moon_storage::log::{Log, Policy};
 
 use super::client::Client;
+use super::pubsub::PubSub;
 use super::shared::Shared;
 use crate::config::{Config, OptionId};
 use crate::net::hub::Order;
+use crate::net::outbox::Outbox;
 use crate::net::{Slot, sys};
+
+/// No connection: the shard works on its own.
+pub(crate) const NOBODY: Slot = Slot::MAX;
 
 /// Clock of command statistics, see [`sys::ticks`].
 #[inline]
@@ -109,11 +114,19 @@ pub(crate) struct Pause {
 /// The server around one shard.
 pub(crate) struct ServerHost {
     pub(crate) shared: Arc<Shared>,
-    clients: Vec<Option<Client>>,
+    pub(super) clients: Vec<Option<Client>>,
     pub(crate) client_count: usize,
     next_id: u64,
-    /// The connection whose request runs.
+    /// The connection whose request runs; [`NOBODY`] between requests.
     pub(crate) current: Slot,
+    /// Who listens to which channel.
+    pub(crate) pubsub: PubSub,
+    /// Messages for connections whose request does not run.
+    pub(crate) outbox: Outbox,
+    /// Messages for the current connection: they follow the reply of its request.
+    own: Vec<u8>,
+    /// Hard output limits by class.
+    output_max: [u64; 3],
     pub(crate) orders: Vec<Order>,
     pub(crate) pause: Option<Pause>,
     /// Connections held back by it.
@@ -147,7 +160,11 @@ impl ServerHost {
             clients: Vec::new(),
             client_count: 0,
             next_id: 1,
-            current: 0,
+            current: NOBODY,
+            pubsub: PubSub::default(),
+            outbox: Outbox::default(),
+            own: Vec::new(),
+            output_max: [0; 3],
             orders: Vec::new(),
             pause: None,
             held: Vec::new(),
@@ -180,6 +197,7 @@ impl ServerHost {
         self.hz = config.int(OptionId::Hz) as u64;
         self.clients_max = config.size(OptionId::MaxClients);
         self.keepalive_secs = config.int(OptionId::TcpKeepalive);
+        self.output_max = config.output_limits().map(|l| l.hard);
     }
 
     /// True if the default user has a password.
@@ -247,6 +265,34 @@ impl ServerHost {
 
     pub(crate) fn client_mut(&mut self, slot: Slot) -> Option<&mut Client> {
         self.clients.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// Says something to a client that did not ask, in its own protocol. It stands in the
+    /// client's output where it happened: behind the reply of the request that runs if that is
+    /// the client's own, before the client's next reply otherwise.
+    pub(crate) fn deliver(&mut self, slot: Slot, message: &[u8]) {
+        if slot == self.current {
+            self.own.extend_from_slice(message);
+            return;
+        }
+        let lsn = self.log.as_ref().map_or(0, Log::last_lsn);
+        let max = self.output_max[self.output_class(slot)];
+        self.outbox.push(slot, message, lsn, max);
+    }
+
+    /// Ends a request: what was said to its own connection follows its reply.
+    #[inline]
+    pub(crate) fn end_request(&mut self, out: &mut Vec<u8>) {
+        self.current = NOBODY;
+        if !self.own.is_empty() {
+            out.append(&mut self.own);
+        }
+    }
+
+    /// Index of a client's output buffer limits.
+    #[inline]
+    pub(crate) fn output_class(&self, slot: Slot) -> usize {
+        self.client(slot).map_or(0, Client::output_class)
     }
 
     /// Ends a pause: held requests run at the next turn.

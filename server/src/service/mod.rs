@@ -7,6 +7,7 @@
 
 pub(crate) mod client;
 pub(crate) mod host;
+pub(crate) mod pubsub;
 pub(crate) mod shared;
 
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -23,6 +24,7 @@ use moon_storage::log::Log;
 use crate::config::OptionId;
 use crate::net::conn::{Executor, Next};
 use crate::net::hub::{self, ConnFigures, HubLimits, Note, Order, Rejected};
+use crate::net::outbox::Outbox;
 use crate::net::{Slot, listen};
 use client::Client;
 use host::{Pause, ServerHost};
@@ -92,7 +94,7 @@ impl ShardService {
         }
         if now_ms >= self.expire_at_ms && !self.log_is_behind() {
             // A full budget means that more is due: go on next turn, between requests.
-            if self.shard.expire_cycle(EXPIRE_BUDGET) < EXPIRE_BUDGET {
+            if self.shard.expire_cycle(&mut self.host, EXPIRE_BUDGET) < EXPIRE_BUDGET {
                 self.expire_at_ms = now_ms + self.host.period_ms();
             }
             self.host.sample(&self.shard);
@@ -168,7 +170,7 @@ fn hub_limits(host: &ServerHost) -> HubLimits {
     host.shared.with_config(|config| HubLimits {
         input_max: config.size(OptionId::ClientQueryBufferLimit),
         input_max_preauth: config.size(OptionId::ClientQueryBufferLimitPreauth),
-        output: config.output_limits()[0],
+        output: config.output_limits(),
         idle_secs: config.int(OptionId::Timeout) as u64,
         park_secs: config.int(OptionId::ConnParkSecs) as u64,
         write_timeout_ms: config.int(OptionId::ClientWriteTimeout) as u64,
@@ -206,7 +208,9 @@ impl Executor for ShardService {
             self.host.held.push(slot);
             return Next::Hold;
         }
-        match self.shard.run(&mut self.host, session, Args::new(args), out) {
+        let outcome = self.shard.run(&mut self.host, session, Args::new(args), out);
+        self.host.end_request(out);
+        match outcome {
             Outcome::Done => Next::Continue,
             Outcome::Close => Next::Close,
         }
@@ -258,7 +262,9 @@ impl hub::Service for ShardService {
         if let Some(mut session) = self.sessions.get_mut(slot as usize).and_then(Option::take) {
             self.shard.discard(&mut session);
         }
+        self.host.unsubscribe_everything(slot);
         self.host.remove_client(slot);
+        self.host.outbox.forget(slot);
     }
 
     fn watermark(&self) -> u64 {
@@ -271,6 +277,16 @@ impl hub::Service for ShardService {
 
     fn may_idle(&self, slot: Slot) -> bool {
         matches!(self.sessions.get(slot as usize), Some(Some(s)) if s.subscribed)
+    }
+
+    #[inline]
+    fn output_class(&self, slot: Slot) -> usize {
+        self.host.output_class(slot)
+    }
+
+    #[inline]
+    fn outbox(&mut self) -> &mut Outbox {
+        &mut self.host.outbox
     }
 
     fn take_orders(&mut self) -> Vec<Order> {

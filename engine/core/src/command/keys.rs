@@ -2,7 +2,7 @@
 //!
 //! ACL, cluster slots, routing, tracking and `COMMAND GETKEYS` all ask here.
 
-use super::spec::{Begin, CommandSpec, Find, KeySpec};
+use super::spec::{Access, Begin, CommandSpec, Find, KeySpec};
 use crate::args::Args;
 use moon_formats::number::parse_i64;
 
@@ -10,13 +10,13 @@ use moon_formats::number::parse_i64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadKeyCount;
 
-/// Calls `f(argument index, spec)` for each key of the request.
+/// Calls `f(argument index, spec)` for each key of the request. Shard channels are none.
 pub fn for_each_key(
     spec: &CommandSpec,
     args: Args<'_>,
     mut f: impl FnMut(usize, &KeySpec),
 ) -> Result<(), BadKeyCount> {
-    for key_spec in spec.keys {
+    for key_spec in spec.keys.iter().filter(|k| k.access != Access::NotKey) {
         one_spec(key_spec, args, &mut f)?;
     }
     Ok(())
@@ -78,7 +78,6 @@ fn begin(begin: Begin, args: Args<'_>) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::spec::Access;
 
     fn keys(specs: &'static [KeySpec], words: &[&str]) -> Result<Vec<usize>, BadKeyCount> {
         let spec = CommandSpec { keys: specs, ..CommandSpec::DEFAULT };

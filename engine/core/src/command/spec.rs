@@ -203,6 +203,8 @@ pub enum Access {
     Overwrite,
     /// Removes.
     Remove,
+    /// Names a shard channel: routed as a key is, but there is no key.
+    NotKey,
 }
 
 impl Access {
@@ -213,6 +215,7 @@ impl Access {
             Access::ReadOnly => "RO",
             Access::Overwrite => "OW",
             Access::Remove => "RM",
+            Access::NotKey => "not_key",
         }
     }
 }
@@ -266,6 +269,7 @@ impl KeyUse {
             Access::ReadOnly => KeyUse::ACCESS,
             Access::Overwrite => KeyUse::UPDATE,
             Access::Remove => KeyUse::DELETE,
+            Access::NotKey => KeyUse::NONE,
         }
     }
 }

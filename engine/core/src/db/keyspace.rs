@@ -133,7 +133,7 @@ impl<'a> Keyspace<'a> {
     pub fn get_all(&mut self, keys: &[&[u8]]) -> Vec<Option<&Live>> {
         for key in keys {
             let found = self.exists(key);
-            self.count_look(found);
+            self.count_look(key, found);
         }
         let table = &self.db().table;
         keys.iter().map(|key| table.get(key)).collect()
@@ -153,16 +153,17 @@ impl<'a> Keyspace<'a> {
     /// A string, to be given to the client: counted as hit or miss, as a read would be.
     pub fn string_counted(&mut self, key: &[u8]) -> CmdResult<Option<StrValue<'_>>> {
         let found = self.exists(key);
-        self.count_look(found);
+        self.count_look(key, found);
         self.string(key)
     }
 
     /// Counts a look at a key as a read's.
-    pub fn count_look(&mut self, found: bool) {
+    pub fn count_look(&mut self, key: &[u8], found: bool) {
         if found {
             self.stats.keyspace_hits += 1;
         } else {
             self.stats.keyspace_misses += 1;
+            self.unit.miss(self.cur, key);
         }
     }
 
@@ -500,7 +501,7 @@ impl<'a> Keyspace<'a> {
         d.table.clear();
         d.object_bytes = 0;
         d.reap_cursor = 0;
-        self.unit.touch_all();
+        self.unit.touch_db(db, Event::FLUSHED);
         n
     }
 
@@ -517,6 +518,7 @@ impl<'a> Keyspace<'a> {
             let other = std::mem::replace(&mut self.dbs[b].watchers, watchers);
             self.dbs[a].watchers = other;
         }
-        self.unit.touch_all();
+        self.unit.touch_db(a as u16, Event::SWAPPED);
+        self.unit.note(b as u16, &[], Event::SWAPPED);
     }
 }

@@ -4,6 +4,7 @@ use super::{Db, USER_RAW};
 use crate::clock::Now;
 use crate::error::{CmdError, CmdResult};
 use crate::exec::stats::Stats;
+use crate::journal::Unit;
 use crate::types::{Collection, Limits, Object};
 use moon_ds::{Entry, ValueRef};
 use moon_formats::number::Digits;
@@ -68,6 +69,8 @@ pub struct ReadSpace<'a> {
     pub(crate) dbs: &'a [Db],
     pub(crate) cur: u16,
     pub(crate) expired: &'a mut Vec<(u16, Box<[u8]>)>,
+    /// Takes looks in vain, nothing else.
+    pub(crate) unit: &'a mut Unit,
     pub(crate) stats: &'a mut Stats,
     /// The instant of the command.
     pub now: Now,
@@ -103,14 +106,30 @@ impl<'a> ReadSpace<'a> {
                     e.set_access(super::access_clock(self.now));
                 }
             }
-            None => self.stats.keyspace_misses += 1,
+            None => self.missed(key),
         }
         found
+    }
+
+    #[inline]
+    fn missed(&mut self, key: &[u8]) {
+        self.stats.keyspace_misses += 1;
+        self.unit.miss(self.cur, key);
     }
 
     /// The live entry of a key, counted as hit or miss, but not marked as used (EXISTS, TYPE,
     /// TTL, OBJECT).
     pub fn look(&mut self, key: &[u8]) -> Option<&'a Entry<Object>> {
+        let found = self.peek(key);
+        match found {
+            Some(_) => self.stats.keyspace_hits += 1,
+            None => self.missed(key),
+        }
+        found
+    }
+
+    /// The same, but a look in vain is told to nobody (OBJECT).
+    pub fn look_quietly(&mut self, key: &[u8]) -> Option<&'a Entry<Object>> {
         let found = self.peek(key);
         match found {
             Some(_) => self.stats.keyspace_hits += 1,

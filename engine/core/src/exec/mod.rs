@@ -16,4 +16,4 @@ pub mod stats;
 pub use context::{ReadCx, SessionCx, WriteCx};
 pub use run::{Host, Outcome};
 pub use session::{ClientReply, Session};
-pub use shard::{Shard, ShardConfig};
+pub use shard::{Listen, Shard, ShardConfig};

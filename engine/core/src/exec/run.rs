@@ -7,7 +7,7 @@ use crate::args::Args;
 use crate::command::{Command, Flags, Run};
 use crate::db::ReadSpace;
 use crate::error::{CmdError, CmdResult};
-use crate::journal::Origin;
+use crate::journal::{Origin, Unit};
 use moon_formats::resp::Reply;
 use std::any::Any;
 
@@ -18,6 +18,10 @@ pub trait Host: Any {
 
     /// A clock for command statistics in a unit of the host's choice; 0 forever is allowed.
     fn ticks(&self) -> u64;
+
+    /// A unit has been committed: its keys and events, if somebody listens (see
+    /// [`Shard::listen`]). Whoever follows keys from outside is driven from here.
+    fn committed(&mut self, _: &Unit, _: Origin) {}
 
     /// Itself, for commands that belong to the server.
     fn as_any(&mut self) -> &mut dyn Any;
@@ -62,9 +66,9 @@ impl Shard {
             Ok(command) => {
                 self.begin_unit();
                 self.execute(host, session, command, args, out);
-                self.commit_unit(Origin::Client);
+                self.commit_unit(host, Origin::Client);
                 if !self.expired.is_empty() {
-                    self.drop_expired();
+                    self.drop_expired(host);
                 }
             }
         }
@@ -149,6 +153,7 @@ impl Shard {
                         dbs: &self.dbs,
                         cur: session.db,
                         expired: &mut self.expired,
+                        unit: &mut self.unit,
                         stats: &mut self.stats,
                         now: self.now,
                         limits: &self.limits,

@@ -1,5 +1,6 @@
 //! A shard: databases, clock cell, chance and journal of one thread.
 
+use super::run::Host;
 use super::stats::Stats;
 use crate::clock::{Now, Rng};
 use crate::command::CommandTable;
@@ -25,6 +26,21 @@ impl Default for ShardConfig {
     }
 }
 
+/// What somebody outside the shard wants to hear of ([`Host::committed`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Listen {
+    /// Changes of keys.
+    pub changes: bool,
+    /// Reads of keys that do not exist.
+    pub misses: bool,
+}
+
+impl Listen {
+    fn any(self) -> bool {
+        self.changes || self.misses
+    }
+}
+
 /// One slice of the data set with everything that belongs to it. Deterministic: the same
 /// seed, instants and requests give the same state and replies.
 pub struct Shard {
@@ -38,6 +54,7 @@ pub struct Shard {
     pub(crate) ticks_last: u64,
     /// Keys watched by all sessions together.
     pub(crate) watches: usize,
+    listening: Listen,
     /// Encoding thresholds (CONFIG SET).
     pub limits: Limits,
     /// Counters.
@@ -65,6 +82,7 @@ impl Shard {
             expired: Vec::new(),
             ticks_last: 0,
             watches: 0,
+            listening: Listen::default(),
             limits: Limits { hash_seed: seed, ..config.limits.clone() },
             stats: Stats::new(table.len()),
             journal: Journal::default(),
@@ -104,20 +122,34 @@ impl Shard {
 
     #[inline]
     pub(crate) fn begin_unit(&mut self) {
-        self.unit.begin(self.journal.wants_effects(), self.watches > 0);
+        let touched = self.watches > 0 || self.listening.changes;
+        self.unit.begin(self.journal.wants_effects(), touched, self.listening.misses);
+    }
+
+    /// Says what [`Host::committed`] is called with from here on, the open unit included.
+    pub fn listen(&mut self, to: Listen) {
+        self.listening = to;
+        self.unit.also_collect(to.changes, to.misses);
     }
 
     /// Ends the open unit: log first, then whoever follows the keys.
     #[inline]
-    pub(crate) fn commit_unit(&mut self, origin: Origin) {
-        if self.unit.changes() == 0 {
+    pub(crate) fn commit_unit(&mut self, host: &mut dyn Host, origin: Origin) {
+        if self.unit.changes() > 0 {
+            self.journal.commit(&self.unit, origin);
+        }
+        if !self.unit.has_touched() {
             return;
         }
-        self.journal.commit(&self.unit, origin);
-        let dbs = &mut self.dbs;
-        for (db, key, event) in self.unit.touched() {
-            let expiry = event == crate::event::Event::EXPIRED;
-            dbs[usize::from(db)].raise_watchers(key, expiry);
+        if self.watches > 0 {
+            let dbs = &mut self.dbs;
+            for (db, key, event) in self.unit.touched().filter(|(_, _, e)| e.is_change_of_key()) {
+                let expiry = event == crate::event::Event::EXPIRED;
+                dbs[usize::from(db)].raise_watchers(key, expiry);
+            }
+        }
+        if self.listening.any() {
+            host.committed(&self.unit, origin);
         }
     }
 
@@ -137,19 +169,19 @@ impl Shard {
     }
 
     /// Removes the keys that reads found expired, each as its own logged DEL.
-    pub(crate) fn drop_expired(&mut self) {
+    pub(crate) fn drop_expired(&mut self, host: &mut dyn Host) {
         let mut found = std::mem::take(&mut self.expired);
         self.begin_unit();
         for (db, key) in found.drain(..) {
             self.keyspace(db).expire_if_due(&key);
         }
-        self.commit_unit(Origin::Expiry);
+        self.commit_unit(host, Origin::Expiry);
         self.expired = found;
     }
 
     /// Active expiry: removes up to `budget` expired keys. Returns how many; a result equal to
     /// the budget means that there may be more.
-    pub fn expire_cycle(&mut self, budget: usize) -> usize {
+    pub fn expire_cycle(&mut self, host: &mut dyn Host, budget: usize) -> usize {
         if !self.active_expire || self.loading {
             return 0;
         }
@@ -160,7 +192,7 @@ impl Shard {
             }
             self.begin_unit();
             reaped += self.keyspace(db).reap(budget - reaped);
-            self.commit_unit(Origin::Expiry);
+            self.commit_unit(host, Origin::Expiry);
         }
         reaped
     }

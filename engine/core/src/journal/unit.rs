@@ -28,15 +28,17 @@ pub struct Unit {
     keys: Vec<u8>,
     collect_forms: bool,
     collect_touched: bool,
+    collect_misses: bool,
     /// Effects and changes of the command now running.
     command_changes: u64,
     rewritten: bool,
 }
 
 impl Unit {
-    /// Opens a unit. `forms`: somebody wants the effects; `touched`: somebody wants the keys.
+    /// Opens a unit. `forms`: somebody wants the effects; `touched`: somebody wants the keys;
+    /// `misses`: somebody wants the keys that were looked for in vain.
     #[inline]
-    pub(crate) fn begin(&mut self, forms: bool, touched: bool) {
+    pub(crate) fn begin(&mut self, forms: bool, touched: bool, misses: bool) {
         self.forms.clear();
         self.touched.clear();
         self.keys.clear();
@@ -44,7 +46,14 @@ impl Unit {
         self.changes = 0;
         self.collect_forms = forms;
         self.collect_touched = touched;
+        self.collect_misses = misses;
         self.begin_command();
+    }
+
+    /// Collects more from here on.
+    pub(crate) fn also_collect(&mut self, touched: bool, misses: bool) {
+        self.collect_touched |= touched;
+        self.collect_misses |= misses;
     }
 
     /// Starts the next command of the unit.
@@ -115,10 +124,19 @@ impl Unit {
         }
     }
 
-    /// Records a change that has no key of its own (FLUSHALL, SWAPDB).
-    pub(crate) fn touch_all(&mut self) {
-        self.command_changes += 1;
-        self.changes += 1;
+    /// Records a read of a key that does not exist.
+    #[inline]
+    pub(crate) fn miss(&mut self, db: u16, key: &[u8]) {
+        if self.collect_misses {
+            let touched = std::mem::replace(&mut self.collect_touched, true);
+            self.note(db, key, Event::KEY_MISS);
+            self.collect_touched = touched;
+        }
+    }
+
+    /// Records a change of a whole database, which has no key (FLUSHALL, SWAPDB).
+    pub(crate) fn touch_db(&mut self, db: u16, event: Event) {
+        self.touch(db, &[], event);
     }
 
     /// Whether the running command has changed something.
@@ -145,6 +163,12 @@ impl Unit {
     /// The effects: RESP2 arrays back to back.
     pub fn forms(&self) -> &[u8] {
         &self.forms
+    }
+
+    /// Whether keys were collected.
+    #[inline]
+    pub(crate) fn has_touched(&self) -> bool {
+        !self.touched.is_empty()
     }
 
     /// Keys changed so far, in order.

@@ -113,7 +113,7 @@ pub(super) fn copy(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     }
     // Nothing is copied before it is known that the copy has a place.
     let found = cx.ks.exists(from);
-    cx.ks.count_look(found);
+    cx.ks.count_look(from, found);
     let go = found && (replace || !cx.ks.in_db(db).exists(to));
     if go && let Some(stored) = cx.ks.copy(from) {
         cx.ks.in_db(db).place(to, stored, COPY_TO);

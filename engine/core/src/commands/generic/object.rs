@@ -12,7 +12,7 @@ const SHARED_INTEGERS: std::ops::Range<i64> = 0..10_000;
 
 /// OBJECT ENCODING key
 pub(super) fn encoding(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
-    match cx.ks.look(a.get(2)) {
+    match cx.ks.look_quietly(a.get(2)) {
         Some(e) => cx.out.bulk(db::encoding(e).as_bytes()),
         None => cx.out.null(),
     }
@@ -21,7 +21,7 @@ pub(super) fn encoding(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
 
 /// OBJECT REFCOUNT key
 pub(super) fn refcount(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
-    match cx.ks.look(a.get(2)).map(|e| e.value()) {
+    match cx.ks.look_quietly(a.get(2)).map(|e| e.value()) {
         Some(ValueRef::Int(n)) if SHARED_INTEGERS.contains(&n) => cx.out.int(SHARED_REFCOUNT),
         Some(_) => cx.out.int(1),
         None => cx.out.null(),
@@ -32,7 +32,7 @@ pub(super) fn refcount(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
 /// OBJECT IDLETIME key
 pub(super) fn idletime(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
     let clock = access_clock(cx.ks.now);
-    match cx.ks.look(a.get(2)) {
+    match cx.ks.look_quietly(a.get(2)) {
         Some(e) => cx.out.int(i64::from(clock.wrapping_sub(e.access()) & db::ACCESS_MASK)),
         None => cx.out.null(),
     }
@@ -41,7 +41,7 @@ pub(super) fn idletime(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
 
 /// OBJECT FREQ key. Entries keep the time of their last use, as under every policy but LFU.
 pub(super) fn freq(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
-    if cx.ks.look(a.get(2)).is_some() {
+    if cx.ks.look_quietly(a.get(2)).is_some() {
         return Err(CmdError::fixed(
             "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please \
              note that when switching between policies at runtime LRU and LFU data will take \

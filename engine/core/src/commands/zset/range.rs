@@ -164,7 +164,7 @@ pub(super) fn zrangestore(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     let q = Query::parse(a, 2, true, None, None)?;
     let limits = cx.ks.limits;
     let found = cx.ks.exists(a.get(2));
-    cx.ks.count_look(found);
+    cx.ks.count_look(a.get(2), found);
     let source = cx.ks.collection::<ZSet>(a.get(2))?;
     let result = source.map_or_else(ZSet::new, |z| part(z, q.ranks(z), limits));
     let n = result.len();
