@@ -42,6 +42,11 @@ impl<'a> Reader<'a> {
         self.pos
     }
 
+    /// Bytes already read, between two positions.
+    pub fn taken(&self, from: usize, to: usize) -> &'a [u8] {
+        self.buf.get(from..to.min(self.pos)).unwrap_or_default()
+    }
+
     /// Bytes not yet read.
     pub fn remaining(&self) -> usize {
         self.buf.len() - self.pos

@@ -15,6 +15,7 @@
 //! | RESP2/RESP3 | - | 2, 3 | [`resp`] | - |
 //! | log segment and records | `RRDWAL` | 3 + R1 | [`wal`] | `docs/formats/wal.md` |
 //! | value body | - | types 0-6 | [`value`] | - |
+//! | Redis and Valkey values, files | `REDIS`, `VALKEY` | 1-15, 80-81; writes 10-12 | [`redis_rdb`] | - |
 //! | umbrella marker | `moon-storage` | 1 | [`marker`] | - |
 //! | guard, part list | `version`, `moon-aof` | 3 | [`aof`] | - |
 //! | file names | - | - | [`names`] | - |
@@ -30,6 +31,7 @@ mod error;
 pub mod marker;
 pub mod names;
 pub mod number;
+pub mod redis_rdb;
 pub mod resp;
 #[doc(hidden)]
 pub mod testing;

@@ -4,6 +4,10 @@
 //! also encodes it again and compares. [`smoke`] runs a target on mutated samples without any
 //! fuzzing engine.
 
+mod foreign;
+
+pub use foreign::{redis_rdb_file, redis_rdb_value};
+
 use crate::aof::{self, PartList};
 use crate::marker::Marker;
 use crate::resp::{CommandIter, Limits, Parsed, Proto, Reply, RequestParser, Value};
@@ -21,6 +25,8 @@ pub const TARGETS: &[Target] = &[
     ("wal_record", wal_record, record_samples),
     ("wal_segment_header", wal_segment_header, header_samples),
     ("value_body", value_body, value_samples),
+    ("redis_rdb_value", foreign::redis_rdb_value, foreign::value_samples),
+    ("redis_rdb_file", foreign::redis_rdb_file, || vec![foreign::sample_file()]),
     ("marker", marker, || vec![sample_marker().encode().into_bytes()]),
     ("part_list", part_list, || vec![sample_part_list().encode().into_bytes()]),
 ];
