@@ -91,7 +91,8 @@ fn server(out: &mut String, v: &View<'_>) {
     line(out, "arch_bits", usize::BITS);
     line(out, "multiplexing_api", facts.driver);
     line(out, "io_driver_reason", &facts.driver_why);
-    line(out, "disk_driver", v.host.disk);
+    line(out, "disk_driver", facts.disk);
+    line(out, "disk_driver_reason", &facts.disk_why);
     line(out, "shards", 1);
     line(out, "process_id", std::process::id());
     line(out, "run_id", &facts.run_id);

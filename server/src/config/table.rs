@@ -166,7 +166,7 @@ Network, Real {
     ClientWriteTimeout = "client-write-timeout-ms", Kind::Millis(0, I32), "60000", Live, "Close a client that takes none of its replies for so long; 0 never.";
     ProtoMaxBulkLen = "proto-max-bulk-len", Kind::Memory(MIB, 1 << 32), "512mb", Live, "Longest argument.";
     ConnParkSecs = "conn-park-secs", Kind::Secs(0, I32), "60", Live, "Idle clients give their buffers back after so many seconds; 0 never.";
-    IoDriver = "io-driver", Kind::Enum(&["auto", "uring", "epoll"]), "auto", Immutable, "Network and disk driver; `auto` probes io_uring at start.";
+    IoDriver = "io-driver", Kind::Enum(&["auto", "uring", "epoll"]), "auto", Immutable, "Network driver; `auto` probes io_uring at start.";
     UringEntries = "uring-entries", Kind::Int(64, 32768), "1024", Immutable, "Submission queue entries of the network ring.";
     IoBusyPollUs = "io-busy-poll-us", Kind::Micros(0, 1_000_000), "0", Live, "Spin so long for new requests before sleeping; trades CPU for latency.";
 }
@@ -186,6 +186,7 @@ Process, Real {
 }
 Persistence, Real {
     AppendOnly = "appendonly", Kind::Bool, "yes", Immutable, "Keep the log; `no` keeps data in memory only.";
+    DiskDriver = "disk-driver", Kind::Enum(&["auto", "dma", "posix"]), "auto", Immutable, "Files of the data directory: `dma` is io_uring on a thread of its own, `posix` plain calls on a pool; `auto` takes what measured better.";
     AppendFsync = "appendfsync", Kind::Enum(&["always", "everysec", "no"]), "everysec", Live, "What a reply waits for: the disk, or the kernel with a sync each second, or the kernel.";
 }
 Security, Real {

@@ -14,15 +14,19 @@ pub(crate) mod log;
 
 use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use moon_storage::io::glommio as dma;
+
 use crate::config::{self, Action, Config, ConfigError, OptionId, Value};
 use crate::net::epoll::Epoll;
 use crate::net::uring::{self, Uring};
 use crate::net::{Driver, listen, sys};
+use crate::runtime::host::DiskDriver;
 use crate::runtime::{ShardEnd, host};
 use crate::service::shared::{Facts, Shared, hex, random, unix_secs};
 use datadir::{DataDir, DirError};
@@ -128,6 +132,24 @@ fn choose_driver(config: &Config) -> Result<(&'static str, String), String> {
     }
 }
 
+/// Which driver the files use, and why. What the host lacks is no reason to stop: both
+/// drivers keep the same promises.
+fn choose_disk(config: &Config, dir: &Path) -> (DiskDriver, String) {
+    match config.text(OptionId::DiskDriver) {
+        "posix" => return (DiskDriver::Posix, "disk-driver posix".into()),
+        // The figures are in docs/adr/0006.
+        "auto" => return (DiskDriver::Posix, "commits a group sooner than dma".into()),
+        _ => {}
+    }
+    let lack = match dma::probe(dir) {
+        Ok(caps) if caps.direct_io => return (DiskDriver::Dma, "disk-driver dma".into()),
+        Ok(_) => "the file system of the data directory has no direct I/O".into(),
+        Err(reason) => reason.to_string(),
+    };
+    tracing::warn!("disk-driver dma is not possible, posix takes its place: {lack}");
+    (DiskDriver::Posix, lack)
+}
+
 fn serve(mut config: Config) -> u8 {
     if let Err(e) = log::install(config.text(OptionId::LogFile)) {
         complain(&e.to_string());
@@ -188,6 +210,7 @@ fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
         }
     };
     let (driver, driver_why) = choose_driver(&config).map_err(io::Error::other)?;
+    let (disk, disk_why) = choose_disk(&config, &dir.path);
     let listeners = listen::open(&config)?;
     let mut random_bytes = [0; 28];
     random(&mut random_bytes)?;
@@ -198,6 +221,8 @@ fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
         executable: std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default(),
         driver,
         driver_why,
+        disk: disk.name(),
+        disk_why,
         listeners: listeners.iter().map(|l| (l.name.clone(), l.is_unix)).collect(),
         started: Instant::now(),
         started_unix_secs: unix_secs(),
@@ -207,6 +232,8 @@ fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
         shards = marker.shards,
         driver,
         why = facts.driver_why,
+        disk = facts.disk,
+        disk_why = facts.disk_why,
         appendonly = config.bool(OptionId::AppendOnly),
         appendfsync = config.text(OptionId::AppendFsync),
         listen = names.join(","),
@@ -217,9 +244,9 @@ fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
     let for_thread = shared.clone();
     let thread = std::thread::Builder::new().name("shard-0".into()).spawn(move || {
         let end = if driver == Uring::NAME {
-            host::run(|| Uring::new(entries), for_thread, listeners, seed)
+            host::run(|| Uring::new(entries), disk, for_thread, listeners, seed)
         } else {
-            host::run(Epoll::new, for_thread, listeners, seed)
+            host::run(Epoll::new, disk, for_thread, listeners, seed)
         };
         sys::wake_main();
         end

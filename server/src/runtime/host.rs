@@ -4,10 +4,8 @@
 //! turns on the portable executor; what other threads finish for them wakes the driver
 //! through an eventfd, timers bound its sleep.
 //!
-//! glommio's executor is not used here. Two ways of hosting the ring in it were tried with
-//! glommio 0.9 on kernel 6.18: parking in it, woken through an eventfd, and keeping it awake
-//! while it has work. Both cost two to three system calls more per turn, and in both its park
-//! sometimes slept through its own timer. The posix driver commits a group faster than that.
+//! The `dma` driver has its executor on another thread: hosted in one, this thread slept
+//! through its timers (docs/adr/0005).
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -15,28 +13,58 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moon_storage::io::Runtime;
+use moon_storage::io::glommio::DmaDisk;
 use moon_storage::io::local::LocalRuntime;
 use moon_storage::io::posix::PosixDisk;
+use moon_storage::io::{Disk, Runtime};
 
 use super::{ShardEnd, ShardLoop, Turned};
 use crate::net::listen::Listener;
 use crate::net::{Driver, Wait};
 use crate::service::shared::Shared;
 
+/// Through which driver a shard's files go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DiskDriver {
+    /// io_uring on a thread of its own.
+    Dma,
+    /// System calls on a pool of threads.
+    Posix,
+}
+
+impl DiskDriver {
+    /// Name as `INFO` and the log print it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Dma => "dma",
+            Self::Posix => "posix",
+        }
+    }
+
+    /// The driver for a shard of the calling thread.
+    fn start(self) -> io::Result<Rc<dyn Disk>> {
+        Ok(match self {
+            Self::Dma => Rc::new(DmaDisk::start(1)?),
+            Self::Posix => Rc::new(PosixDisk::new()),
+        })
+    }
+}
+
 /// Runs a shard on the calling thread until it is told to stop. `make` makes the driver on
 /// this thread.
 pub(crate) fn run<D: Driver>(
     make: impl FnOnce() -> io::Result<D>,
+    disk: DiskDriver,
     shared: Arc<Shared>,
     listeners: Vec<Listener>,
     seed: u64,
 ) -> ShardEnd {
-    serve(make, shared, listeners, seed).unwrap_or_else(ShardEnd::Io)
+    serve(make, disk, shared, listeners, seed).unwrap_or_else(ShardEnd::Io)
 }
 
 fn serve<D: Driver>(
     make: impl FnOnce() -> io::Result<D>,
+    disk: DiskDriver,
     shared: Arc<Shared>,
     listeners: Vec<Listener>,
     seed: u64,
@@ -45,8 +73,7 @@ fn serve<D: Driver>(
     let mut driver = make()?;
     driver.wake_on(rt.event_fd().as_raw_fd())?;
     driver.wake_on(shared.wake.as_raw_fd())?;
-    let disk = Rc::new(PosixDisk::new());
-    let mut shard = ShardLoop::new(driver, rt.as_dyn(), disk, shared, listeners, seed)?;
+    let mut shard = ShardLoop::new(driver, rt.as_dyn(), disk.start()?, shared, listeners, seed)?;
     loop {
         let due = rt.run_ready();
         let wait = match (shard.wait(), due) {

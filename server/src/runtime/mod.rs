@@ -113,15 +113,13 @@ impl<D: Driver> ShardLoop<D> {
             driver.listen(index as u32, listener.socket)?;
         }
         let gate = Rc::new(Gate::default());
-        let disk_name = disk.driver();
         let startup = Startup::begin(&shared, &rt, disk, &gate, seed);
         // Until the data is there, an empty shard answers LOADING.
         let table = crate::commands::table();
         let config = shared.with_config(|c| crate::commands::shard_config(c, seed));
         let mut waiting_room = Shard::new(table, &config);
         waiting_room.loading = true;
-        let mut service = ShardService::new(waiting_room, shared.clone());
-        service.host.disk = disk_name;
+        let service = ShardService::new(waiting_room, shared.clone());
         Ok(Self {
             hub: Hub::new(driver, service),
             busy_poll_us: shared.with_config(|c| c.int(OptionId::IoBusyPollUs)) as u64,

@@ -136,8 +136,6 @@ pub(crate) struct ServerHost {
     pub(crate) memory_peak: usize,
     /// Rows of the recovery for INFO: records and microseconds.
     pub(crate) recovered: Option<(u64, u64)>,
-    /// Name of the disk driver.
-    pub(crate) disk: &'static str,
     /// The log of the shard.
     pub(crate) log: Option<Log>,
     start_ticks: u64,
@@ -172,7 +170,6 @@ impl ServerHost {
             rates: Rates::default(),
             memory_peak: 0,
             recovered: None,
-            disk: "none",
             log: None,
             start_ticks: ticks(),
             traffic_base: (0, 0),

@@ -18,6 +18,9 @@ pub(crate) struct Facts {
     /// `uring` or `epoll`, and why.
     pub(crate) driver: &'static str,
     pub(crate) driver_why: String,
+    /// The same of the files' driver.
+    pub(crate) disk: &'static str,
+    pub(crate) disk_why: String,
     /// Name of each listener and whether it is a Unix socket, by index.
     pub(crate) listeners: Vec<(String, bool)>,
     pub(crate) started: Instant,

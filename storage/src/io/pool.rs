@@ -27,7 +27,7 @@ struct Shared {
     more: Condvar,
 }
 
-fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -48,20 +48,9 @@ impl BlockingPool {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> JobFuture<T> {
-        let slot = Arc::new(Mutex::new(JobSlot { value: None, waker: None }));
-        let out = Arc::clone(&slot);
-        self.submit(Box::new(move || {
-            let value = job();
-            let waker = {
-                let mut s = lock(&out);
-                s.value = Some(value);
-                s.waker.take()
-            };
-            if let Some(w) = waker {
-                w.wake();
-            }
-        }));
-        JobFuture(slot)
+        let (answer, future) = answer();
+        self.submit(Box::new(move || answer.give(job())));
+        future
     }
 
     fn submit(&self, job: Job) {
@@ -114,6 +103,29 @@ fn work(shared: &Shared) {
 struct JobSlot<T> {
     value: Option<T>,
     waker: Option<Waker>,
+}
+
+/// The two ends of a value that one thread makes and another waits for.
+pub(crate) fn answer<T>() -> (Answer<T>, JobFuture<T>) {
+    let slot = Arc::new(Mutex::new(JobSlot { value: None, waker: None }));
+    (Answer(Arc::clone(&slot)), JobFuture(slot))
+}
+
+/// The giving end. Dropped without a value, it leaves the other end waiting for ever.
+pub(crate) struct Answer<T>(Arc<Mutex<JobSlot<T>>>);
+
+impl<T> Answer<T> {
+    /// Hands the value over and wakes the waiter.
+    pub(crate) fn give(self, value: T) {
+        let waker = {
+            let mut s = lock(&self.0);
+            s.value = Some(value);
+            s.waker.take()
+        };
+        if let Some(w) = waker {
+            w.wake();
+        }
+    }
 }
 
 /// Completes when its job has run.

@@ -1,8 +1,8 @@
 //! Files of the `dma` driver.
 //!
-//! A direct file has two descriptors: glommio's, for reads, writes and syncs through the ring, and the one that
-//! `posix` opened, for what has no ring operation and as the way out when the ring refuses. Cached files, names and
-//! directories are `posix` altogether: their calls are rare or return at once.
+//! A direct file has two descriptors: glommio's on the executor's thread, for reads, writes and syncs through the
+//! ring, and the one that `posix` opened, for what has no ring operation and as the way out when the ring refuses.
+//! Cached files, names and directories are `posix` altogether: their calls are rare or return at once.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -14,20 +14,19 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use glommio::io::{DmaFile, OpenOptions};
-
-use super::io_error;
+use super::host::Host;
 use crate::io::aligned::{ALIGNMENT, AlignedBuf};
 use crate::io::posix::{PosixDisk, PosixFile};
 use crate::io::{Access, Caching, DirEntry, Disk, File, LocalFuture, Space, sys};
 
-/// Direct I/O through the executor's ring. Lives on the thread that made it, inside the executor.
+/// Direct I/O through the ring of an executor thread of its own. Belongs to the thread that made it.
 #[derive(Clone)]
 pub struct DmaDisk(Rc<Shared>);
 
 struct Shared {
+    host: Rc<Host>,
     posix: PosixDisk,
-    /// Devices whose polling glommio has probed on this thread, with a file that had data.
+    /// Devices whose polling glommio has probed, with a file that had data.
     probed: RefCell<BTreeSet<u64>>,
     /// The missing direct I/O has been logged.
     told: Cell<bool>,
@@ -39,20 +38,24 @@ impl fmt::Debug for DmaDisk {
     }
 }
 
-impl Default for DmaDisk {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl DmaDisk {
-    /// A disk on the current executor.
-    pub fn new() -> Self {
-        Self(Rc::new(Shared {
+    /// Starts the executor of one of `shards` shards. [`super::probe()`] says in which words this fails.
+    ///
+    /// # Errors
+    /// io_uring or a thread cannot be had.
+    pub fn start(shards: usize) -> io::Result<Self> {
+        Ok(Self(Rc::new(Shared {
+            host: Rc::new(Host::start(shards)?),
             posix: PosixDisk::new(),
             probed: RefCell::default(),
             told: Cell::new(false),
-        }))
+        })))
+    }
+
+    /// The executor, for tests.
+    #[cfg(test)]
+    pub(super) fn host(&self) -> &Host {
+        &self.0.host
     }
 
     /// Whether files in `dir` bypass the page cache.
@@ -71,12 +74,16 @@ impl DmaDisk {
             }
             return Ok(Rc::new(plain));
         }
-        let dma = match self.probe_polling(path).await {
-            Ok(()) => open_dma(path, access).await,
+        let host = &self.0.host;
+        let opened = match self.probe_polling(path).await {
+            Ok(()) => host.open(path, access).await,
             Err(e) => Err(e),
         };
-        match dma {
-            Ok(dma) => Ok(Rc::new(RingFile { dma, plain, ring: Cell::new(true) })),
+        match opened {
+            Ok(id) => {
+                let host = Rc::clone(host);
+                Ok(Rc::new(RingFile { host, id, plain, ring: Cell::new(true) }))
+            }
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "direct file opened without io_uring");
                 Ok(Rc::new(plain))
@@ -99,7 +106,8 @@ impl DmaDisk {
             let dir = path.parent().unwrap_or(Path::new("/")).to_owned();
             let held = self.0.posix.run(move || nameless_file(&dir)).await?;
             let link = PathBuf::from(format!("/proc/self/fd/{}", held.as_raw_fd()));
-            open_dma(&link, Access::Read).await?.close().await.map_err(io_error)?;
+            let id = self.0.host.open(&link, Access::Read).await?;
+            self.0.host.close(id);
         }
         self.0.probed.borrow_mut().insert(device);
         Ok(())
@@ -134,12 +142,6 @@ fn check_sysfs(device: &Path) -> io::Result<()> {
         entry?;
     }
     Ok(())
-}
-
-async fn open_dma(path: &Path, access: Access) -> io::Result<DmaFile> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(access != Access::Read);
-    options.dma_open(path).await.map_err(io_error)
 }
 
 /// A name in `dir` that no other probe of any process uses.
@@ -206,10 +208,17 @@ impl Disk for DmaDisk {
 }
 
 struct RingFile {
-    dma: DmaFile,
+    host: Rc<Host>,
+    id: u64,
     plain: PosixFile,
     /// Cleared for good when the ring says EOPNOTSUPP.
     ring: Cell<bool>,
+}
+
+impl Drop for RingFile {
+    fn drop(&mut self) {
+        self.host.close(self.id);
+    }
 }
 
 impl RingFile {
@@ -228,9 +237,7 @@ impl RingFile {
             return Ok(0);
         }
         if self.ring.get() {
-            let mut buf = self.dma.alloc_dma_buffer(bytes.len());
-            buf.as_bytes_mut().copy_from_slice(bytes);
-            match self.dma.write_at(buf, offset).await.map_err(io_error) {
+            match self.host.write(self.id, offset, bytes.to_vec()).await {
                 Ok(n) => {
                     self.plain.grown(offset + n as u64);
                     return Ok(n);
@@ -247,19 +254,9 @@ impl RingFile {
         if want == 0 {
             return Ok(Vec::new());
         }
-        let mut out = Vec::new();
-        while self.ring.get() {
-            let at = offset + out.len() as u64;
-            let left = (want - out.len()).next_multiple_of(ALIGNMENT);
-            match self.dma.read_at_aligned(at, left).await.map_err(io_error) {
-                Ok(got) => {
-                    out.extend_from_slice(&got);
-                    // A read that ends off the alignment has met the end of the file.
-                    if out.len() >= want || !got.len().is_multiple_of(ALIGNMENT) || got.is_empty() {
-                        out.truncate(want);
-                        return Ok(out);
-                    }
-                }
+        if self.ring.get() {
+            match self.host.read(self.id, offset, want).await {
+                Ok(bytes) => return Ok(bytes),
                 Err(e) if self.refused(&e) => {}
                 Err(e) => return Err(e),
             }
@@ -287,11 +284,7 @@ impl File for RingFile {
 
     fn sync(&self) -> LocalFuture<'_, io::Result<()>> {
         // No fallback here: a sync is never repeated, whatever it answered.
-        if self.ring.get() {
-            Box::pin(async { self.dma.fdatasync().await.map_err(io_error) })
-        } else {
-            self.plain.sync()
-        }
+        if self.ring.get() { Box::pin(self.host.sync(self.id)) } else { self.plain.sync() }
     }
 
     fn preallocate(&self, len: u64) -> LocalFuture<'_, io::Result<()>> {

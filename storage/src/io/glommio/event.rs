@@ -1,18 +1,14 @@
 //! Waiting for an event descriptor inside a glommio executor.
 //!
 //! glommio offers no such wait, but its buffered file takes any descriptor, and a read of an event
-//! descriptor through the ring stays pending until the counter is not zero. So a second ring on the same thread (the
-//! server's sockets) or another thread can wake a parked executor, at the cost of one ring read a wake.
-//!
-//! To host a second ring: register [`EventSignal::fd`] with it; when [`EventFdWait::wait`] returns, enter the ring
-//! *asking for events* before looking at its completion queue. Under `DEFER_TASKRUN` nothing appears there otherwise;
-//! the io-uring crate's `submit_and_wait(0)` asks only if the ring was set up with `TASKRUN_FLAG`.
+//! descriptor through the ring stays pending until the counter is not zero. So another thread can wake a parked
+//! executor, at the cost of one ring read a wake.
 #![allow(unsafe_code)]
 
 use std::fmt;
 use std::fs::File as StdFile;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd};
+use std::os::fd::{FromRawFd, IntoRawFd};
 use std::sync::Arc;
 
 use glommio::io::BufferedFile;
@@ -22,7 +18,7 @@ use crate::io::sys;
 
 /// Adds to the counter of an [`EventFdWait`], from any thread.
 #[derive(Clone)]
-pub struct EventSignal(Arc<StdFile>);
+pub(super) struct EventSignal(Arc<StdFile>);
 
 impl fmt::Debug for EventSignal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -32,13 +28,8 @@ impl fmt::Debug for EventSignal {
 
 impl EventSignal {
     /// Wakes the waiter, now or at its next wait.
-    pub fn signal(&self) -> io::Result<()> {
+    pub(super) fn signal(&self) -> io::Result<()> {
         (&*self.0).write_all(&1u64.to_ne_bytes())
-    }
-
-    /// The descriptor, for `IORING_REGISTER_EVENTFD`.
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
     }
 }
 
@@ -46,7 +37,7 @@ impl EventSignal {
 ///
 /// Dropping a [`EventFdWait::wait`] that has been polled may lose the count it was about to return, so
 /// keep one wait alive in a loop of its own.
-pub struct EventFdWait {
+pub(super) struct EventFdWait {
     file: BufferedFile,
     signal: EventSignal,
 }
@@ -59,7 +50,7 @@ impl fmt::Debug for EventFdWait {
 
 impl EventFdWait {
     /// A fresh descriptor with counter 0. Call inside an executor.
-    pub fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         let fd = sys::eventfd(true)?;
         let own = fd.try_clone()?;
         // SAFETY: `own` is a descriptor of our own, given up here; the file is its only owner and closes it.
@@ -68,12 +59,12 @@ impl EventFdWait {
     }
 
     /// The signalling end.
-    pub fn signal(&self) -> EventSignal {
+    pub(super) fn signal(&self) -> EventSignal {
         self.signal.clone()
     }
 
     /// Waits until the counter is not zero, takes it and sets it to zero.
-    pub async fn wait(&self) -> io::Result<u64> {
+    pub(super) async fn wait(&self) -> io::Result<u64> {
         let got = self.file.read_at(0, 8).await.map_err(io_error)?;
         match <[u8; 8]>::try_from(&*got) {
             Ok(count) => Ok(u64::from_ne_bytes(count)),

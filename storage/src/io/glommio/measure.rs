@@ -6,7 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::{DmaDisk, EventFdWait, executor};
+use super::DmaDisk;
 use crate::io::conformance::TempDir;
 use crate::io::local::LocalRuntime;
 use crate::io::posix::PosixDisk;
@@ -88,41 +88,7 @@ fn measure_posix() {
 #[ignore = "a measurement"]
 fn measure_dma() {
     let dir = TempDir::new("measure-dma");
-    let path = dir.path().to_owned();
-    let body = move || async move {
-        let disk: Rc<dyn Disk> = Rc::new(DmaDisk::new());
-        group_commit(Rc::clone(&disk), &path).await;
-        cached_writes(disk, &path).await;
-        wake_latency().await;
-    };
-    executor(glommio::Placement::Unbound, "measure", 1)
-        .expect("settings")
-        .spawn(body)
-        .expect("executor")
-        .join()
-        .expect("body");
-}
-
-/// From a signal on another thread to the parked executor running again.
-async fn wake_latency() {
-    let event = EventFdWait::new().expect("eventfd");
-    let signal = event.signal();
-    let (tx, rx) = std::sync::mpsc::channel();
-    let t = std::thread::spawn(move || {
-        for _ in 0..500 {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-            tx.send(Instant::now()).expect("receiver");
-            signal.signal().expect("signal");
-        }
-    });
-    let mut us = Vec::new();
-    while us.len() < 500 {
-        // A late wake takes several signals at once.
-        for _ in 0..event.wait().await.expect("wait") {
-            let sent: Instant = rx.recv().expect("sender");
-            us.push(sent.elapsed().as_secs_f64() * 1e6);
-        }
-    }
-    t.join().expect("thread");
-    report("event descriptor to parked executor", us);
+    let rt = LocalRuntime::new().expect("runtime");
+    let disk: Rc<dyn Disk> = Rc::new(DmaDisk::start(1).expect("executor"));
+    rt.block_on(group_commit(disk, dir.path()));
 }

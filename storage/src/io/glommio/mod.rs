@@ -1,7 +1,6 @@
-//! Driver `dma`: direct I/O through io_uring on glommio executors, one executor a shard.
+//! Driver `dma`: direct I/O through io_uring on glommio executors, one executor thread a shard.
 //!
-//! The only place (with the server's executor module) that knows glommio. What glommio 0.9 needs
-//! to be told, and where it is told:
+//! The only place that knows glommio. What glommio 0.9 needs to be told, and where it is told:
 //!
 //! | trap | answer |
 //! |---|---|
@@ -9,29 +8,25 @@
 //! | the first direct open of an *empty* file on a thread can mark the device as pollable; later reads fail with EOPNOTSUPP | `DmaDisk` shows it a file with data first; a file that still answers EOPNOTSUPP falls back |
 //! | `DmaFile::create` is write-only | `OpenOptions`, on a file made before |
 //! | a file system that refuses `O_DIRECT` | such files go through `posix`, one by one |
-//! | `yield_now` is not a reactor turn | [`GlommioRuntime`] puts storage tasks into a queue with shares; `preempt_timer` of [`executor`] |
-//! | no public way to wait for a descriptor | [`EventFdWait`] |
+//! | a parked executor now and then sleeps through a waker of another thread | nothing on it waits for one: the module `host` wakes it through an event descriptor, pool calls stay with the caller |
+//! | no public way to wait for a descriptor | the module `event` |
 
 mod disk;
 mod event;
+mod host;
 #[cfg(test)]
 mod measure;
 mod probe;
 #[cfg(test)]
 mod tests;
 
-use std::rc::Rc;
-use std::time::{Duration, Instant};
-use std::{fmt, io};
+use std::io;
 
-use glommio::{
-    GlommioError, Latency, LocalExecutorBuilder, Placement, Shares, TaskQueueHandle, executor as ex,
-};
+use glommio::{GlommioError, LocalExecutorBuilder, Placement};
 
-use super::{LocalFuture, Runtime, local, sys};
+use super::sys;
 
 pub use disk::DmaDisk;
-pub use event::{EventFdWait, EventSignal};
 pub use probe::{Caps, Reason, probe};
 
 /// glommio keeps at least this much per ring, in bytes.
@@ -45,18 +40,18 @@ const RINGS: u64 = 3;
 
 /// Pinned memory an executor asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sizing {
+struct Sizing {
     /// Limit of the process in bytes; `u64::MAX` without one.
-    pub memlock: u64,
+    memlock: u64,
     /// Bytes per ring; an executor pins three times as much.
-    pub io_memory: usize,
+    io_memory: usize,
     /// False if even the smallest size goes over the limit: I/O works, buffers are not registered.
-    pub fits: bool,
+    fits: bool,
 }
 
 impl Sizing {
     /// Shares the process's memlock limit among `shards` executors.
-    pub fn for_shards(shards: usize) -> io::Result<Self> {
+    fn for_shards(shards: usize) -> io::Result<Self> {
         Ok(Self::of(sys::memlock_limit()?, shards))
     }
 
@@ -72,23 +67,16 @@ impl Sizing {
 }
 
 /// Settings for the executor of one of `shards` shards; logs what it asks for.
-pub fn executor(
-    placement: Placement,
-    name: &str,
-    shards: usize,
-) -> io::Result<LocalExecutorBuilder> {
+fn executor(name: &str, shards: usize) -> io::Result<LocalExecutorBuilder> {
     let sizing = Sizing::for_shards(shards)?;
-    tracing::info!(
+    tracing::debug!(
         memlock = sizing.memlock,
         io_memory = sizing.io_memory,
         registered = sizing.fits,
         shards,
         "io_uring executor {name}"
     );
-    Ok(LocalExecutorBuilder::new(placement)
-        .name(name)
-        .io_memory(sizing.io_memory)
-        .preempt_timer(Duration::from_micros(200)))
+    Ok(LocalExecutorBuilder::new(Placement::Unbound).name(name).io_memory(sizing.io_memory))
 }
 
 /// glommio's error as the system's, with the error number kept.
@@ -96,57 +84,5 @@ pub(super) fn io_error<T>(e: GlommioError<T>) -> io::Error {
     match e {
         GlommioError::IoError(e) | GlommioError::EnhancedIoError { source: e, .. } => e,
         other => io::Error::other(other.to_string()),
-    }
-}
-
-/// Time and tasks of a glommio executor. Lives on the thread that made it, inside the executor.
-#[derive(Clone)]
-pub struct GlommioRuntime {
-    queue: TaskQueueHandle,
-    start: Instant,
-}
-
-impl fmt::Debug for GlommioRuntime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GlommioRuntime").finish_non_exhaustive()
-    }
-}
-
-impl GlommioRuntime {
-    /// Makes a task queue of its own with `shares` (1000 is what the default queue has), so that its tasks run
-    /// beside a busy network task. Call inside an executor.
-    pub fn new(name: &str, shares: usize) -> Self {
-        let latency = Latency::Matters(Duration::from_millis(1));
-        Self {
-            queue: ex().create_task_queue(Shares::Static(shares), latency, name),
-            start: Instant::now(),
-        }
-    }
-
-    /// This runtime behind the trait.
-    pub fn as_dyn(&self) -> Rc<dyn Runtime> {
-        Rc::new(self.clone())
-    }
-}
-
-impl Runtime for GlommioRuntime {
-    fn mono_us(&self) -> u64 {
-        self.start.elapsed().as_micros() as u64
-    }
-
-    fn wall_us(&self) -> i64 {
-        local::wall_us()
-    }
-
-    fn sleep_us(&self, us: u64) -> LocalFuture<'static, ()> {
-        Box::pin(glommio::timer::sleep(Duration::from_micros(us)))
-    }
-
-    fn spawn(&self, task: LocalFuture<'static, ()>) {
-        match glommio::spawn_local_into(task, self.queue) {
-            Ok(t) => drop(t.detach()),
-            // The queue is made in `new` and never removed.
-            Err(e) => unreachable!("storage task queue is gone: {e}"),
-        }
     }
 }

@@ -4,10 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use glommio::{LocalExecutorBuilder, Placement};
-
 use super::disk::probe_name;
-use super::{DmaDisk, MEMLOCK_MIN, io_error};
+use super::{DmaDisk, MEMLOCK_MIN};
+use crate::io::local::LocalRuntime;
 use crate::io::{Access, Caching, Disk, sys};
 
 /// What the `dma` driver found.
@@ -77,22 +76,15 @@ pub fn probe(dir: &Path) -> Result<Caps, Reason> {
     if memlock < MEMLOCK_MIN {
         return Err(Reason::Memlock { limit: memlock, need: MEMLOCK_MIN });
     }
-    let owned = dir.to_owned();
-    let joined = LocalExecutorBuilder::new(Placement::Unbound)
-        .name("moon-probe")
-        .io_memory(64 << 10)
-        .spawn(move || async move { round_trip(&owned).await })
-        .map_err(|e| Reason::Executor(io_error(e)))?
-        .join();
-    let direct_io = joined
-        .map_err(|e| Reason::Executor(io_error(e)))?
-        .map_err(|error| Reason::File { dir: dir.to_owned(), error })?;
+    let disk = DmaDisk::start(1).map_err(Reason::Executor)?;
+    let rt = LocalRuntime::new().map_err(Reason::Executor)?;
+    let tripped = rt.block_on(round_trip(&disk, dir));
+    let direct_io = tripped.map_err(|error| Reason::File { dir: dir.to_owned(), error })?;
     Ok(Caps { direct_io, memlock })
 }
 
 /// Writes, syncs, reads back and removes one block; says whether it bypassed the page cache.
-async fn round_trip(dir: &Path) -> io::Result<bool> {
-    let disk = DmaDisk::new();
+async fn round_trip(disk: &DmaDisk, dir: &Path) -> io::Result<bool> {
     let path = probe_name(dir);
     let direct = disk.takes_direct(dir).await?;
     let trip = async {
