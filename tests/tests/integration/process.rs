@@ -61,14 +61,39 @@ fn verify(client: &mut Client) {
 
 #[test]
 fn killed_and_started_again_everything_is_there() {
-    for policy in ["always", "everysec", "no"] {
-        let mut server = Server::start(Program::moon().with(&["--appendfsync", policy])).unwrap();
+    for (policy, disk) in
+        [("always", "posix"), ("always", "dma"), ("everysec", "auto"), ("no", "auto")]
+    {
+        let options = ["--appendfsync", policy, "--disk-driver", disk];
+        let mut server = Server::start(Program::moon().with(&options)).unwrap();
         fill(&mut server.client().unwrap());
         // Twice: the second recovery reads what the first one left.
         for _ in 0..2 {
             server.kill().unwrap();
             server.restart().unwrap();
             verify(&mut server.client().unwrap());
+        }
+    }
+}
+
+/// Goal: which disk driver runs, and why, can be asked. Where the host lacks what `dma` needs, the
+/// reason says so and `posix` runs.
+#[test]
+fn info_tells_the_disk_driver() {
+    for disk in ["auto", "posix", "dma"] {
+        let server = Server::start(Program::moon().with(&["--disk-driver", disk])).unwrap();
+        let info = server.client().unwrap().line("INFO server").unwrap();
+        let Value::Bulk(text) = info else { panic!("{info:?}") };
+        let text = String::from_utf8(text).unwrap();
+        let row = |name: &str| {
+            let found = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':'));
+            found.unwrap_or_else(|| panic!("{name} is missing in {text}")).to_owned()
+        };
+        let (driver, reason) = (row("disk_driver"), row("disk_driver_reason"));
+        match disk {
+            "dma" if driver == "dma" => assert_eq!(reason, "disk-driver dma"),
+            "posix" => assert_eq!(reason, "disk-driver posix"),
+            _ => assert!(driver == "posix" && !reason.is_empty(), "{driver}: {reason}"),
         }
     }
 }
