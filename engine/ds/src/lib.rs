@@ -9,15 +9,18 @@
 //! - [`Listpack`], [`Intset`]: packed sequences; [`ChunkList`]: a deque of packed nodes; [`thin`]: a choice of
 //!   two packed forms and a large one in one pointer.
 //! - [`ScoredSet`]: a large sorted set, a [`Table`] of members and a [`CountedTree`] over the same entries.
+//! - [`bits`]: counting, searching and combining the bits of strings; [`hll`]: HyperLogLog in Redis' bytes.
 //! - [`sizeclass`]: what an allocation costs. Every structure reports `mem_bytes()` in these terms, in O(1).
 //!
 //! `unsafe` is allowed in the modules that say so (`entry`, `table`, `block`, `thin`, `scoredset`), each block with its reason.
 
+pub mod bits;
 mod block;
 pub mod btree;
 pub mod chunklist;
 mod entry;
 mod hash;
+pub mod hll;
 pub mod intset;
 pub mod item;
 pub mod listpack;
