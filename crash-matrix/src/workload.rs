@@ -239,6 +239,14 @@ impl Workload {
                 (made.now_ms + self.rng.below(3000)).saturating_sub(200).to_string()
             }
             ("offset", _) => self.rng.below(300).to_string(),
+            ("value", _) if made.spec.group == Group::Bitmap => self.rng.below(2).to_string(),
+            ("encoding", _) => ["u8", "i5", "u63", "i64"][self.rng.below(4) as usize].into(),
+            ("subcommand", _) => "TODENSE".into(),
+            ("num-vertices", _) => {
+                made.count = Some(3);
+                "4".into()
+            }
+            ("radius" | "width" | "height", _) => (1 + self.rng.below(900)).to_string(),
             ("index" | "start" | "stop", _) if made.spec.group != Group::String => {
                 (self.rng.below(9) as i64 - 4).to_string()
             }
@@ -298,6 +306,13 @@ impl Workload {
 
     fn key(&mut self, group: Group) -> Vec<u8> {
         let mixed = [Group::String, Group::List, Group::Hash, Group::Set, Group::SortedSet];
+        let group = match group {
+            Group::Bitmap => Group::String,
+            Group::Geo => Group::SortedSet,
+            // A string of anything else is none.
+            Group::HyperLogLog => return format!("hll{}", self.rng.below(5)).into_bytes(),
+            other => other,
+        };
         let group = if !mixed.contains(&group) || self.rng.chance(40) {
             mixed[self.rng.below(5) as usize]
         } else {

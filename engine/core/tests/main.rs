@@ -1,8 +1,11 @@
 //! Commands in process: argument vectors against a shard, without sockets and without files.
 
+mod bitmap;
 mod common;
 mod generic;
+mod geo;
 mod hash;
+mod hyperloglog;
 mod list;
 mod numbers;
 mod replay;

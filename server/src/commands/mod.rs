@@ -54,6 +54,8 @@ pub(crate) fn apply_limits(config: &Config, limits: &mut Limits) {
     limits.set_max_listpack_value = config.size(O::SetMaxListpackValue);
     limits.zset_max_listpack_entries = config.size(O::ZsetMaxListpackEntries);
     limits.zset_max_listpack_value = config.size(O::ZsetMaxListpackValue);
+    limits.hll_sparse_max_bytes = config.size(O::HllSparseMaxBytes);
+    limits.proto_max_bulk_len = config.size(O::ProtoMaxBulkLen);
 }
 
 /// The server behind a command.

@@ -36,9 +36,29 @@ fn rule(command: &Command) -> Rule {
             Rule::Unordered
         }
         b"HGETALL" => Rule::Pairs,
-        b"ZADD" | b"ZINCRBY" | b"ZSCORE" | b"ZMSCORE" | b"ZRANGE" | b"ZREVRANGE"
-        | b"ZRANGEBYSCORE" | b"ZREVRANGEBYSCORE" | b"ZPOPMIN" | b"ZPOPMAX" | b"ZMPOP"
-        | b"BZMPOP" | b"BZPOPMIN" | b"BZPOPMAX" | b"ZUNION" | b"ZINTER" | b"ZDIFF" => Rule::Scores,
+        b"ZADD"
+        | b"ZINCRBY"
+        | b"ZSCORE"
+        | b"ZMSCORE"
+        | b"ZRANGE"
+        | b"ZREVRANGE"
+        | b"ZRANGEBYSCORE"
+        | b"ZREVRANGEBYSCORE"
+        | b"ZPOPMIN"
+        | b"ZPOPMAX"
+        | b"ZMPOP"
+        | b"BZMPOP"
+        | b"BZPOPMIN"
+        | b"BZPOPMAX"
+        | b"ZUNION"
+        | b"ZINTER"
+        | b"ZDIFF"
+        | b"GEOPOS"
+        | b"GEOSEARCH"
+        | b"GEORADIUS"
+        | b"GEORADIUS_RO"
+        | b"GEORADIUSBYMEMBER"
+        | b"GEORADIUSBYMEMBER_RO" => Rule::Scores,
         b"TTL" | b"EXPIRETIME" => Rule::Time(SLACK),
         b"PTTL" | b"PEXPIRETIME" => Rule::Time(SLACK * 1000),
         b"SRANDMEMBER" | b"HRANDFIELD" | b"ZRANDMEMBER" | b"RANDOMKEY" => Rule::Random,

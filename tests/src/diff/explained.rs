@@ -19,7 +19,21 @@ struct Explained {
     reason: &'static str,
 }
 
-const TABLE: [Explained; 2] = [
+const TABLE: [Explained; 4] = [
+    Explained {
+        command: "BITCOUNT",
+        oracle: ":0",
+        subject: "-ERR ",
+        contains: "",
+        reason: "arguments are read before the key is looked up since 7.2",
+    },
+    Explained {
+        command: "BITPOS",
+        oracle: ":",
+        subject: "-ERR ",
+        contains: "",
+        reason: "arguments are read before the key is looked up since 7.2",
+    },
     Explained {
         command: "LPOS",
         oracle: "",

@@ -1,4 +1,4 @@
-//! String and bitmap commands.
+//! String commands.
 
 use super::generate::{Generator, Type};
 use crate::{Command, cmd};
@@ -6,10 +6,10 @@ use crate::{Command, cmd};
 /// An absolute expiry far away (seconds), so that no run is near it.
 pub(super) const FAR: i64 = 33_000_000_000;
 
-/// One string or bitmap command.
+/// One string command.
 pub(super) fn command(g: &mut Generator) -> Command {
     let key = g.key(Type::Str);
-    match g.rng.below(46) {
+    match g.rng.below(36) {
         0..=6 => set(g, key),
         7..=10 => cmd!["GET", key],
         11 => cmd!["GETSET", key, g.value()],
@@ -31,13 +31,7 @@ pub(super) fn command(g: &mut Generator) -> Command {
         30..=31 => cmd!["SETRANGE", key, g.rng.range(-1, 90), g.value()],
         32 => cmd!["GETRANGE", key, g.int(), g.int()],
         33 => cmd!["SUBSTR", key, g.int(), g.int()],
-        34 => lcs(g, key),
-        35..=36 => cmd!["SETBIT", key, g.rng.range(-1, 500), g.rng.range(0, 2)],
-        37 => cmd!["GETBIT", key, g.rng.range(-1, 600)],
-        38..=39 => bitcount(g, key),
-        40..=41 => bitpos(g, key),
-        42 => bitop(g, key),
-        _ => bitfield(g, key),
+        _ => lcs(g, key),
     }
 }
 
@@ -139,63 +133,6 @@ fn lcs(g: &mut Generator, key: Vec<u8>) -> Command {
     }
     if g.rng.chance(25) {
         command.extend(cmd!["MINMATCHLEN", g.int()]);
-    }
-    command
-}
-
-fn bitcount(g: &mut Generator, key: Vec<u8>) -> Command {
-    let mut command = cmd!["BITCOUNT", key];
-    if g.rng.chance(70) {
-        command.extend(cmd![g.int(), g.int()]);
-        if g.rng.chance(50) {
-            command.extend(cmd![g.rng.pick(&["BIT", "BYTE", "bit", "FOO"])]);
-        }
-    }
-    command
-}
-
-fn bitpos(g: &mut Generator, key: Vec<u8>) -> Command {
-    let mut command = cmd!["BITPOS", key, g.rng.range(0, 1)];
-    if g.rng.chance(70) {
-        command.extend(cmd![g.int()]);
-        if g.rng.chance(70) {
-            command.extend(cmd![g.int()]);
-            if g.rng.chance(50) {
-                command.extend(cmd![g.rng.pick(&["BIT", "BYTE"])]);
-            }
-        }
-    }
-    command
-}
-
-fn bitop(g: &mut Generator, key: Vec<u8>) -> Command {
-    let mut command = cmd!["BITOP", g.rng.pick(&["AND", "OR", "XOR", "NOT", "and"]), key];
-    for _ in 0..=g.rng.below(3) {
-        command.push(g.key(Type::Str));
-    }
-    command
-}
-
-fn bitfield(g: &mut Generator, key: Vec<u8>) -> Command {
-    let read_only = g.rng.chance(20);
-    let mut command = cmd![if read_only { "BITFIELD_RO" } else { "BITFIELD" }, key];
-    for _ in 0..=g.rng.below(3) {
-        let width = g.rng.pick(&[
-            "u1", "u8", "i8", "i16", "u16", "u32", "i64", "u63", "i5", "u13", "u64", "i65", "x8",
-        ]);
-        let offset = match g.rng.below(10) {
-            0..=3 => format!("#{}", g.rng.below(12)),
-            4 => g.rng.pick(&["-1", "abc", "#-1", "4294967296000"]).to_string(),
-            _ => g.rng.below(200).to_string(),
-        };
-        match g.rng.below(if read_only { 6 } else { 14 }) {
-            0..=4 => command.extend(cmd!["GET", width, offset]),
-            5..=8 => command.extend(cmd!["SET", width, offset, g.int()]),
-            9..=11 => command.extend(cmd!["INCRBY", width, offset, g.int()]),
-            _ => {
-                command.extend(cmd!["OVERFLOW", g.rng.pick(&["WRAP", "SAT", "FAIL", "sat", "FOO"])])
-            }
-        }
     }
     command
 }

@@ -1,6 +1,9 @@
 //! The generator's core: pools, boundary values, mutations and the mix of command groups.
 
-use super::{Kind, Op, gen_hashes, gen_keys, gen_lists, gen_sets, gen_strings, gen_zsets};
+use super::{
+    Kind, Op, gen_bits, gen_geo, gen_hashes, gen_hll, gen_keys, gen_lists, gen_sets, gen_strings,
+    gen_zsets,
+};
 use crate::rng::Rng;
 use crate::{Command, cmd};
 
@@ -18,8 +21,14 @@ pub enum Proto {
 /// A family of commands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Group {
-    /// Strings and bitmaps.
+    /// Strings.
     Strings,
+    /// Bits of strings.
+    Bits,
+    /// HyperLogLogs.
+    Hll,
+    /// Positions.
+    Geo,
     /// Keys of any type, expiry, databases, SORT.
     Keys,
     /// Lists.
@@ -34,13 +43,16 @@ pub enum Group {
 
 impl Group {
     /// Every group with its share in a hundred commands.
-    pub const ALL: [(Group, usize); 6] = [
-        (Group::Strings, 22),
-        (Group::Keys, 15),
-        (Group::Lists, 16),
-        (Group::Hashes, 13),
-        (Group::Sets, 13),
-        (Group::Zsets, 21),
+    pub const ALL: [(Group, usize); 9] = [
+        (Group::Strings, 18),
+        (Group::Bits, 8),
+        (Group::Hll, 5),
+        (Group::Geo, 6),
+        (Group::Keys, 13),
+        (Group::Lists, 13),
+        (Group::Hashes, 11),
+        (Group::Sets, 10),
+        (Group::Zsets, 16),
     ];
 
     /// The group of that name (`strings`, `keys`, ...).
@@ -58,6 +70,8 @@ pub(super) enum Type {
     Hash,
     Set,
     Zset,
+    Hll,
+    Geo,
 }
 
 /// An endless seeded sequence of ops.
@@ -153,6 +167,9 @@ impl Generator {
         };
         match group {
             Group::Strings => gen_strings::command(self),
+            Group::Bits => gen_bits::command(self),
+            Group::Hll => gen_hll::command(self),
+            Group::Geo => gen_geo::command(self),
             Group::Keys => gen_keys::command(self),
             Group::Lists => gen_lists::command(self),
             Group::Hashes => gen_hashes::command(self),
@@ -313,7 +330,7 @@ impl Generator {
                 let at = 1 + self.rng.below(command.len() - 1);
                 command[at] = self.odd();
                 // What reads as a score changed after the oracle's version; see `float`.
-                let score = command[0].first().is_some_and(|b| b"ZzBb".contains(b));
+                let score = command[0].first().is_some_and(|b| b"ZzBbGg".contains(b));
                 if score && matches!(command[at].as_slice(), b"" | b" 1" | b"0x10") {
                     command[at] = b"abc".to_vec();
                 }
@@ -380,6 +397,8 @@ impl Generator {
             Type::Hash => "hash",
             Type::Set => "set",
             Type::Zset => "zset",
+            Type::Hll => "hll",
+            Type::Geo => "geo",
         };
         format!("{name}:{}", self.rng.below(4)).into_bytes()
     }

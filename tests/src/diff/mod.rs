@@ -10,7 +10,10 @@
 
 mod compare;
 mod explained;
+mod gen_bits;
+mod gen_geo;
 mod gen_hashes;
+mod gen_hll;
 mod gen_keys;
 mod gen_lists;
 mod gen_sets;

@@ -402,9 +402,14 @@ impl CommandSpec {
         matches!(self.run, Run::Write(_))
     }
 
-    /// Whether it reads keys and changes none.
+    /// Whether it reads keys and, as far as clients can tell, changes none: PFCOUNT may note what it
+    /// has counted, which is a write to the log and to nobody else.
     pub const fn is_read(&self) -> bool {
-        matches!(self.run, Run::Read(_))
+        match self.run {
+            Run::Read(_) => true,
+            Run::Write(_) => self.flags.has(Flags::MAY_REPLICATE),
+            Run::Session(_) | Run::Container => false,
+        }
     }
 
     /// All ACL categories, sorted, with `@`.
@@ -414,10 +419,10 @@ impl CommandSpec {
             cats.extend(self.group.acl());
         }
         cats.push(if self.flags.has(Flags::FAST) { "@fast" } else { "@slow" });
-        match self.run {
-            Run::Write(_) => cats.push("@write"),
-            Run::Read(_) => cats.push("@read"),
-            _ => {}
+        if self.is_read() {
+            cats.push("@read");
+        } else if self.is_write() {
+            cats.push("@write");
         }
         if self.flags.has(Flags::ADMIN) {
             cats.extend(["@admin", "@dangerous"]);

@@ -129,10 +129,10 @@ fn info_row(out: &mut Reply<'_>, c: &Command) {
     out.array(10);
     out.bulk(spec.name.as_bytes());
     out.int(i64::from(spec.arity));
-    let mut flags: Vec<&str> = match spec.run {
-        Run::Read(_) => vec!["readonly"],
-        Run::Write(_) => vec!["write"],
-        _ => vec![],
+    let mut flags: Vec<&str> = match () {
+        () if spec.is_read() => vec!["readonly"],
+        () if spec.is_write() => vec!["write"],
+        () => vec![],
     };
     flags.extend(spec.flags.names());
     out.set(flags.len());

@@ -3,9 +3,12 @@
 //! To add a command: write the function, put its row into the group's `COMMANDS`, add its
 //! script to `tests/scripts`. Everything else derives from the row.
 
+pub mod bitmap;
 pub mod connection;
 pub mod generic;
+pub mod geo;
 pub mod hash;
+pub mod hyperloglog;
 pub mod introspection;
 pub mod list;
 mod sampling;
@@ -22,9 +25,12 @@ use moon_formats::resp::Reply;
 
 /// The row lists of the engine. The server adds its own when it builds the table.
 pub const GROUPS: &[&[CommandSpec]] = &[
+    bitmap::COMMANDS,
     connection::COMMANDS,
     generic::COMMANDS,
+    geo::COMMANDS,
     hash::COMMANDS,
+    hyperloglog::COMMANDS,
     introspection::COMMANDS,
     list::COMMANDS,
     set::COMMANDS,

@@ -212,6 +212,15 @@ impl<'a> Keyspace<'a> {
         self.put(key, NewValue::Bytes(value), ttl, event)
     }
 
+    /// Sets a key to a string that a command has computed (BITOP); reported as `raw`.
+    pub fn put_raw(&mut self, key: &[u8], value: &[u8], event: Event) -> bool {
+        let existed = self.put(key, NewValue::Bytes(value), Ttl::Clear, event);
+        if let Some(e) = self.db().table.get(key) {
+            e.set_user(USER_RAW);
+        }
+        existed
+    }
+
     /// Sets a key to a whole collection, whatever it held; an empty one removes the key.
     /// Returns whether a live key was there.
     pub fn put_collection<T: Collection>(&mut self, key: &[u8], value: T, event: Event) -> bool {
@@ -298,7 +307,7 @@ impl<'a> Keyspace<'a> {
 
     /// Edits a string in place (APPEND, SETRANGE, SETBIT). `f` gets the bytes, growable, of the
     /// key or of a new empty string, and says whether it changed them. A new key that stayed
-    /// unchanged is not created.
+    /// unchanged is not created. An error must leave the bytes as they were.
     pub fn edit_bytes<R>(
         &mut self,
         key: &[u8],
@@ -319,6 +328,9 @@ impl<'a> Keyspace<'a> {
             other => {
                 if !existed {
                     e.remove();
+                } else if other.is_ok() {
+                    // As in Redis: whoever might have changed the string has unpacked it.
+                    e.set_user(USER_RAW);
                 }
                 other.map(|(r, _)| r)
             }

@@ -24,6 +24,8 @@ pub struct Limits {
     pub zset_max_listpack_entries: usize,
     /// `zset-max-listpack-value`, bytes.
     pub zset_max_listpack_value: usize,
+    /// `hll-sparse-max-bytes`: longest sparse HyperLogLog.
+    pub hll_sparse_max_bytes: usize,
     /// `proto-max-bulk-len`: longest string that APPEND and SETRANGE may make, in bytes.
     pub proto_max_bulk_len: usize,
     /// Seed of the tables that large collections are made of; the shard's own, so that clients
@@ -43,6 +45,7 @@ impl Default for Limits {
             set_max_listpack_value: 64,
             zset_max_listpack_entries: 128,
             zset_max_listpack_value: 64,
+            hll_sparse_max_bytes: 3000,
             proto_max_bulk_len: 512 * 1024 * 1024,
             hash_seed: HashSeed(0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344),
         }

@@ -12,12 +12,12 @@ const NAN: CmdError = CmdError::fixed("ERR resulting score is not a number (NaN)
 
 /// Options of ZADD.
 #[derive(Default, Clone, Copy)]
-struct Options {
-    nx: bool,
-    xx: bool,
+pub(in crate::commands) struct Options {
+    pub(in crate::commands) nx: bool,
+    pub(in crate::commands) xx: bool,
     gt: bool,
     lt: bool,
-    ch: bool,
+    pub(in crate::commands) ch: bool,
     incr: bool,
 }
 
@@ -108,13 +108,27 @@ fn add(cx: &mut WriteCx<'_>, a: Args<'_>, mut o: Options) -> CmdResult {
     for text in words.iter().skip(2).step_by(2) {
         others.push(score(text)?);
     }
+    let scores = std::iter::once(first).chain(others);
+    let members = words.iter().skip(1).step_by(2).copied();
+    add_scored(cx, a.get(1), o, n, scores.zip(members))
+}
+
+/// Adds `n` members with their scores under the options of ZADD, and writes its reply.
+pub(in crate::commands) fn add_scored<'m>(
+    cx: &mut WriteCx<'_>,
+    key: &[u8],
+    o: Options,
+    n: usize,
+    pairs: impl Iterator<Item = (f64, &'m [u8])>,
+) -> CmdResult {
+    let mut pairs = pairs.peekable();
     let change = |zset: &mut ZSet, edit: &mut Edit<'_>| {
-        zset.will_add(n, words[1].len(), edit.limits);
+        let first_len = pairs.peek().map_or(0, |(_, member)| member.len());
+        zset.will_add(n, first_len, edit.limits);
         let mut tally = Tally::default();
-        let scores = std::iter::once(first).chain(others.iter().copied());
-        for (pair, given) in words.chunks_exact(2).zip(scores) {
+        for (given, member) in pairs {
             let (mut set, mut nan) = (None, false);
-            let done = zset.upsert(pair[1], edit.limits, |old| {
+            let done = zset.upsert(member, edit.limits, |old| {
                 set = o.decide(given, old);
                 nan = set.is_some_and(f64::is_nan);
                 set.filter(|_| !nan)
@@ -131,7 +145,6 @@ fn add(cx: &mut WriteCx<'_>, a: Args<'_>, mut o: Options) -> CmdResult {
         }
         Ok(tally)
     };
-    let key = a.get(1);
     let tally = if o.xx {
         cx.ks.edit(key, change)?.unwrap_or_default()
     } else {

@@ -18,6 +18,8 @@ mod remove;
 mod reply;
 mod walk;
 
+pub(in crate::commands) use add::{Options as AddOptions, add_scored};
+
 use crate::command::{Access, CommandSpec, Flags, Group, KeySpec, KeyUse, Run};
 use crate::error::CmdError;
 use crate::event::{Class, Event};
