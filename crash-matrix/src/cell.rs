@@ -325,13 +325,6 @@ impl Run {
     ) -> Result<(), String> {
         let Recording { life, history, cfg, bug } = recording;
         let oracle = Oracle { life, history, cfg, bug: *bug };
-        // Open: a kill between a failed sync and its healing leaves records in the page cache
-        // that no later sync of the old file writes; power lost after the next start then leaves
-        // a hole. Until recovery copies such records, nothing follows that kill here.
-        let failed_sync =
-            |kind: FaultKind| matches!(kind, FaultKind::SyncEioOnce | FaultKind::SyncEioForever);
-        let unhealed = crash == Crash::Kill && life.disk.struck().iter().any(|s| failed_sync(s.1));
-        let depth = if unhealed { Depth::Shallow } else { depth };
         let result = oracle.check(stop, crash, self.crash_seed(stop, variant), depth);
         hash.update(&(stop as u64).to_le_bytes());
         hash.update(crash.name().as_bytes());

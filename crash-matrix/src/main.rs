@@ -132,6 +132,7 @@ fn mutants(flags: &Flags) -> bool {
             Some(f) => {
                 killed += 1;
                 println!("{name:<24} killed in {:>4.1} s: {}", report.seconds, f.text);
+                println!("{:<24} {}", "", f.again);
             }
             None => println!("{name:<24} SURVIVED {} crashes", report.figures.crashes_total()),
         }

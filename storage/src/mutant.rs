@@ -17,6 +17,8 @@ pub enum Mutant {
     SyncRetriedOnOldFile,
     /// The log continues right after a torn tail instead of leaving a gap.
     LsnReusedAfterTornTail,
+    /// A start syncs the recovered records where they are instead of repeating them.
+    RecoveredTailSynced,
     /// The reader takes damage at or below the durable LSN for a crash tail.
     HoleTreatedAsTail,
     /// The reader takes every tail for a hole.
@@ -27,13 +29,14 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 9] = [
+    pub const ALL: [Mutant; 10] = [
         Mutant::AckBeforeSync,
         Mutant::AckBeforeWrite,
         Mutant::NoDirSyncAfterRename,
         Mutant::TailBlockRewritten,
         Mutant::SyncRetriedOnOldFile,
         Mutant::LsnReusedAfterTornTail,
+        Mutant::RecoveredTailSynced,
         Mutant::HoleTreatedAsTail,
         Mutant::TailTreatedAsHole,
         Mutant::StaleBatchesAccepted,

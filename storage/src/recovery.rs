@@ -27,7 +27,8 @@ pub struct RecoveredEnd {
     pub next_lsn: u64,
     /// Highest LSN seen, void ones included.
     pub max_seen_lsn: u64,
-    /// Highest LSN known durable; later records are synced before the log goes on.
+    /// Highest LSN known durable; later records are repeated in a new segment before the log
+    /// goes on.
     pub durable_lsn: u64,
     /// Highest segment number; 0 if there is none.
     pub last_seq: u64,
@@ -133,6 +134,9 @@ pub async fn recover(
     match end.kind {
         EndKind::Hole(hole) => Err(RecoveryError::Hole(hole)),
         EndKind::Stopped => Err(RecoveryError::Stopped { next_lsn: end.next_lsn }),
-        EndKind::Clean | EndKind::CrashTail { .. } => Ok(RecoveredEnd::from(end)),
+        EndKind::Clean | EndKind::CrashTail { .. } => {
+            let end = RecoveredEnd::from(end);
+            Ok(RecoveredEnd { durable_lsn: end.durable_lsn.max(opts.durable_floor), ..end })
+        }
     }
 }

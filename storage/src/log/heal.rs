@@ -10,7 +10,8 @@ use moon_formats::names;
 use moon_formats::wal::body::BATCH_HEAD_RECORD_LEN;
 use moon_formats::wal::{Cut, CutReason, header_flags};
 
-use crate::io::DirEntry;
+use crate::io::{Caching, DirEntry};
+use crate::scan::{EndKind, ScanOptions, Verify, scan};
 
 use super::buffer::{Buffer, Sealed};
 use super::segment::{Opening, RETRY_US_MAX, RETRY_US_MIN, Segment};
@@ -33,7 +34,7 @@ impl Inner {
             bump(&self.counters.write_errors);
         }
         let text = format!("cannot {}: {}", failure.doing, failure.cause);
-        if failure.cause.kind() == std::io::ErrorKind::NotFound {
+        if is_gone(&failure.cause) {
             self.enter(StateBits::DIR_LOST, text.clone());
         }
         self.degrade(text);
@@ -57,10 +58,13 @@ impl Inner {
     }
 
     /// Wakes whoever holds clients when their patience ends.
-    fn announce_overdue(self: &Rc<Self>) {
+    pub(super) fn announce_overdue(self: &Rc<Self>) {
+        let Some(since) = self.counters.degraded_since.get() else { return };
+        let due = since + self.sync_fail_timeout_us.get();
+        let wait = due.saturating_sub(self.rt.mono_us());
         let this = Rc::clone(self);
         self.rt.spawn(Box::pin(async move {
-            this.rt.sleep_us(this.cfg.sync_fail_timeout_us).await;
+            this.rt.sleep_us(wait).await;
             if this.overdue() {
                 this.changed();
             }
@@ -103,10 +107,11 @@ impl Inner {
     }
 
     fn heal_failed(self: &Rc<Self>, failure: &Failure) {
-        use std::io::ErrorKind::{NotFound, QuotaExceeded, StorageFull};
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
         tracing::warn!(doing = failure.doing, error = %failure.cause, "log not healed yet");
         match failure.cause.kind() {
-            NotFound | StorageFull | QuotaExceeded => self.cannot_prepare(&failure.cause),
+            StorageFull | QuotaExceeded => self.cannot_prepare(&failure.cause),
+            _ if is_gone(&failure.cause) => self.cannot_prepare(&failure.cause),
             _ if failure.doing.starts_with("sync") => {}
             _ => bump(&self.counters.write_errors),
         }
@@ -116,8 +121,46 @@ impl Inner {
         // A failed attempt may have left a segment under its final name.
         let entries =
             self.disk.list(&self.dir).await.map_err(Failure::at("list the log directory"))?;
+        let first_seq = self.segments.borrow().front().map(|s| s.seq);
+        self.reconcile(&entries, self.durable_lsn.get());
+        let segment = self.repeat_retained(CutReason::SyncFailed, 0).await?;
+        let through = segment.last_lsn;
+        self.install(segment);
+        if self.state.get().has(StateBits::DIR_LOST) && self.is_whole(first_seq, through).await {
+            self.leave(StateBits::DIR_LOST);
+        }
+        Ok(())
+    }
+
+    /// Whether the directory holds again all that the log knows of: it has come back as it was.
+    /// After any other loss only a new base makes the data whole.
+    async fn is_whole(&self, first_seq: Option<u64>, through: u64) -> bool {
+        let opts = ScanOptions {
+            shard: Some(self.cfg.shard),
+            via: Caching::Direct,
+            ..ScanOptions::default()
+        };
+        match scan(&*self.disk, &self.dir, &opts, &mut Verify).await {
+            Ok(end) => {
+                end.segments.first().map(|s| s.seq) == first_seq.or(Some(self.next_seq.get() - 1))
+                    && !matches!(end.kind, EndKind::Hole(_))
+                    && end.last_lsn >= through
+            }
+            Err(error) => {
+                tracing::warn!(%error, "log directory is back, but not readable");
+                false
+            }
+        }
+    }
+
+    /// Puts every retained record behind the durable LSN into a new segment flagged REWIND,
+    /// which is durable with its name when this returns.
+    pub(super) async fn repeat_retained(
+        &self,
+        reason: CutReason,
+        max_seen_lsn: u64,
+    ) -> Result<Segment, Failure> {
         let keep = self.durable_lsn.get();
-        self.reconcile(&entries, keep);
         let (through, record_bytes, appended_bytes) = {
             let mut tail = self.tail.borrow_mut();
             tail.seal();
@@ -138,8 +181,8 @@ impl Inner {
             prev_crc: self.durable_crc.get(),
             cut: Some(Cut {
                 keep_lsn: keep,
-                max_seen_lsn: through,
-                reason: CutReason::SyncFailed,
+                max_seen_lsn: max_seen_lsn.max(through),
+                reason,
                 wall_us: self.rt.wall_us(),
             }),
         };
@@ -151,8 +194,7 @@ impl Inner {
         self.written_crc.set(last_crc);
         self.written_bytes.set(appended_bytes);
         self.set_durable(through, last_crc, appended_bytes);
-        self.install(segment);
-        Ok(())
+        Ok(segment)
     }
 
     /// Makes the list of segments agree with the directory: a failed attempt may have named a
@@ -225,4 +267,10 @@ impl Inner {
 /// A segment of which nothing counts.
 fn void(seq: u64, keep: u64, bytes: u64) -> SegmentInfo {
     SegmentInfo { seq, base_lsn: keep + 1, last_lsn: keep, bytes, recyclable: false }
+}
+
+/// Whether an error says that the directory, or the device below it, is no longer there.
+pub(super) fn is_gone(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound, StaleNetworkFileHandle};
+    matches!(error.kind(), NotFound | NotADirectory | StaleNetworkFileHandle)
 }

@@ -26,6 +26,7 @@ mod heal;
 mod segment;
 mod status;
 mod sync;
+mod unsynced;
 mod writer;
 
 #[cfg(test)]
@@ -124,6 +125,14 @@ impl Default for LogConfig {
     }
 }
 
+impl LogConfig {
+    /// A batch must fit a segment beside its first block, its last block and its own pad.
+    fn batch_bytes_max_for(&self, align: u64) -> usize {
+        let room = self.segment_bytes.saturating_sub(4 * align) as usize;
+        self.batch_bytes_max.min(room).max(wal::body::BATCH_HEAD_RECORD_LEN)
+    }
+}
+
 /// A segment file that belongs to the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentInfo {
@@ -179,6 +188,8 @@ struct Inner {
 
     state: Cell<StateBits>,
     pause_intake: Cell<bool>,
+    disk_free_min_pct: Cell<u8>,
+    sync_fail_timeout_us: Cell<u64>,
     busy: Cell<Busy>,
     segment: RefCell<Option<Segment>>,
     segments: RefCell<VecDeque<SegmentInfo>>,
@@ -222,9 +233,7 @@ impl Log {
         end: &RecoveredEnd,
     ) -> Result<Log, LogError> {
         let align = disk.alignment() as u64;
-        // A batch must fit a segment beside its first block, its last block and its own pad.
-        let room = cfg.segment_bytes.saturating_sub(4 * align) as usize;
-        let batch_bytes_max = cfg.batch_bytes_max.min(room).max(wal::body::BATCH_HEAD_RECORD_LEN);
+        let batch_bytes_max = cfg.batch_bytes_max_for(align);
         let policy = cfg.policy;
         let last_lsn = end.next_base_lsn(&cfg) - 1;
         let inner = Rc::new(Inner {
@@ -241,6 +250,8 @@ impl Log {
             mono_us: Cell::new(end.last_mono_us),
             state: Cell::default(),
             pause_intake: Cell::new(false),
+            disk_free_min_pct: Cell::new(cfg.disk_free_min_pct),
+            sync_fail_timeout_us: Cell::new(cfg.sync_fail_timeout_us),
             busy: Cell::new(Busy::Idle),
             segment: RefCell::default(),
             segments: RefCell::new(end.segments.iter().cloned().collect()),
@@ -306,6 +317,13 @@ impl Log {
         Err(self.inner.refusal())
     }
 
+    /// True while a write or sync has failed and its replacement is not durable yet: the
+    /// watermark stands still. One load.
+    #[inline]
+    pub fn is_degraded(&self) -> bool {
+        self.inner.state.get().has(StateBits::DEGRADED)
+    }
+
     /// True while the shard should stop reading sockets: too much is not durable, or a sync
     /// takes longer than the policy's bound.
     #[inline]
@@ -355,6 +373,14 @@ impl Log {
     /// Changes the policy; files of the other caching mode are left by rotation.
     pub fn set_policy(&self, policy: Policy) {
         self.inner.set_policy(policy);
+    }
+
+    /// Changes `disk-free-min-pct` and `sync-fail-timeout` (microseconds).
+    pub fn set_bounds(&self, disk_free_min_pct: u8, sync_fail_timeout_us: u64) {
+        self.inner.disk_free_min_pct.set(disk_free_min_pct);
+        if self.inner.sync_fail_timeout_us.replace(sync_fail_timeout_us) != sync_fail_timeout_us {
+            self.inner.announce_overdue();
+        }
     }
 
     /// The policy in force.

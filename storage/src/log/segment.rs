@@ -20,7 +20,7 @@ use crate::io::{Access, Caching, File};
 use crate::recovery::RecoveredEnd;
 
 use super::buffer::{Buffer, Sealed};
-use super::heal::Refill;
+use super::heal::{Refill, is_gone};
 use super::status::{LogError, StateBits, bump};
 use super::writer::{Failure, write_now, write_whole};
 use super::{Busy, Inner, SegmentInfo};
@@ -102,7 +102,15 @@ impl Inner {
         if found_seq != end.last_seq {
             return Err(LogError::Changed { scanned_seq: end.last_seq, found_seq });
         }
-        self.sync_kept(end).await?;
+        match self.keep_unsynced(end).await? {
+            // Nothing was torn, so the log goes on right behind.
+            Some(segment) if end.clean => {
+                self.install(segment);
+                return Ok(());
+            }
+            Some(segment) => self.retire(&segment),
+            None => {}
+        }
         let opening = Opening {
             flags: if end.clean { 0 } else { header_flags::AFTER_CRASH },
             base_lsn: self.last_lsn.get() + 1,
@@ -123,22 +131,6 @@ impl Inner {
             .await
             .map_err(|f| LogError::Io { doing: f.doing, cause: f.cause })?;
         self.install(segment);
-        Ok(())
-    }
-
-    /// Makes the recovered records durable: a killed process leaves them in the page cache only,
-    /// and the cut about to be written declares them kept. A segment whose last record is the
-    /// durable one may still owe its SegmentEnd, without which the next segment is out of reach.
-    async fn sync_kept(&self, end: &RecoveredEnd) -> Result<(), LogError> {
-        for info in end.segments.iter().filter(|s| s.last_lsn >= end.durable_lsn) {
-            let path = self.dir.join(names::wal_segment(info.seq));
-            let file = self
-                .disk
-                .open(&path, Access::ReadWrite, Caching::Cached)
-                .await
-                .map_err(LogError::io("open a recovered segment"))?;
-            file.sync().await.map_err(LogError::io("sync a recovered segment"))?;
-        }
         Ok(())
     }
 
@@ -385,7 +377,7 @@ impl Inner {
 
     async fn check_space(&self) -> io::Result<()> {
         let space = self.disk.space(&self.dir).await?;
-        let mut pct = u64::from(self.cfg.disk_free_min_pct);
+        let mut pct = u64::from(self.disk_free_min_pct.get());
         if self.state.get().has(StateBits::DISK_FULL) {
             pct += DISK_FREE_HYSTERESIS_PCT;
         }
@@ -398,12 +390,11 @@ impl Inner {
 
     /// Sorts a failed preparation into its state.
     pub(super) fn cannot_prepare(self: &Rc<Self>, cause: &io::Error) {
-        match cause.kind() {
-            io::ErrorKind::NotFound => {
-                self.enter(StateBits::DIR_LOST, cause.to_string());
-                self.degrade(cause.to_string());
-            }
-            _ => self.enter(StateBits::DISK_FULL, cause.to_string()),
+        if is_gone(cause) {
+            self.enter(StateBits::DIR_LOST, cause.to_string());
+            self.degrade(cause.to_string());
+        } else {
+            self.enter(StateBits::DISK_FULL, cause.to_string());
         }
     }
 
@@ -492,7 +483,11 @@ impl Inner {
         if self.closed() || self.preparing.get() {
             return;
         }
-        match self.check_space().await {
+        let found = match self.check_name().await {
+            Ok(()) => self.check_space().await,
+            Err(cause) => Err(cause),
+        };
+        match found {
             Ok(()) => self.leave(StateBits::DISK_FULL),
             Err(cause) => {
                 self.cannot_prepare(&cause);
@@ -500,6 +495,21 @@ impl Inner {
             }
         }
         self.changed();
+    }
+
+    /// Whether the segment being written is still there under its name: an open file outlives
+    /// the removal of its directory, and what is written to it then is lost with it.
+    async fn check_name(&self) -> io::Result<()> {
+        let current = || self.segment.borrow().as_ref().map(|s| s.seq);
+        let Some(seq) = current() else { return Ok(()) };
+        let path = self.dir.join(names::wal_segment(seq));
+        match self.disk.open(&path, Access::Read, Caching::Cached).await {
+            // Sealed and freed meanwhile.
+            Err(cause) if is_gone(&cause) && current() != Some(seq) => Ok(()),
+            Err(cause) if is_gone(&cause) => Err(cause),
+            // Out of file handles, for one: no news of the directory.
+            Err(_) | Ok(_) => Ok(()),
+        }
     }
 
     pub(super) fn closed(&self) -> bool {

@@ -41,7 +41,16 @@ impl LogError {
 impl fmt::Display for LogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LogError::Io { doing, cause } => write!(f, "log: cannot {doing}: {cause}"),
+            LogError::Io { doing, cause } => {
+                write!(f, "log: cannot {doing}: {cause}")?;
+                match cause.kind() {
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => f.write_str(
+                        "; make room on the file system of the data directory and start again, \
+                         nothing that was acknowledged is lost",
+                    ),
+                    _ => Ok(()),
+                }
+            }
             LogError::Degraded(cause) => write!(f, "log degraded: {cause}"),
             LogError::Closed => f.write_str("log is shut down"),
             LogError::Changed { scanned_seq, found_seq } => write!(
@@ -260,7 +269,7 @@ impl Inner {
 
     pub(super) fn overdue(&self) -> bool {
         match self.counters.degraded_since.get() {
-            Some(since) => self.rt.mono_us() - since >= self.cfg.sync_fail_timeout_us,
+            Some(since) => self.rt.mono_us() - since >= self.sync_fail_timeout_us.get(),
             None => false,
         }
     }

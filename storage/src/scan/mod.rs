@@ -391,6 +391,8 @@ impl Scan<'_> {
             return Ok(false);
         }
         if !std::mem::replace(&mut self.entered, true) && header.is_r1() {
+            // Segments before it were removed only once they were durable.
+            self.end.durable_lsn = self.end.durable_lsn.max(header.base_lsn.saturating_sub(1));
             self.last_crc = Some(header.prev_tail_crc);
             self.end.last_crc = header.prev_tail_crc;
         }

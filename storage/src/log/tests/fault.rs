@@ -1,8 +1,8 @@
 //! Errors of the device, alone and followed by power loss.
 
 use super::rig::*;
-use crate::io::Runtime;
 use crate::io::sim::{Fault, FaultKind, Image};
+use crate::io::{Disk, Runtime};
 use crate::log::{Log, LogError, LogState, Policy};
 use crate::recovery::RecoveredEnd;
 
@@ -270,4 +270,128 @@ fn healing_beside_reclaiming() {
         }
         run.close(&log);
     }
+}
+
+/// A failed sync leaves records that can be read and that no later sync writes. The process dies
+/// before they are healed; whatever the next start finds it has to carry over.
+#[test]
+fn killed_before_healing_then_without_power_nothing_is_missing() {
+    for policy in [Policy::Always, Policy::EverySec, Policy::No] {
+        let run = Run::new(sim(51), config(policy));
+        let log = run.open(&RecoveredEnd::fresh(1));
+        run.drive(&log, &script()[..20]);
+        run.disk.inject(Fault::new(FaultKind::SyncEioForever).on(".wal"));
+        run.drive(&log, &script());
+        run.disk.runtime().run_for(20_000_000);
+        let mut checked = 0;
+        for stop in 0..run.disk.stop_count() {
+            check_stop(&run, stop, Crash::Kill, 3)
+                .unwrap_or_else(|e| panic!("{policy:?}, killed at {stop}: {e}"));
+            checked += 1;
+        }
+        assert!(checked > 100, "{checked}");
+        run.close(&log);
+    }
+}
+
+/// Names disappear under an open file: what is written from then on would be lost with it.
+#[test]
+fn a_lost_directory_refuses_writes_until_it_is_back_or_a_base_is_committed() {
+    for (policy, comes_back) in
+        [(Policy::Always, true), (Policy::EverySec, true), (Policy::No, false)]
+    {
+        let run = Run::new(sim(52), config(policy));
+        let log = run.open(&RecoveredEnd::fresh(1));
+        let rt = run.disk.runtime();
+        run.drive(&log, &script());
+        run.drive(&log, &[Step::Sync]);
+        let dir = std::path::Path::new(DIR);
+        let names = rt.block_on(run.disk.list(dir)).expect("a directory");
+        let aside = std::path::Path::new("/aside");
+        rt.block_on(run.disk.create_dir_all(aside)).expect("a directory");
+        for n in &names {
+            let (from, to) = (dir.join(&n.name), aside.join(&n.name));
+            rt.block_on(run.disk.rename(&from, &to)).expect("moved");
+        }
+        assert!(log.admit().is_ok(), "nobody has looked yet");
+        rt.block_on(log.probe());
+        assert_eq!(log.status().state, LogState::DirLost);
+        let refusal = log.admit().expect_err("lost").to_string();
+        assert!(refusal.starts_with("MISCONF dirlost: "), "{refusal}");
+        assert!(log.admit_shrinking().is_err());
+        if comes_back {
+            for n in &names {
+                let (from, to) = (aside.join(&n.name), dir.join(&n.name));
+                rt.block_on(run.disk.rename(&from, &to)).expect("moved back");
+            }
+        }
+        rt.run_for(25_000_000);
+        if !comes_back {
+            assert_eq!(log.status().state, LogState::DirLost, "an empty directory is no log");
+            log.base_committed(log.durable_lsn(), log.durable_lsn());
+        }
+        assert_eq!(log.status().state, LogState::Ok, "{:?}", log.status());
+        let cut = if comes_back { 0 } else { log.durable_lsn() };
+        run.drive(&log, &[Step::Append(11), Step::Flush, Step::Sync]);
+        let (_, seen) = run.recover(cut).expect("recovers");
+        assert_eq!(run.check_prefix(cut, &seen), Ok(log.last_lsn()));
+        run.close(&log);
+    }
+}
+
+/// A start on a full disk says so, changes nothing, and succeeds once there is room.
+#[test]
+fn opening_on_a_full_disk_fails_cleanly_and_later_succeeds() {
+    for policy in [Policy::Always, Policy::EverySec] {
+        let run = Run::fresh(54, config(policy), &script(), 1_200_000);
+        let after = run.on(run.disk.kill_at(run.disk.stop_count() - 1, 1).expect("a stop"));
+        let (end, seen) = after.recover(0).expect("recovers");
+        let rt = after.disk.runtime();
+        let before = rt.block_on(after.disk.list(std::path::Path::new(DIR))).expect("a directory");
+        after.disk.set_capacity(SEGMENT);
+        let opened = rt.block_on(Log::open(
+            after.disk.as_dyn(),
+            rt.as_dyn(),
+            DIR.into(),
+            after.cfg.clone(),
+            &end,
+        ));
+        let text = opened.err().expect("no room").to_string();
+        assert!(text.contains("make room"), "{text}");
+        let wal = |list: Vec<crate::io::DirEntry>| {
+            let names = list.into_iter().map(|e| e.name).filter(|n| n.ends_with(".wal"));
+            names.collect::<Vec<_>>()
+        };
+        let left = rt.block_on(after.disk.list(std::path::Path::new(DIR))).expect("a directory");
+        assert_eq!(wal(left), wal(before), "the segments are as they were");
+        after.disk.set_capacity(1 << 40);
+        let (again, same) = after.recover(0).expect("recovers again");
+        assert_eq!((&again, &same), (&end, &seen));
+        let log = after.open(&again);
+        after.drive(&log, &[Step::Append(5), Step::Flush, Step::Sync]);
+        assert_eq!(log.durable_lsn(), log.last_lsn());
+        after.close(&log);
+    }
+}
+
+/// A sector that cannot be read stops the start with the file; it is never taken for the end.
+#[test]
+fn an_unreadable_sector_stops_the_start_and_changes_nothing() {
+    let run = Run::fresh(55, config(Policy::Always), &script(), 1_200_000);
+    let mut refused = 0;
+    for skip in 0..40 {
+        let after = run.on(run.disk.power_loss(Image::None, 1));
+        let healthy = after.recover(0).expect("recovers");
+        after.disk.inject(Fault::new(FaultKind::ReadEio).skip(skip));
+        match after.recover(0) {
+            Err(e) => {
+                assert!(e.to_string().contains("cannot read"), "{e}");
+                refused += 1;
+            }
+            Ok(found) => assert_eq!(found, healthy, "read error {skip} changed what is found"),
+        }
+        after.disk.clear_faults();
+        assert_eq!(after.recover(0).expect("recovers"), healthy);
+    }
+    assert!(refused > 2, "{refused}");
 }

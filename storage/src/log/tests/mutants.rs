@@ -43,15 +43,15 @@ fn crashes(mutant: Option<Mutant>, policy: Policy) -> Option<String> {
     first_finding(&Run::fresh(31, cfg, &steps, 1_200_000), 2)
 }
 
-fn failed_sync(mutant: Option<Mutant>) -> Option<String> {
-    let cfg = crate::log::LogConfig { mutant, ..config(Policy::Always) };
+fn failed_sync(mutant: Option<Mutant>, policy: Policy, kind: FaultKind) -> Option<String> {
+    let cfg = crate::log::LogConfig { mutant, ..config(policy) };
     let run = Run::new(sim(32), cfg);
     let log = run.open(&RecoveredEnd::fresh(1));
     run.drive(&log, &script(3));
-    run.disk.inject(Fault::new(FaultKind::SyncEioOnce).on(".wal"));
+    run.disk.inject(Fault::new(kind).on(".wal"));
     run.drive(&log, &script(12));
-    run.disk.runtime().run_for(1_000_000);
-    first_finding(&run, 7)
+    run.disk.runtime().run_for(3_000_000);
+    first_finding(&run, 1)
 }
 
 fn segment_files(disk: &crate::io::sim::SimDisk) -> Vec<(PathBuf, u64)> {
@@ -105,7 +105,8 @@ fn bit_flips(mutant: Option<Mutant>, policy: Policy) -> Option<String> {
 fn finding(mutant: Option<Mutant>) -> Option<String> {
     crashes(mutant, Policy::Always)
         .or_else(|| crashes(mutant, Policy::EverySec))
-        .or_else(|| failed_sync(mutant))
+        .or_else(|| failed_sync(mutant, Policy::Always, FaultKind::SyncEioOnce))
+        .or_else(|| failed_sync(mutant, Policy::EverySec, FaultKind::SyncEioForever))
         .or_else(|| bit_flips(mutant, Policy::Always))
         .or_else(|| bit_flips(mutant, Policy::EverySec))
 }

@@ -298,6 +298,13 @@ pub(super) fn check_stop(run: &Run, stop: usize, crash: Crash, seed: u64) -> Res
     if all != log.last_lsn() {
         return Err(format!("synced up to {}, recovered up to {all}", log.last_lsn()));
     }
+    // What was recovered is durable as well, wherever the kernel had it.
+    let lost = next.on(next.disk.power_loss(Image::None, seed));
+    let (_, rest) =
+        lost.recover(cut).map_err(|e| format!("does not start after power loss: {e}"))?;
+    if rest.records != more.records {
+        return Err(format!("power lost after a sync leaves {} records", rest.records.len()));
+    }
     next.close(&log);
     match next.disk.violations().first() {
         Some(v) => Err(format!("bad manners after recovery: {v:?}")),
