@@ -9,7 +9,7 @@ use super::{ANYTIME, apply_limits, host, row};
 use crate::config::OptionId;
 use crate::net::sys;
 use crate::process;
-use crate::service::host::policy;
+use crate::service::host::tune;
 
 const FLAGS: Flags = ANYTIME.and(Flags::ADMIN);
 
@@ -101,7 +101,7 @@ fn set(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         }
         host.refresh(config);
         if let Some(log) = &host.log {
-            log.set_policy(policy(config));
+            tune(log, config);
         }
     });
     shared.with_config(|config| apply_limits(config, &mut cx.shard.limits));

@@ -216,7 +216,7 @@ impl Config {
         };
         let mut ids = Vec::with_capacity(pairs.len());
         let mut refused = None;
-        for (name, _) in pairs {
+        for (name, text) in pairs {
             let name = String::from_utf8_lossy(name);
             let Some(id) = OptionId::find(&name) else {
                 return Err(format!(
@@ -226,6 +226,11 @@ impl Config {
             if refused.is_none() {
                 refused = match id.opt().change {
                     Change::Immutable => Some(failed(&name, "can't set immutable config")),
+                    Change::AtStart if !self.is_in_force(id, text) => Some(failed(
+                        &name,
+                        "it can be set at start only: the log has to begin with a snapshot of \
+                         what is there",
+                    )),
                     Change::Protected if !protected_ok => {
                         Some(failed(&name, "can't set protected config"))
                     }
@@ -250,6 +255,12 @@ impl Config {
             }
         }
         Ok(ids)
+    }
+
+    fn is_in_force(&self, id: OptionId, text: &[u8]) -> bool {
+        let word = String::from_utf8_lossy(text).into_owned();
+        let value = value::parse(id.opt().kind, &[word], None);
+        value.is_ok_and(|v| v == *self.value(id))
     }
 
     /// `--print-config`: every option with value and origin.

@@ -43,6 +43,8 @@ pub enum Change {
     Live,
     /// CONFIG SET is refused with Redis' "can't set immutable config".
     Immutable,
+    /// CONFIG SET accepts the value in force only: the log cannot begin without a base.
+    AtStart,
     /// As [`Change::Immutable`], unless `enable-protected-configs` allows it.
     Protected,
 }
@@ -185,9 +187,13 @@ Process, Real {
     StrictConfig = "strict-config", Kind::Bool, "yes", Immutable, "Unknown options in files are errors; `no` makes them warnings.";
 }
 Persistence, Real {
-    AppendOnly = "appendonly", Kind::Bool, "yes", Immutable, "Keep the log; `no` keeps data in memory only.";
+    AppendOnly = "appendonly", Kind::Bool, "yes", AtStart, "Keep the log; `no` keeps data in memory only.";
     DiskDriver = "disk-driver", Kind::Enum(&["auto", "dma", "posix"]), "auto", Immutable, "Files of the data directory: `dma` is io_uring on a thread of its own, `posix` plain calls on a pool; `auto` takes what measured better.";
     AppendFsync = "appendfsync", Kind::Enum(&["always", "everysec", "no"]), "everysec", Live, "What a reply waits for: the disk, or the kernel with a sync each second, or the kernel.";
+    WalSegmentSize = "wal-segment-size", Kind::Memory(64 * KIB, 1 << 30), "16mb", Immutable, "Size of a log file; rounded up to whole blocks.";
+    WalMaxUnsyncedBytes = "wal-max-unsynced-bytes", Kind::Memory(MIB, 256 * MIB), "64mb", Immutable, "Writes wait while so much of the log is not on the disk.";
+    SyncFailTimeout = "sync-fail-timeout", Kind::Secs(1, 86_400), "60", Live, "Clients that wait for a disk that fails are told and closed after so many seconds.";
+    DiskFreeMinPct = "disk-free-min-pct", Kind::Int(0, 50), "5", Live, "Refuse writes below this share of free disk space; 0 never.";
 }
 Security, Real {
     RequirePass = "requirepass", Kind::Text, "", Live, "Password of the default user; empty is none.";

@@ -299,6 +299,8 @@ impl Conn {
     #[inline]
     fn mark(&mut self, lsn: u64, marks_before: usize) {
         let end = self.out.len();
+        // A degraded log asks for less than before; order stays order.
+        let lsn = self.marks.back().map_or(lsn, |last| last.lsn.max(lsn));
         let in_batch = self.marks.len().saturating_sub(marks_before);
         match self.marks.back_mut() {
             Some(last) if last.lsn == lsn => last.end = end,
@@ -351,6 +353,22 @@ impl Conn {
             mark.end -= end;
         }
         end
+    }
+
+    /// Puts `error` in place of the replies that the watermark holds back, and closes. False
+    /// if it holds none back.
+    #[cold]
+    pub(crate) fn give_up(&mut self, watermark: u64, error: &[u8]) -> bool {
+        if self.marks.back().is_none_or(|last| last.lsn <= watermark) {
+            return false;
+        }
+        let end = self.release_part(watermark);
+        self.out.truncate(end);
+        self.out.extend_from_slice(error);
+        self.marks.clear();
+        self.marks.push_back(Mark { end: self.out.len(), lsn: 0 });
+        self.close();
+        true
     }
 
     /// Gives back the memory of buffers that hold nothing.

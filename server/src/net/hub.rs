@@ -43,6 +43,10 @@ pub(crate) trait Service: Executor {
     /// Highest LSN whose replies may leave.
     fn watermark(&self) -> u64;
 
+    /// What clients hear whose replies the watermark has held back for too long; `None` while
+    /// nobody has waited that long.
+    fn overdue(&self) -> Option<String>;
+
     /// Options in force.
     fn hub_limits(&self) -> &HubLimits;
 
@@ -97,6 +101,8 @@ pub(crate) enum Note<'a> {
     Idle,
     /// Closed: takes none of its replies.
     WriteTimeout,
+    /// Closed: its writes could not be made durable for too long.
+    Overdue,
 }
 
 struct Peer {
@@ -315,6 +321,9 @@ impl<D: Driver, S: Service> Hub<D, S> {
     pub(crate) fn release(&mut self) {
         hand_over(&mut self.service, &mut self.peers, &mut self.ready);
         let watermark = self.service.watermark();
+        if let Some(error) = self.service.overdue() {
+            self.give_up(watermark, error.as_bytes());
+        }
         std::mem::swap(&mut self.ready, &mut self.scratch);
         let mut ready = std::mem::take(&mut self.scratch);
         for &slot in &ready {
@@ -323,6 +332,21 @@ impl<D: Driver, S: Service> Hub<D, S> {
         ready.clear();
         self.scratch = ready;
         self.service.traffic(self.bytes_in, self.bytes_out);
+    }
+
+    /// Tells every client whose replies are held back that their outcome is unknown.
+    #[cold]
+    fn give_up(&mut self, watermark: u64, error: &[u8]) {
+        for (slot, peer) in self.peers.iter_mut().enumerate() {
+            let Some(peer) = peer else { continue };
+            if peer.conn.give_up(watermark, error) {
+                self.service.note(slot as Slot, Note::Overdue);
+                if !peer.queued {
+                    peer.queued = true;
+                    self.ready.push(slot as Slot);
+                }
+            }
+        }
     }
 
     fn release_one(&mut self, slot: Slot, watermark: u64) {

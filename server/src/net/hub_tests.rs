@@ -77,6 +77,10 @@ impl Service for Mirror {
         0
     }
 
+    fn overdue(&self) -> Option<String> {
+        None
+    }
+
     fn hub_limits(&self) -> &HubLimits {
         &self.limits
     }

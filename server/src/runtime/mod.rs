@@ -28,6 +28,8 @@ use crate::service::ShardService;
 use crate::service::shared::Shared;
 use startup::{Recovered, StartError, Startup};
 
+/// Milliseconds between two looks at the log's directory and its free space.
+const PROBE_MS: u64 = 1000;
 /// Milliseconds between two looks at connections, stop requests and startup.
 const SWEEP_MS: u64 = 100;
 
@@ -94,6 +96,7 @@ pub(crate) struct ShardLoop<D> {
     shared: Arc<Shared>,
     phase: Phase,
     sweep_at_ms: u64,
+    probe_at_ms: u64,
     busy_poll_us: u64,
     busy_since_us: u64,
     now_us: u64,
@@ -128,6 +131,7 @@ impl<D: Driver> ShardLoop<D> {
             shared,
             phase: Phase::Recovering(startup),
             sweep_at_ms: 0,
+            probe_at_ms: 0,
             busy_since_us: 0,
             now_us: 0,
         })
@@ -152,6 +156,7 @@ impl<D: Driver> ShardLoop<D> {
         if now_ms >= self.sweep_at_ms || self.shared.is_stopping() {
             self.sweep_at_ms = now_ms + SWEEP_MS;
             self.hub.sweep();
+            self.probe(now_ms);
             self.advance(now_ms);
         } else if matches!(self.phase, Phase::Recovering(_) | Phase::Closing(_)) {
             self.advance(now_ms);
@@ -160,6 +165,16 @@ impl<D: Driver> ShardLoop<D> {
             Phase::Ended(_) => Turned::End,
             _ => Turned::More,
         })
+    }
+
+    /// Has the log look at its directory.
+    fn probe(&mut self, now_ms: u64) {
+        if now_ms >= self.probe_at_ms
+            && let Some(log) = self.hub.service.log().cloned()
+        {
+            self.probe_at_ms = now_ms + PROBE_MS;
+            self.rt.spawn(Box::pin(async move { log.probe().await }));
+        }
     }
 
     /// How long the next turn may sleep if nothing else bounds it.

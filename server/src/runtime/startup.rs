@@ -16,14 +16,19 @@ use std::sync::atomic::Ordering::Relaxed;
 use moon_engine::exec::Shard;
 use moon_formats::{names, wal};
 use moon_storage::io::{Disk, Runtime};
-use moon_storage::log::{Log, LogConfig, LogError};
+use moon_storage::log::{Log, LogError};
 use moon_storage::recovery::{RecoveredEnd, RecoveryError, recover};
-use moon_storage::scan::{Position, ScanOptions, VisitError, Visitor};
+use moon_storage::scan::{Position, ScanError, ScanOptions, VisitError, Visitor};
 
 use super::Gate;
 use crate::config::OptionId;
 use crate::service::host;
 use crate::service::shared::Shared;
+
+/// Exit code for data that an operator has to restore.
+const DAMAGE: u8 = 70;
+/// The error of a device that cannot read a sector.
+const EIO: i32 = 5;
 
 /// Why a shard does not serve.
 #[derive(Debug)]
@@ -40,8 +45,16 @@ impl StartError {
     /// The exit code that tells the supervisor what to do (operations §5).
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Recovery(RecoveryError::Hole(_)) => 70,
-            Self::Recovery(_) => 2,
+            Self::Recovery(RecoveryError::Hole(_)) => DAMAGE,
+            Self::Recovery(RecoveryError::Scan(e)) => match e {
+                // Sectors that cannot be read are damage; a missing permission is not.
+                ScanError::Io { cause, .. } if cause.raw_os_error() == Some(EIO) => DAMAGE,
+                ScanError::Io { .. } => 1,
+                // It applied once.
+                ScanError::Visitor(_) => DAMAGE,
+                ScanError::Newer { .. } | ScanError::Reference { .. } => 2,
+            },
+            Self::Recovery(RecoveryError::Stopped { .. }) => 2,
             Self::Io(..) | Self::Log(_) => 1,
         }
     }
@@ -103,9 +116,9 @@ async fn run(
     seed: u64,
 ) -> Result<Recovered, StartError> {
     let start = rt.mono_us();
-    let (config, on, policy) = shared.with_config(|c| {
+    let (config, on, log_config) = shared.with_config(|c| {
         let shard = crate::commands::shard_config(c, seed);
-        (shard, c.bool(OptionId::AppendOnly), host::policy(c))
+        (shard, c.bool(OptionId::AppendOnly), host::log_config(c))
     });
     let mut shard = Shard::new(crate::commands::table(), &config);
     let mut log = None;
@@ -118,7 +131,6 @@ async fn run(
         let segments = files.iter().filter(|f| names::parse_wal_segment(&f.name).is_some());
         let total: u64 = segments.map(|f| f.bytes).sum();
         shared.progress.bytes_total.store(total, Relaxed);
-        let log_config = LogConfig { policy, ..LogConfig::default() };
         let end = if total == 0 {
             RecoveredEnd::fresh(1)
         } else {
@@ -152,7 +164,8 @@ impl Visitor for Apply<'_> {
             .bytes_done
             .store(at.seq.saturating_sub(1) * self.segment + at.offset, Relaxed);
         if record.code == wal::RecordType::Command.code() {
-            self.shard.apply(record.db, record.payload)?;
+            let applied = self.shard.apply(record.db, record.payload);
+            applied.map_err(|e| format!("record at lsn {} does not apply: {e}", record.lsn))?;
         }
         Ok(ControlFlow::Continue(()))
     }

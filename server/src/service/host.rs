@@ -7,7 +7,7 @@ use moon_engine::args::Args;
 use moon_engine::command::{Command, Flags};
 use moon_engine::error::{CmdError, CmdResult};
 use moon_engine::exec::{Host, Session, Shard};
-use moon_storage::log::{Log, Policy};
+use moon_storage::log::{Log, LogConfig, Policy};
 
 use super::client::Client;
 use super::pubsub::PubSub;
@@ -27,12 +27,40 @@ pub(crate) fn ticks() -> u64 {
 }
 
 /// `appendfsync`.
-pub(crate) fn policy(config: &Config) -> Policy {
+fn policy(config: &Config) -> Policy {
     match config.text(OptionId::AppendFsync) {
         "always" => Policy::Always,
         "no" => Policy::No,
         _ => Policy::EverySec,
     }
+}
+
+/// Settings of a log that is about to be opened.
+pub(crate) fn log_config(config: &Config) -> LogConfig {
+    // Files are written in whole blocks of the largest size a device may ask for.
+    let block = 64 << 10;
+    LogConfig {
+        policy: policy(config),
+        segment_bytes: (config.int(OptionId::WalSegmentSize) as u64).next_multiple_of(block),
+        unsynced_bytes_max: config.int(OptionId::WalMaxUnsyncedBytes) as u64,
+        disk_free_min_pct: disk_free_min_pct(config),
+        sync_fail_timeout_us: sync_fail_timeout_us(config),
+        ..LogConfig::default()
+    }
+}
+
+/// Tells a running log the options that may change.
+pub(crate) fn tune(log: &Log, config: &Config) {
+    log.set_policy(policy(config));
+    log.set_bounds(disk_free_min_pct(config), sync_fail_timeout_us(config));
+}
+
+fn disk_free_min_pct(config: &Config) -> u8 {
+    u8::try_from(config.int(OptionId::DiskFreeMinPct)).unwrap_or(u8::MAX)
+}
+
+fn sync_fail_timeout_us(config: &Config) -> u64 {
+    config.int(OptionId::SyncFailTimeout) as u64 * 1_000_000
 }
 
 /// Counters of the network side.

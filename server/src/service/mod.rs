@@ -6,6 +6,7 @@
 //! * The shard is changed by the executor and by nothing else here.
 
 pub(crate) mod client;
+mod degraded;
 pub(crate) mod host;
 pub(crate) mod pubsub;
 pub(crate) mod shared;
@@ -16,9 +17,9 @@ use std::sync::Arc;
 
 use moon_engine::args::Args;
 use moon_engine::clock::Now;
-use moon_engine::command::Flags;
+use moon_engine::command::{Command, Flags};
 use moon_engine::exec::{Outcome, Session, Shard};
-use moon_formats::resp::Limits;
+use moon_formats::resp::{Limits, Reply};
 use moon_storage::log::Log;
 
 use crate::config::OptionId;
@@ -27,6 +28,7 @@ use crate::net::hub::{self, ConnFigures, HubLimits, Note, Order, Rejected};
 use crate::net::outbox::Outbox;
 use crate::net::{Slot, listen};
 use client::Client;
+use degraded::Suspects;
 use host::{Pause, ServerHost};
 use shared::Shared;
 
@@ -49,6 +51,8 @@ pub(crate) struct ShardService {
     expire_at_ms: u64,
     /// Writes are held back until the log has caught up with its policy's bound.
     stalled: bool,
+    /// Keys whose last writes are held back, while the log is degraded.
+    suspects: Option<Suspects>,
 }
 
 impl ShardService {
@@ -65,6 +69,7 @@ impl ShardService {
             generation: u64::MAX,
             expire_at_ms: 0,
             stalled: false,
+            suspects: None,
         };
         this.refresh();
         this
@@ -102,9 +107,12 @@ impl ShardService {
         if let Some(log) = &self.log {
             log.flush();
         }
-        if self.stalled && !self.log_is_behind() {
+        if self.stalled && (!self.log_is_behind() || self.is_degraded()) {
             self.stalled = false;
             self.host.resume_held();
+        }
+        if self.suspects.is_some() && !self.is_degraded() {
+            self.suspects = None;
         }
     }
 
@@ -113,6 +121,26 @@ impl ShardService {
     #[inline]
     fn log_is_behind(&self) -> bool {
         self.log.as_ref().is_some_and(Log::should_pause_intake)
+    }
+
+    /// Whether replies are held back by a failed write or sync (durability §4.2).
+    #[inline]
+    fn is_degraded(&self) -> bool {
+        self.log.as_ref().is_some_and(Log::is_degraded)
+    }
+
+    /// Refuses a read that would show what is not acknowledged.
+    #[cold]
+    fn refuse_suspect(&mut self, slot: Slot, args: &[&[u8]], out: &mut Vec<u8>) -> bool {
+        let Some(log) = &self.log else { return false };
+        let suspects = self.suspects.get_or_insert_with(|| Suspects::of(log, self.shard.table()));
+        let Some(Some(session)) = self.sessions.get(slot as usize) else { return false };
+        let concerned = suspects.concern(self.shard.table(), session, args);
+        if let (true, Err(refusal)) = (concerned, log.admit()) {
+            Reply::new(out, session.proto).error(&refusal.to_string());
+            return true;
+        }
+        false
     }
 
     /// Detaches the log, to be shut down: no write is logged any more.
@@ -154,7 +182,7 @@ impl ShardService {
             self.host.refresh(config);
             crate::commands::apply_limits(config, &mut self.shard.limits);
             if let Some(log) = &self.log {
-                log.set_policy(host::policy(config));
+                host::tune(log, config);
             }
         });
         self.limits = hub_limits(&self.host);
@@ -186,8 +214,15 @@ fn waits(shard: &Shard, session: &Session, pause: Pause, args: &[&[u8]]) -> bool
     if session.multi_len().is_some() && !flags.has(Flags::NOT_QUEUED) {
         return false;
     }
-    let ends_multi = command.spec.name == "exec" && session.multi_len().is_some_and(|n| n > 0);
-    pause.all || command.spec.is_write() || flags.has(Flags::MAY_REPLICATE) || ends_multi
+    pause.all
+        || command.spec.is_write()
+        || flags.has(Flags::MAY_REPLICATE)
+        || ends_multi(command, session)
+}
+
+/// Whether a request runs what MULTI has queued.
+fn ends_multi(command: &Command, session: &Session) -> bool {
+    command.spec.name == "exec" && session.multi_len().is_some_and(|n| n > 0)
 }
 
 impl Executor for ShardService {
@@ -201,13 +236,19 @@ impl Executor for ShardService {
             self.host.held.push(slot);
             return Next::Hold;
         }
-        if self.log.as_ref().is_some_and(Log::should_pause_intake)
+        if self.log.as_ref().is_some_and(Log::is_degraded) {
+            // The engine refuses writes; what is left to check is what reads would show.
+            if self.refuse_suspect(slot, args, out) {
+                return Next::Continue;
+            }
+        } else if self.log.as_ref().is_some_and(Log::should_pause_intake)
             && waits(&self.shard, session, Pause { until_ms: 0, all: false }, args)
         {
             self.stalled = true;
             self.host.held.push(slot);
             return Next::Hold;
         }
+        let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return Next::Close };
         let outcome = self.shard.run(&mut self.host, session, Args::new(args), out);
         self.host.end_request(out);
         match outcome {
@@ -218,7 +259,12 @@ impl Executor for ShardService {
 
     #[inline]
     fn last_lsn(&self) -> u64 {
-        self.log.as_ref().map_or(0, Log::last_lsn)
+        match &self.log {
+            None => 0,
+            // Nothing is written while degraded, and what reads may show has been acknowledged.
+            Some(log) if log.is_degraded() => log.watermark(),
+            Some(log) => log.last_lsn(),
+        }
     }
 
     #[inline]
@@ -269,6 +315,13 @@ impl hub::Service for ShardService {
 
     fn watermark(&self) -> u64 {
         self.log().map_or(u64::MAX, Log::watermark)
+    }
+
+    #[inline]
+    fn overdue(&self) -> Option<String> {
+        let log = self.log().filter(|log| log.overdue())?;
+        let refusal = log.admit().err()?;
+        Some(format!("-{refusal}; whether the write counts is not known\r\n"))
     }
 
     fn hub_limits(&self) -> &HubLimits {
@@ -322,6 +375,7 @@ impl hub::Service for ShardService {
                 tracing::warn!(client = id, bytes, "closed: output buffer over its limit");
             }
             Note::Idle => tracing::debug!(client = id, "closed: idle"),
+            Note::Overdue => tracing::warn!(client = id, "closed: its writes are not durable"),
             Note::WriteTimeout => {
                 stats.write_timeouts += 1;
                 tracing::debug!(client = id, "closed: takes no replies");
