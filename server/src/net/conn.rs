@@ -5,6 +5,8 @@
 //! * What is executed and answered does not depend on how the bytes were split into reads.
 //! * A reply leaves only when the watermark has reached the LSN it was made at. Output is
 //!   one buffer with *marks*: bytes up to a mark's end need its LSN.
+//! * Requests are parsed up to [`AHEAD`] ahead of execution, never past one that changes what
+//!   the client may send: then the rest is parsed again.
 //! * Memory follows what has arrived: room is never made for more than twice the bytes of
 //!   an unfinished request, whatever it announces.
 
@@ -31,6 +33,10 @@ pub(crate) trait Executor {
     /// Executes one request of a connection and appends its reply to `out`.
     fn execute(&mut self, slot: Slot, args: &[&[u8]], out: &mut Vec<u8>) -> Next;
 
+    /// The requests of a connection that come next, as the word in which most have their key:
+    /// a hint to fetch what they will look up.
+    fn expect(&mut self, slot: Slot, keys: &[&[u8]]);
+
     /// LSN of the last record: what a reply made now has to wait for.
     fn last_lsn(&self) -> u64;
 
@@ -47,8 +53,31 @@ pub(crate) enum Refusal {
 
 /// Arguments up to this many need no memory of their own.
 const STACK_ARGS: usize = 16;
+/// Requests parsed before the first of them is executed: as many cache lines as a core fetches
+/// at once.
+pub(crate) const AHEAD: usize = 16;
 /// An input buffer larger than this is given back when it runs empty.
 const KEEP_BYTES: usize = 64 << 10;
+
+/// Spans kept for the next batch.
+const KEEP_SPANS: usize = 1024;
+
+/// A parsed request: its bytes in the buffer, its words in [`Conn::spans`].
+#[derive(Clone, Copy, Default)]
+struct Ahead {
+    start: usize,
+    end: usize,
+    first: usize,
+    last: usize,
+}
+
+/// What follows the requests that were parsed.
+enum Tail {
+    /// Nothing, or something not looked at yet.
+    More,
+    Incomplete,
+    Broken(ProtocolError),
+}
 
 /// Bytes up to `end` need `lsn`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,69 +240,129 @@ impl Conn {
     fn run(&mut self, slot: Slot, buf: &mut [u8], exec: &mut impl Executor) -> usize {
         let mut pos = 0;
         let marks_before = self.marks.len();
-        while pos < buf.len() {
-            self.spans.clear();
-            match self.parser.parse(&mut buf[pos..], &mut self.spans) {
-                Ok(Parsed::Request { consumed }) => {
-                    let next = self.one(slot, &buf[pos..], exec, marks_before);
-                    pos += consumed;
-                    match next {
-                        Next::Continue => {}
-                        Next::Close => {
-                            self.close();
-                            return pos;
-                        }
-                        Next::Hold => return pos,
+        'batch: while pos < buf.len() {
+            let mut batch = [Ahead::default(); AHEAD];
+            let (count, end, tail) = self.parse_ahead(buf, pos, &mut batch);
+            let batch = &batch[..count];
+            if count > 1 {
+                self.announce(slot, buf, batch, exec);
+            }
+            for &request in batch {
+                let (next, limits_changed) = self.one(slot, request, buf, exec, marks_before);
+                pos = request.end;
+                match next {
+                    Next::Continue if limits_changed => continue 'batch,
+                    Next::Continue => {}
+                    Next::Close => {
+                        self.close();
+                        return pos;
+                    }
+                    Next::Hold => {
+                        // What comes behind it is parsed when it is its turn.
+                        self.parser = RequestParser::new(self.parser.limits());
+                        return pos;
                     }
                 }
-                Ok(Parsed::Empty { consumed }) => pos += consumed,
-                Ok(Parsed::Incomplete { .. }) => break,
-                Err(error) => {
+            }
+            pos = end;
+            match tail {
+                Tail::More => {}
+                Tail::Incomplete => break,
+                Tail::Broken(error) => {
                     self.protocol_error(&error);
                     self.mark(exec.last_lsn(), marks_before);
-                    return pos;
+                    break;
                 }
             }
         }
+        if self.spans.capacity() > KEEP_SPANS {
+            self.spans = Vec::new();
+        }
         pos
+    }
+
+    /// Parses what is there, up to [`AHEAD`] requests; returns how many, where they end, and what
+    /// follows. Only arrays are looked for behind the first: parsing an inline request changes
+    /// the buffer, so it cannot be done twice.
+    #[inline]
+    fn parse_ahead(
+        &mut self,
+        buf: &mut [u8],
+        mut pos: usize,
+        batch: &mut [Ahead; AHEAD],
+    ) -> (usize, usize, Tail) {
+        self.spans.clear();
+        let most = if self.parser.limits().authenticated { AHEAD } else { 1 };
+        let mut count = 0;
+        while count < most && (count == 0 || buf.get(pos) == Some(&b'*')) && pos < buf.len() {
+            let first = self.spans.len();
+            match self.parser.parse(&mut buf[pos..], &mut self.spans) {
+                Ok(Parsed::Request { consumed }) => {
+                    let (start, end) = (pos, pos + consumed);
+                    batch[count] = Ahead { start, end, first, last: self.spans.len() };
+                    count += 1;
+                    pos = end;
+                }
+                Ok(Parsed::Empty { consumed }) => pos += consumed,
+                Ok(Parsed::Incomplete { .. }) => return (count, pos, Tail::Incomplete),
+                Err(error) => return (count, pos, Tail::Broken(error)),
+            }
+        }
+        (count, pos, Tail::More)
+    }
+
+    /// Tells the executor which keys come.
+    #[inline]
+    fn announce(&self, slot: Slot, buf: &[u8], batch: &[Ahead], exec: &mut impl Executor) {
+        let mut keys = [&[] as &[u8]; AHEAD];
+        let mut count = 0;
+        for request in batch {
+            if let Some(span) = self.spans[request.first..request.last].get(1) {
+                keys[count] = span.of(&buf[request.start..]);
+                count += 1;
+            }
+        }
+        exec.expect(slot, &keys[..count]);
     }
 
     #[inline]
     fn one(
         &mut self,
         slot: Slot,
+        request: Ahead,
         buf: &[u8],
         exec: &mut impl Executor,
         marks_before: usize,
-    ) -> Next {
+    ) -> (Next, bool) {
         self.requests += 1;
-        let next = if self.spans.len() <= STACK_ARGS {
+        let buf = &buf[request.start..];
+        let spans = &self.spans[request.first..request.last];
+        let next = if spans.len() <= STACK_ARGS {
             let mut words = [&[] as &[u8]; STACK_ARGS];
-            for (word, span) in words.iter_mut().zip(&self.spans) {
+            for (word, span) in words.iter_mut().zip(spans) {
                 *word = span.of(buf);
             }
-            self.call(slot, &words[..self.spans.len()], exec)
+            let count = spans.len();
+            self.call(slot, &words[..count], exec)
         } else {
-            let words: Vec<&[u8]> = self.spans.iter().map(|s| s.of(buf)).collect();
-            let next = self.call(slot, &words, exec);
-            if self.spans.capacity() > 1024 {
-                self.spans = Vec::new();
-            }
-            next
+            let words: Vec<&[u8]> = spans.iter().map(|s| s.of(buf)).collect();
+            self.call(slot, &words, exec)
         };
-        self.after(slot, exec, marks_before);
-        next
+        (next, self.after(slot, exec, marks_before))
     }
 
-    /// After each request: what its reply waits for, and what may be sent next.
+    /// After each request: what its reply waits for, and what may be sent next. True if that has
+    /// changed, and what was parsed ahead has to be parsed again.
     #[inline]
-    fn after(&mut self, slot: Slot, exec: &mut impl Executor, marks_before: usize) {
+    fn after(&mut self, slot: Slot, exec: &mut impl Executor, marks_before: usize) -> bool {
         let lsn = exec.last_lsn();
         self.mark(lsn, marks_before);
         let limits = exec.limits(slot);
-        if limits != self.parser.limits() {
-            self.parser.set_limits(limits);
+        let changed = limits != self.parser.limits();
+        if changed {
+            self.parser = RequestParser::new(limits);
         }
+        changed
     }
 
     #[inline]

@@ -9,11 +9,14 @@ struct Echo {
     log: Vec<String>,
     authenticated: bool,
     paused: bool,
+    /// Execution pauses at this word.
+    pause_at: &'static str,
+    expected: usize,
 }
 
 impl Executor for Echo {
     fn execute(&mut self, _: Slot, args: &[&[u8]], out: &mut Vec<u8>) -> Next {
-        if self.paused {
+        if self.paused || args[0] == self.pause_at.as_bytes() {
             return Next::Hold;
         }
         let text: Vec<_> = args.iter().map(|a| String::from_utf8_lossy(a)).collect();
@@ -26,9 +29,15 @@ impl Executor for Echo {
             b"write" => self.lsn += 1,
             b"quit" => return Next::Close,
             b"auth" => self.authenticated = true,
+            b"reset" => self.authenticated = false,
             _ => {}
         }
         Next::Continue
+    }
+
+    fn expect(&mut self, _: Slot, keys: &[&[u8]]) {
+        assert!(keys.len() <= 16);
+        self.expected += keys.len();
     }
 
     fn last_lsn(&self) -> u64 {
@@ -189,4 +198,64 @@ fn many_arguments_need_no_stack() {
     feed(&mut c, &mut e, &request).unwrap();
     assert_eq!(drain(&mut c, 0), "+long\r\n");
     assert_eq!(e.log[0].len(), 5999);
+}
+
+/// An array of words as bytes.
+fn array(words: &[&str]) -> Vec<u8> {
+    let mut out = format!("*{}\r\n", words.len()).into_bytes();
+    for w in words {
+        out.extend_from_slice(format!("${}\r\n{w}\r\n", w.len()).as_bytes());
+    }
+    out
+}
+
+#[test]
+fn keys_are_announced_before_a_batch_runs() {
+    let (mut c, mut e) = conn();
+    let mut bytes = Vec::new();
+    for i in 0..40 {
+        bytes.extend(array(&["get", &i.to_string()]));
+    }
+    bytes.extend(array(&["ping"]));
+    feed(&mut c, &mut e, &bytes).unwrap();
+    assert_eq!(e.log.len(), 41);
+    assert_eq!(e.expected, 40);
+    feed(&mut c, &mut e, &array(&["get", "alone"])).unwrap();
+    assert_eq!(e.expected, 40, "one request has nothing to gain");
+}
+
+/// Goal: what was parsed ahead is forgotten where execution stops. Method: a batch that is held in its middle,
+/// with an inline request (which cannot be parsed twice) and an unfinished one behind.
+#[test]
+fn a_held_batch_goes_on_where_it_stopped() {
+    let (mut c, mut e) = conn();
+    e.pause_at = "stop";
+    let mut bytes = Vec::new();
+    for words in [["get", "a"], ["stop", "x"], ["get", "b"], ["get", "c"]] {
+        bytes.extend(array(&words));
+    }
+    bytes.extend_from_slice(b"get \"in line\"\r\n");
+    let last = array(&["get", "d"]);
+    bytes.extend_from_slice(&last[..last.len() - 3]);
+    feed(&mut c, &mut e, &bytes).unwrap();
+    assert!(c.is_held());
+    assert_eq!(e.log, ["get,a"]);
+    feed(&mut c, &mut e, &last[last.len() - 3..]).unwrap();
+    e.pause_at = "";
+    c.resume(0, &mut e);
+    assert_eq!(e.log, ["get,a", "stop,x", "get,b", "get,c", "get,in line", "get,d"]);
+}
+
+/// Goal: limits hold from the request on that changes them, whatever was parsed ahead.
+#[test]
+fn requests_behind_a_change_of_limits_are_parsed_under_the_new_ones() {
+    let (mut c, mut e) = conn();
+    let many: Vec<&str> = vec!["many"; 11];
+    let mut bytes = array(&many);
+    bytes.extend(array(&["reset"]));
+    bytes.extend(array(&many));
+    feed(&mut c, &mut e, &bytes).unwrap();
+    assert_eq!(e.log.len(), 2);
+    assert!(drain(&mut c, u64::MAX).ends_with("unauthenticated multibulk length\r\n"));
+    assert!(c.is_closing());
 }

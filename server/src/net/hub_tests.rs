@@ -50,6 +50,8 @@ impl Executor for Mirror {
         Next::Continue
     }
 
+    fn expect(&mut self, _: Slot, _: &[&[u8]]) {}
+
     fn last_lsn(&self) -> u64 {
         0
     }

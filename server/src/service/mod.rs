@@ -23,7 +23,7 @@ use moon_formats::resp::{Limits, Reply};
 use moon_storage::log::Log;
 
 use crate::config::OptionId;
-use crate::net::conn::{Executor, Next};
+use crate::net::conn::{AHEAD, Executor, Next};
 use crate::net::hub::{self, ConnFigures, HubLimits, Note, Order, Rejected};
 use crate::net::outbox::Outbox;
 use crate::net::{Slot, listen};
@@ -254,6 +254,19 @@ impl Executor for ShardService {
         match outcome {
             Outcome::Done => Next::Continue,
             Outcome::Close => Next::Close,
+        }
+    }
+
+    #[inline]
+    fn expect(&mut self, slot: Slot, keys: &[&[u8]]) {
+        let Some(Some(session)) = self.sessions.get(slot as usize) else { return };
+        let Some(db) = self.shard.dbs().get(usize::from(session.db)) else { return };
+        let mut hashes = [0; AHEAD];
+        for (hash, key) in hashes.iter_mut().zip(keys) {
+            *hash = db.table().prefetch(key);
+        }
+        for hash in hashes.iter().take(keys.len()) {
+            db.table().prefetch_entry(*hash);
         }
     }
 

@@ -241,13 +241,15 @@ impl<V> Table<V> {
         hash
     }
 
-    /// Second step of `prefetch`: reads the bucket line and fetches the entry that the key probably has.
+    /// Second step of `prefetch`: reads the bucket line and fetches the entry that the key probably has, two lines of it:
+    /// a key and a value of 64 bytes fill more than one.
     #[inline]
     pub fn prefetch_entry(&self, hash: u64) {
         if let Some(segment) = self.segment_of(hash)
             && let Some((_, slot)) = segment.find(segment.probe(hash), |_| true)
         {
             prefetch_line(slot.address());
+            prefetch_line(slot.address().wrapping_add(64));
         }
     }
 }
