@@ -18,7 +18,7 @@ pub const DATABASES: u16 = 4;
 /// What the commands are mostly about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plane {
-    /// All five types.
+    /// All types.
     Kv,
     /// Times to live: set, changed, ending before, during and after the stop.
     Ttl,
@@ -46,6 +46,8 @@ pub struct Workload {
     core: Vec<&'static str>,
     queues: [VecDeque<Vec<Vec<u8>>>; CLIENTS],
     tokens: [u64; CLIENTS],
+    /// Milliseconds of the stream entries added last.
+    added: VecDeque<u64>,
     /// Values of megabytes still to be made.
     big_values: u32,
     made: u64,
@@ -53,7 +55,7 @@ pub struct Workload {
 }
 
 /// Effects that show if they are applied twice.
-const CORE: [&str; 12] = [
+const CORE: [&str; 13] = [
     "incr",
     "incrby",
     "append",
@@ -66,7 +68,11 @@ const CORE: [&str; 12] = [
     "decrby",
     "linsert",
     "lmove",
+    "xadd",
 ];
+
+/// Rows that seldom find what they need, so they get a share of their own.
+const PICKY: [&str; 7] = ["smove", "srem", "lrem", "xack", "xackdel", "xclaim", "xreadgroup"];
 
 /// Every write row of a table, subcommands included.
 pub fn write_rows(table: &'static CommandTable) -> impl Iterator<Item = &'static Command> {
@@ -87,6 +93,7 @@ impl Workload {
             rows,
             queues: Default::default(),
             tokens: [0; CLIENTS],
+            added: VecDeque::new(),
             big_values: u32::from(seed % 8 == 7),
             made: 0,
             not_idempotent: 0,
@@ -135,6 +142,10 @@ impl Workload {
             38..=45 => self.read(),
             46..=47 => words(&["SELECT", &self.rng.below(u64::from(DATABASES)).to_string()]),
             48..=57 if ttl => self.short_lived(client),
+            48..=57 => {
+                let pick = self.rng.below(PICKY.len() as u64) as usize;
+                self.row_named(PICKY[pick], client, now_ms)
+            }
             // Whole databases go rarely, or nothing would ever be old.
             n => {
                 let row = self.rng.below(self.rows.len() as u64) as usize;
@@ -224,7 +235,7 @@ impl Workload {
 
     fn value(&mut self, made: &mut Made, name: &str, kind: &str) -> Vec<u8> {
         let text = match (name, kind) {
-            ("numkeys" | "numfields", _) => {
+            ("numkeys" | "numfields" | "numids", _) => {
                 let n = 1 + self.rng.below(3);
                 made.count = Some(n);
                 n.to_string()
@@ -264,11 +275,19 @@ impl Workload {
             (_, "integer") | ("integer" | "exactly", _) => (1 + self.rng.below(5)).to_string(),
             (_, "double") | ("float", _) => format!("{}.5", self.rng.below(40)),
             (_, "key") | ("dst" | "src", _) => return self.key(made.spec.group),
+            ("group", _) => "group".into(),
+            ("consumer", _) => format!("consumer{}", self.rng.below(2)),
+            ("min-idle-time", _) => self.rng.below(300).to_string(),
+            ("id" | "start" | "last-id" | "max-deleted-id" | "lastid" | "threshold", _)
+                if made.spec.group == Group::Stream =>
+            {
+                self.stream_id(made.spec.name, made.now_ms)
+            }
             ("member" | "field" | "pivot", _) => {
                 if self.rng.chance(150) {
                     return self.token(made.client);
                 }
-                format!("m{}", self.rng.below(12))
+                format!("m{}", self.rng.below(8))
             }
             ("element" | "value" | "ifeq-value", _) => {
                 if !self.rng.chance(if made.spec.name.contains("ifeq") { 900 } else { 150 }) {
@@ -279,6 +298,22 @@ impl Workload {
             _ => format!("m{}", self.rng.below(12)),
         };
         text.into_bytes()
+    }
+
+    /// An id to add, or one of those added last.
+    fn stream_id(&mut self, command: &str, now_ms: u64) -> String {
+        if command == "xadd" {
+            self.added.push_back(now_ms);
+            if self.added.len() > 6 {
+                self.added.pop_front();
+            }
+            return format!("{now_ms}-*");
+        }
+        if command == "xreadgroup" && self.rng.chance(800) {
+            return ">".into();
+        }
+        let n = self.rng.below(8) as usize;
+        self.added.get(n).map_or_else(|| "0".into(), |ms| format!("{ms}-{}", n / 5))
     }
 
     /// Names one client and one moment of its life.
@@ -305,7 +340,8 @@ impl Workload {
     }
 
     fn key(&mut self, group: Group) -> Vec<u8> {
-        let mixed = [Group::String, Group::List, Group::Hash, Group::Set, Group::SortedSet];
+        let mixed =
+            [Group::String, Group::List, Group::Hash, Group::Set, Group::SortedSet, Group::Stream];
         let group = match group {
             Group::Bitmap => Group::String,
             Group::Geo => Group::SortedSet,
@@ -314,7 +350,7 @@ impl Workload {
             other => other,
         };
         let group = if !mixed.contains(&group) || self.rng.chance(40) {
-            mixed[self.rng.below(5) as usize]
+            mixed[self.rng.below(6) as usize]
         } else {
             group
         };
@@ -323,9 +359,12 @@ impl Workload {
             Group::Hash => "hash",
             Group::Set => "set",
             Group::SortedSet => "zset",
+            Group::Stream => "stream",
             _ => "s",
         };
-        let mut key = format!("{name}{}", self.rng.below(5)).into_bytes();
+        // What groups have pending is met only where streams are few.
+        let names = if group == Group::Stream { 1 } else { 3 };
+        let mut key = format!("{name}{}", self.rng.below(names)).into_bytes();
         if self.rng.chance(3) {
             let len = [300, 4096, 70 << 10][self.rng.below(3) as usize];
             key.resize(len, b'k');

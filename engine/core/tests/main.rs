@@ -12,6 +12,8 @@ mod replay;
 mod rows;
 mod scan;
 mod set;
+mod stream;
+mod stream_replay;
 mod string;
 mod zset;
 mod zset_algebra;

@@ -8,6 +8,7 @@
 //!   sorted sets.
 //! - [`Listpack`], [`Intset`]: packed sequences; [`ChunkList`]: a deque of packed nodes; [`thin`]: a choice of
 //!   two packed forms and a large one in one pointer.
+//! - [`OrdMap`]: an ordered map of small keys; what streams and consumer groups look up by id.
 //! - [`ScoredSet`]: a large sorted set, a [`Table`] of members and a [`CountedTree`] over the same entries.
 //! - [`bits`]: counting, searching and combining the bits of strings; [`hll`]: HyperLogLog in Redis' bytes.
 //! - [`sizeclass`]: what an allocation costs. Every structure reports `mem_bytes()` in these terms, in O(1).
@@ -24,6 +25,7 @@ pub mod hll;
 pub mod intset;
 pub mod item;
 pub mod listpack;
+pub mod ordmap;
 pub mod scoredset;
 pub mod sizeclass;
 mod table;
@@ -36,5 +38,6 @@ pub use hash::{HashSeed, hash};
 pub use intset::Intset;
 pub use item::{Item, ItemBuf};
 pub use listpack::Listpack;
+pub use ordmap::OrdMap;
 pub use scoredset::{ScoredSet, Upsert};
 pub use table::{BytesMut, EntryMut, HASH48_END, Iter, Lookup, Table, VacantEntry};

@@ -23,7 +23,10 @@ use crate::block::{Block, HEADER};
 use crate::item::{Item, ItemBuf};
 use crate::sizeclass::class_size;
 
+mod cursor;
 mod entry;
+
+pub use cursor::Cursor;
 
 use entry::{Encoded, back_size, entry_size, entry_start, read_entry, read_u32, write_back};
 

@@ -36,6 +36,27 @@ pub struct StreamId {
 }
 
 impl StreamId {
+    /// The least id; no entry has it.
+    pub const MIN: StreamId = StreamId { ms: 0, seq: 0 };
+    /// The greatest id.
+    pub const MAX: StreamId = StreamId { ms: u64::MAX, seq: u64::MAX };
+
+    /// The id after this one; `None` after [`StreamId::MAX`].
+    pub fn next(self) -> Option<StreamId> {
+        match self.seq.checked_add(1) {
+            Some(seq) => Some(StreamId { ms: self.ms, seq }),
+            None => self.ms.checked_add(1).map(|ms| StreamId { ms, seq: 0 }),
+        }
+    }
+
+    /// The id before this one; `None` before [`StreamId::MIN`].
+    pub fn previous(self) -> Option<StreamId> {
+        match self.seq.checked_sub(1) {
+            Some(seq) => Some(StreamId { ms: self.ms, seq }),
+            None => self.ms.checked_sub(1).map(|ms| StreamId { ms, seq: u64::MAX }),
+        }
+    }
+
     fn read(r: &mut Reader<'_>, what: &'static str) -> Result<StreamId, DecodeError> {
         Ok(StreamId { ms: r.u64(what)?, seq: r.u64(what)? })
     }

@@ -30,9 +30,14 @@ fn one_spec(
     let Some(start) = begin(spec.begin, args) else { return Ok(()) };
     let argc = args.len();
     match spec.find {
-        Find::Range { last, step } => {
+        Find::Range { last, step, limit } => {
             let end = if last >= 0 {
                 start + last as usize
+            } else if limit > 0 {
+                match ((argc - start) / usize::from(limit)).checked_sub(1) {
+                    Some(more) => start + more,
+                    None => return Ok(()),
+                }
             } else {
                 (argc as i64 + i64::from(last)).max(0) as usize
             };
@@ -99,10 +104,17 @@ mod tests {
         assert_eq!(keys(LMPOP, &["lmpop", "x", "a"]), Err(BadKeyCount));
         const STORE: &[KeySpec] = &[KeySpec::new(
             Begin::Keyword("STORE", 4),
-            Find::Range { last: 0, step: 1 },
+            Find::Range { last: 0, step: 1, limit: 0 },
             Access::Overwrite,
         )];
         assert_eq!(keys(STORE, &["g", "k", "1", "2", "store", "d"]), Ok(vec![5]));
         assert_eq!(keys(STORE, &["g", "k", "1", "2"]), Ok(vec![]));
+        const XREAD: &[KeySpec] = &[KeySpec::new(
+            Begin::Keyword("STREAMS", 1),
+            Find::Range { last: -1, step: 1, limit: 2 },
+            Access::ReadOnly,
+        )];
+        assert_eq!(keys(XREAD, &["xread", "streams", "a", "b", "0", "0"]), Ok(vec![2, 3]));
+        assert_eq!(keys(XREAD, &["xread", "streams", "a"]), Ok(vec![]));
     }
 }

@@ -293,6 +293,8 @@ pub enum Find {
         last: i16,
         /// Distance between keys.
         step: u16,
+        /// With `last` -1: keys are only this fraction of the arguments (2: the first half); 0: all.
+        limit: u16,
     },
     /// The start holds the number of keys; the first follows `first` arguments later.
     KeyNum {
@@ -324,12 +326,12 @@ impl KeySpec {
 
     /// One key at argument `i`.
     pub const fn one(i: u16, access: Access) -> Self {
-        KeySpec::new(Begin::Index(i), Find::Range { last: 0, step: 1 }, access)
+        KeySpec::new(Begin::Index(i), Find::Range { last: 0, step: 1, limit: 0 }, access)
     }
 
     /// Keys from argument `i` to `last` (see [`Find::Range`]) every `step`.
     pub const fn range(i: u16, last: i16, step: u16, access: Access) -> Self {
-        KeySpec::new(Begin::Index(i), Find::Range { last, step }, access)
+        KeySpec::new(Begin::Index(i), Find::Range { last, step, limit: 0 }, access)
     }
 
     /// Argument `i` counts the keys that follow it.

@@ -169,7 +169,8 @@ impl Parser<'_> {
             "seconds" | "milliseconds" | "count" | "numkeys" | "index" | "offset" | "cursor"
             | "limit" | "decrement" | "numfields" | "rank" | "num-matches" | "len" | "bit"
             | "protover" | "client-id" | "index1" | "index2" | "numreplicas" | "numlocal"
-            | "db" | "destination-db" | "min-match-len" | "integer" => "integer",
+            | "db" | "destination-db" | "min-match-len" | "integer" | "numids" | "ms"
+            | "entries-read" | "entries-added" => "integer",
             // Elsewhere these are stream ids, scores or names.
             "start" | "end" if matches!(self.spec.group, Group::String | Group::Bitmap) => {
                 "integer"
@@ -250,7 +251,7 @@ pub fn legacy_range(spec: &CommandSpec) -> (i64, i64, i64) {
     use super::spec::Find;
     let (mut first, mut last, mut previous) = (i64::MAX, 0i64, 0i64);
     for key in spec.keys {
-        let (Begin::Index(at), Find::Range { last: to, step }) = (key.begin, key.find) else {
+        let (Begin::Index(at), Find::Range { last: to, step, .. }) = (key.begin, key.find) else {
             continue;
         };
         let at = i64::from(at);

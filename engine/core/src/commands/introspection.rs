@@ -183,7 +183,7 @@ fn key_spec(out: &mut Reply<'_>, k: &KeySpec) {
     out.map(2);
     out.bulk(b"type");
     match k.find {
-        Find::Range { last, step } => {
+        Find::Range { last, step, limit } => {
             out.bulk(b"range");
             out.bulk(b"spec");
             out.map(3);
@@ -192,7 +192,7 @@ fn key_spec(out: &mut Reply<'_>, k: &KeySpec) {
             out.bulk(b"keystep");
             out.int(i64::from(step));
             out.bulk(b"limit");
-            out.int(0);
+            out.int(i64::from(limit));
         }
         Find::KeyNum { first, step } => {
             out.bulk(b"keynum");

@@ -14,6 +14,7 @@ pub mod list;
 mod sampling;
 mod scan;
 pub mod set;
+pub mod stream;
 pub mod string;
 pub mod transactions;
 mod ttl;
@@ -34,6 +35,7 @@ pub const GROUPS: &[&[CommandSpec]] = &[
     introspection::COMMANDS,
     list::COMMANDS,
     set::COMMANDS,
+    stream::COMMANDS,
     string::COMMANDS,
     transactions::COMMANDS,
     zset::COMMANDS,

@@ -19,11 +19,12 @@ pub struct Edit<'a> {
     /// The instant of the command.
     pub now: Now,
     events: [Option<Event>; 2],
+    quiet: bool,
 }
 
 impl<'a> Edit<'a> {
     pub(super) fn new(limits: &'a Limits, rng: &'a mut Rng, now: Now) -> Self {
-        Edit { limits, rng, now, events: [None, None] }
+        Edit { limits, rng, now, events: [None, None], quiet: false }
     }
 
     /// The value changed; `event` is what watchers are told. At most two per edit.
@@ -35,6 +36,18 @@ impl<'a> Edit<'a> {
             debug_assert!(self.events[1].is_none(), "an edit names at most two events");
             self.events[1] = Some(event);
         }
+    }
+
+    /// The value changed, and nobody who watches the key is told: what a consumer group has pending is
+    /// no part of what Redis calls the key's content.
+    #[inline]
+    pub fn changed_quietly(&mut self) {
+        self.quiet = true;
+    }
+
+    #[inline]
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     #[inline]

@@ -224,7 +224,7 @@ impl<'a> Keyspace<'a> {
     /// Sets a key to a whole collection, whatever it held; an empty one removes the key.
     /// Returns whether a live key was there.
     pub fn put_collection<T: Collection>(&mut self, key: &[u8], value: T, event: Event) -> bool {
-        if value.is_empty() {
+        if value.vanishes() {
             return self.remove(key, Event::DEL);
         }
         self.put(key, NewValue::Object(value.into_object()), Ttl::Clear, event)
@@ -353,10 +353,10 @@ impl<'a> Keyspace<'a> {
         let mut edit = Edit::new(self.limits, self.rng, self.now);
         let result = f(value, &mut edit);
         db.object_bytes = db.object_bytes + value.mem_bytes() - before;
-        let emptied = value.is_empty();
+        let emptied = value.vanishes();
         e.set_access(self.access);
-        let events = edit.events();
-        self.close_edit(key, events, emptied, false);
+        let (events, quiet) = (edit.events(), edit.is_quiet());
+        self.close_edit(key, events, quiet, emptied, false);
         result.map(Some)
     }
 
@@ -378,20 +378,33 @@ impl<'a> Keyspace<'a> {
         let mut edit = Edit::new(self.limits, self.rng, self.now);
         let result = f(value, &mut edit);
         db.object_bytes = db.object_bytes + value.mem_bytes() - before;
-        let emptied = value.is_empty();
-        e.set_access(self.access);
         let events = edit.events();
-        self.close_edit(key, events, emptied, !existed);
+        let quiet = edit.is_quiet();
+        // A new value that nothing was done to is not kept.
+        let untouched = !existed && events[0].is_none() && !quiet;
+        let emptied = value.vanishes() || untouched;
+        e.set_access(self.access);
+        self.close_edit(key, events, quiet, emptied, !existed);
         result
     }
 
     #[inline]
-    fn close_edit(&mut self, key: &[u8], events: [Option<Event>; 2], emptied: bool, created: bool) {
+    fn close_edit(
+        &mut self,
+        key: &[u8],
+        events: [Option<Event>; 2],
+        quiet: bool,
+        emptied: bool,
+        created: bool,
+    ) {
         if created && !emptied {
             self.unit.note(self.cur, key, Event::NEW);
         }
         for event in events.into_iter().flatten() {
             self.unit.touch(self.cur, key, event);
+        }
+        if quiet {
+            self.unit.touch_quietly();
         }
         if emptied {
             self.drop_key(key);
@@ -496,6 +509,12 @@ impl<'a> Keyspace<'a> {
     /// more than once.
     pub fn effect(&mut self, words: &[&[u8]]) {
         self.unit.effect(self.cur, words);
+    }
+
+    /// Whether anybody wants the logged form.
+    #[inline]
+    pub fn wants_effects(&self) -> bool {
+        self.unit.wants_effects()
     }
 
     /// The running command's effects are complete without its own words.

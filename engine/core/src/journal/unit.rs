@@ -81,6 +81,12 @@ impl Unit {
         }
     }
 
+    /// Whether anybody wants the effects.
+    #[inline]
+    pub fn wants_effects(&self) -> bool {
+        self.collect_forms
+    }
+
     /// The running command's effects are complete without its own words.
     pub fn rewritten(&mut self) {
         self.rewritten = true;
@@ -137,6 +143,12 @@ impl Unit {
     /// Records a change of a whole database, which has no key (FLUSHALL, SWAPDB).
     pub(crate) fn touch_db(&mut self, db: u16, event: Event) {
         self.touch(db, &[], event);
+    }
+
+    /// Records a change of a key that watchers of it are not told of.
+    pub(crate) fn touch_quietly(&mut self) {
+        self.command_changes += 1;
+        self.changes += 1;
     }
 
     /// Whether the running command has changed something.

@@ -26,6 +26,10 @@ pub struct Limits {
     pub zset_max_listpack_value: usize,
     /// `hll-sparse-max-bytes`: longest sparse HyperLogLog.
     pub hll_sparse_max_bytes: usize,
+    /// `stream-node-max-bytes`, 0 for no limit.
+    pub stream_node_max_bytes: usize,
+    /// `stream-node-max-entries`, 0 for no limit.
+    pub stream_node_max_entries: u64,
     /// `proto-max-bulk-len`: longest string that APPEND and SETRANGE may make, in bytes.
     pub proto_max_bulk_len: usize,
     /// Seed of the tables that large collections are made of; the shard's own, so that clients
@@ -46,6 +50,8 @@ impl Default for Limits {
             zset_max_listpack_entries: 128,
             zset_max_listpack_value: 64,
             hll_sparse_max_bytes: 3000,
+            stream_node_max_bytes: 4096,
+            stream_node_max_entries: 100,
             proto_max_bulk_len: 512 * 1024 * 1024,
             hash_seed: HashSeed(0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344),
         }

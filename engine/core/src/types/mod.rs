@@ -15,6 +15,7 @@ mod limits;
 mod list;
 mod sample;
 mod set;
+pub mod stream;
 mod zset;
 
 use std::ops::Range;
@@ -27,6 +28,7 @@ pub use list::{List, ListIter, ListIterBack};
 pub use moon_ds::chunklist::End;
 pub use moon_ds::{Item, ItemBuf, Upsert};
 pub use set::{Set, SetIter, difference, intersection, union, union_each};
+pub use stream::Stream;
 pub use zset::{LexBound, LexRange, ScoreRange, ZSet, ZSetIter};
 
 /// A collection as the table keeps it.
@@ -40,6 +42,8 @@ pub enum Object {
     Set(Set),
     /// A sorted set.
     ZSet(ZSet),
+    /// A stream.
+    Stream(Stream),
 }
 
 const _: () = assert!(size_of::<Object>() == 16);
@@ -52,6 +56,7 @@ impl Object {
             Object::Hash(_) => "hash",
             Object::Set(_) => "set",
             Object::ZSet(_) => "zset",
+            Object::Stream(_) => "stream",
         }
     }
 
@@ -62,6 +67,7 @@ impl Object {
             Object::Hash(v) => v.encoding(),
             Object::Set(v) => v.encoding(),
             Object::ZSet(v) => v.encoding(),
+            Object::Stream(v) => v.encoding(),
         }
     }
 
@@ -72,16 +78,18 @@ impl Object {
             Object::Hash(v) => v.mem_bytes(),
             Object::Set(v) => v.mem_bytes(),
             Object::ZSet(v) => v.mem_bytes(),
+            Object::Stream(v) => v.mem_bytes(),
         }
     }
 
-    /// Number of elements (fields, members).
+    /// Number of elements (fields, members, entries).
     pub fn len(&self) -> usize {
         match self {
             Object::List(v) => v.len(),
             Object::Hash(v) => v.len(),
             Object::Set(v) => v.len(),
             Object::ZSet(v) => v.len(),
+            Object::Stream(v) => v.len(),
         }
     }
 
@@ -98,6 +106,7 @@ impl Object {
             Object::Hash(v) => v.digest(),
             Object::Set(v) => v.digest(),
             Object::ZSet(v) => v.digest(),
+            Object::Stream(v) => v.digest(),
         }
     }
 
@@ -108,17 +117,20 @@ impl Object {
             Object::List(_) => ValueType::List,
             Object::Set(_) => ValueType::Set,
             Object::ZSet(_) => ValueType::ZSet,
+            Object::Stream(_) => ValueType::Stream2,
         }
     }
 
-    /// The collection of a decoded value body; `None` for a string or a stream, which are not collections.
+    /// The collection of a decoded value body; `None` for a string, which is none, and for a stream whose
+    /// parts contradict each other.
     pub fn from_value(value: Value<'_>, limits: &Limits) -> Option<Object> {
         Some(match value {
-            Value::String(_) | Value::Stream(_) => return None,
+            Value::String(_) => return None,
             Value::Hash(h) => Object::Hash(Hash::from_pairs(h.pairs, h.ttls, limits)),
             Value::List(e) => Object::List(List::from_elements(e, limits)),
             Value::Set(e) => Object::Set(Set::from_members(e, limits)),
             Value::ZSet(z) => Object::ZSet(ZSet::from_members(z, limits)),
+            Value::Stream(s) => Object::Stream(Stream::from_value(s, limits)?),
         })
     }
 
@@ -129,6 +141,7 @@ impl Object {
             Object::Hash(v) => v.to_body(out),
             Object::Set(v) => v.to_body(out),
             Object::ZSet(v) => v.to_body(out),
+            Object::Stream(v) => v.to_body(out),
         }
     }
 }
@@ -143,14 +156,14 @@ pub trait Collection: Sized {
     fn of_mut(object: &mut Object) -> Option<&mut Self>;
     /// As an object.
     fn into_object(self) -> Object;
-    /// Whether it has no element; an empty collection does not exist as a key.
-    fn is_empty(&self) -> bool;
+    /// Whether the key goes: an empty collection does not exist as one, unless it is a stream.
+    fn vanishes(&self) -> bool;
     /// Heap bytes, constant time.
     fn mem_bytes(&self) -> usize;
 }
 
 macro_rules! collection {
-    ($($ty:ident),*) => {$(
+    ($($ty:ident keeps an empty key: $keeps:literal),* $(,)?) => {$(
         impl Collection for $ty {
             fn new() -> Self {
                 $ty::new()
@@ -177,8 +190,8 @@ macro_rules! collection {
             }
 
             #[inline]
-            fn is_empty(&self) -> bool {
-                $ty::is_empty(self)
+            fn vanishes(&self) -> bool {
+                !$keeps && $ty::len(self) == 0
             }
 
             #[inline]
@@ -195,7 +208,13 @@ macro_rules! collection {
     )*};
 }
 
-collection!(List, Hash, Set, ZSet);
+collection! {
+    List keeps an empty key: false,
+    Hash keeps an empty key: false,
+    Set keeps an empty key: false,
+    ZSet keeps an empty key: false,
+    Stream keeps an empty key: true,
+}
 
 /// The elements that an inclusive range of indexes names, where negative ones count from the end
 /// (LRANGE, LTRIM, ZRANGE, GETRANGE): empty if none.

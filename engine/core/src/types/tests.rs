@@ -14,7 +14,17 @@ fn objects(n: i64, limits: &Limits) -> Vec<Object> {
         Set::from_members(all(), limits).into_object(),
         ZSet::from_members(all().zip(0..).map(|(t, i)| (t, f64::from(i / 2) / 3.0)), limits)
             .into_object(),
+        stream(&texts, limits).into_object(),
     ]
+}
+
+fn stream(texts: &[Vec<u8>], limits: &Limits) -> Stream {
+    let mut stream = Stream::new();
+    for (text, ms) in texts.iter().zip(1..) {
+        let id = stream::StreamId { ms, seq: 0 };
+        stream.log_mut().append(id, &[b"text", text], limits).unwrap();
+    }
+    stream
 }
 
 #[test]
@@ -25,13 +35,17 @@ fn value_bodies_round_trip_in_every_encoding() {
         hash_max_listpack_entries: 4,
         set_max_listpack_entries: 4,
         zset_max_listpack_entries: 4,
+        stream_node_max_entries: 4,
         ..Limits::default()
     };
     let encodings = |n, limits: &Limits| -> Vec<&str> {
         objects(n, limits).iter().map(Object::encoding).collect()
     };
-    assert_eq!(encodings(50, &small), ["listpack", "listpackex", "listpack", "listpack"]);
-    assert_eq!(encodings(50, &large), ["quicklist", "hashtable", "hashtable", "skiplist"]);
+    assert_eq!(encodings(50, &small), ["listpack", "listpackex", "listpack", "listpack", "stream"]);
+    assert_eq!(
+        encodings(50, &large),
+        ["quicklist", "hashtable", "hashtable", "skiplist", "stream"]
+    );
     for n in [1, 50] {
         let pairs = objects(n, &small).into_iter().zip(objects(n, &large));
         for (packed, unpacked) in pairs {

@@ -21,7 +21,7 @@ const READ: &[KeySpec] = &[KeySpec::one(1, Access::ReadOnly)];
 
 /// Keys of a radius search that may store its result: the options are looked for behind the radius.
 const fn radius_keys(options: i16) -> [KeySpec; 3] {
-    const BEHIND: Find = Find::Range { last: 0, step: 1 };
+    const BEHIND: Find = Find::Range { last: 0, step: 1, limit: 0 };
     [
         KeySpec::one(1, Access::ReadOnly),
         KeySpec::new(Begin::Keyword("STORE", options), BEHIND, Access::Overwrite),

@@ -1,0 +1,33 @@
+//! Streams: entries in order of their ids, in blocks of a listpack each, with consumer groups.
+//!
+//! Blocks hold their entries exactly as Redis' stream nodes do, tombstones included, because block
+//! boundaries can be seen: approximate trimming removes whole blocks only. Where a block ends follows
+//! `stream-node-max-bytes` and `-entries`. The blocks, and what a group has pending, are looked up in
+//! ordered maps by id. An empty stream is a key like any other.
+
+//!
+//! | file | what |
+//! |---|---|
+//! | `block` | one block |
+//! | `log` | all entries, and what is counted about them |
+//! | `group` | a consumer group |
+//! | `lag` | how far a group is behind |
+//! | `refs` | what becomes of entries that groups refer to |
+//! | `repr` | entries and groups together |
+
+mod block;
+mod group;
+mod lag;
+mod log;
+mod refs;
+mod repr;
+
+pub use block::{Entry, Fields};
+pub use group::{Consumer, ConsumerId, Group, Pending};
+pub use log::{Log, LogIter, LogIterBack, TooLarge, TrimTo};
+pub use moon_formats::value::StreamId;
+pub use refs::{Deletion, References, Trim, Trimmed};
+pub use repr::Stream;
+
+#[cfg(test)]
+mod tests;
