@@ -38,6 +38,58 @@ impl Class {
     pub const OVERWRITTEN: Class = Class(4096);
     /// `c`
     pub const TYPE_CHANGED: Class = Class(8192);
+    /// `K`: no class of events but one of channels, by key.
+    pub const KEYSPACE: Class = Class(1 << 14);
+    /// `E`: the same, by event.
+    pub const KEYEVENT: Class = Class(1 << 15);
+
+    /// Letters in the order of the normal form; those before `n` are what `A` stands for.
+    const LETTERS: [(char, Class); 16] = [
+        ('g', Class::GENERIC),
+        ('$', Class::STRING),
+        ('l', Class::LIST),
+        ('s', Class::SET),
+        ('h', Class::HASH),
+        ('z', Class::ZSET),
+        ('x', Class::EXPIRED),
+        ('e', Class::EVICTED),
+        ('t', Class::STREAM),
+        ('d', Class::MODULE),
+        ('n', Class::NEW),
+        ('K', Class::KEYSPACE),
+        ('E', Class::KEYEVENT),
+        ('m', Class::MISS),
+        ('o', Class::OVERWRITTEN),
+        ('c', Class::TYPE_CHANGED),
+    ];
+    /// `A`
+    const ALL: Class = Class(1023);
+
+    /// Whether both have a class in common.
+    #[inline]
+    pub const fn intersects(self, other: Class) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// Reads the letters of `notify-keyspace-events`.
+    pub fn parse(letters: &str) -> Option<Class> {
+        letters.chars().try_fold(Class::NONE, |set, letter| {
+            let class = match letter {
+                'A' => Class::ALL,
+                _ => Class::LETTERS.iter().find(|(l, _)| *l == letter)?.1,
+            };
+            Some(Class(set.0 | class.0))
+        })
+    }
+
+    /// The letters, in normal form.
+    pub fn letters(self) -> String {
+        let all = self.0 & Class::ALL.0 == Class::ALL.0;
+        let one_by_one = Class::LETTERS
+            .iter()
+            .filter(|(_, c)| self.intersects(*c) && !(all && Class::ALL.intersects(*c)));
+        all.then_some('A').into_iter().chain(one_by_one.map(|(l, _)| *l)).collect()
+    }
 }
 
 /// An event: class and name.
@@ -65,6 +117,10 @@ impl Event {
     pub const PERSIST: Event = Event::new(Class::GENERIC, "persist");
     /// A string was set.
     pub const SET: Event = Event::new(Class::STRING, "set");
+    /// A key got another value by a command that did not look at the old one.
+    pub const OVERWRITTEN: Event = Event::new(Class::OVERWRITTEN, "overwritten");
+    /// The same, and the new value is of another type.
+    pub const TYPE_CHANGED: Event = Event::new(Class::TYPE_CHANGED, "type_changed");
     /// A key was looked for in vain.
     pub const KEY_MISS: Event = Event::new(Class::MISS, "keymiss");
     /// All keys of a database were removed. Not a keyspace event: there is no key.
@@ -80,4 +136,24 @@ impl Event {
 
     /// A key came into being.
     pub const NEW: Event = Event::new(Class::NEW, "new");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Class;
+
+    #[test]
+    fn letters_have_a_normal_form() {
+        for (given, normal) in [
+            ("KEA", Some("AKE")),
+            ("g$lshzxetdKE", Some("AKE")),
+            ("KEgn", Some("gnKE")),
+            ("AnmocKE", Some("AnKEmoc")),
+            ("", Some("")),
+            ("lK", Some("lK")),
+            ("KEx?", None),
+        ] {
+            assert_eq!(Class::parse(given).map(Class::letters).as_deref(), normal, "{given}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use moon_engine::error::{CmdError, CmdResult};
 use moon_engine::exec::{ClientReply, SessionCx};
 use moon_formats::number::parse_i64;
 
-use super::{ANYTIME, host, row};
+use super::{ANYTIME, host, row, tracking};
 use crate::net::hub::Order;
 use crate::service::client::Client;
 use crate::service::host::{Pause, ServerHost};
@@ -21,7 +21,8 @@ const fn sub(
     summary: &'static str,
     run: Run,
 ) -> CommandSpec {
-    CommandSpec { summary, syntax, ..row(name, GROUP, since, arity, ANYTIME, run) }
+    let flags = ANYTIME.and(Flags::KEEPS_CACHING);
+    CommandSpec { summary, syntax, ..row(name, GROUP, since, arity, flags, run) }
 }
 
 const fn admin(spec: CommandSpec) -> CommandSpec {
@@ -33,6 +34,14 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
     summary: "A container for client connection commands.",
     complexity: "Depends on subcommand.",
     subs: &[
+        sub(
+            "client|caching",
+            "6.0.0",
+            3,
+            "<YES | NO>",
+            "Instructs the server whether to track the keys in the next request.",
+            Run::Session(tracking::caching),
+        ),
         sub(
             "client|getname",
             "2.6.9",
@@ -47,7 +56,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
             2,
             "",
             "Returns the client ID to which the connection's tracking notifications are redirected.",
-            Run::Session(getredir),
+            Run::Session(tracking::getredir),
         ),
         sub(
             "client|help",
@@ -137,6 +146,22 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
             "Sets the connection name.",
             Run::Session(setname),
         ),
+        sub(
+            "client|tracking",
+            "6.0.0",
+            -3,
+            "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
+            "Controls server-assisted client-side caching for the connection.",
+            Run::Session(tracking::tracking),
+        ),
+        sub(
+            "client|trackinginfo",
+            "6.2.0",
+            2,
+            "",
+            "Returns information about server-assisted client-side caching for the connection.",
+            Run::Session(tracking::trackinginfo),
+        ),
         admin(sub(
             "client|unpause",
             "6.2.0",
@@ -178,12 +203,6 @@ fn getname(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
     } else {
         cx.out.bulk(name.as_bytes())
     }
-    Ok(())
-}
-
-fn getredir(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
-    // Tracking is off: Redis answers -1.
-    cx.out.int(-1);
     Ok(())
 }
 
@@ -447,6 +466,10 @@ fn help(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
         &mut cx.out,
         "CLIENT",
         &[
+            (
+                "CACHING (YES|NO)",
+                "Enable/disable tracking of the keys for next command in OPTIN/OPTOUT modes.",
+            ),
             ("GETNAME", "Return the name of the current connection."),
             ("GETREDIR", "Return the client ID we are redirecting to when tracking is enabled."),
             ("ID", "Return the ID of the current connection."),
@@ -466,6 +489,11 @@ fn help(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
             ("REPLY (ON|OFF|SKIP)", "Control the replies sent to the current connection."),
             ("SETINFO <option> <value>", "Set client meta attr. Options are: LIB-NAME, LIB-VER."),
             ("SETNAME <name>", "Assign the name <name> to the current connection."),
+            (
+                "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
+                "Control server assisted client side caching.",
+            ),
+            ("TRACKINGINFO", "Report tracking status for the current connection."),
             ("UNPAUSE", "Stop the current client pause, resuming traffic."),
         ],
     );

@@ -5,7 +5,7 @@ use moon_engine::command::{CommandSpec, Flags, Group, Run};
 use moon_engine::error::{CmdError, CmdResult};
 use moon_engine::exec::SessionCx;
 
-use super::{ANYTIME, apply_limits, host, row};
+use super::{ANYTIME, apply_limits, host, relisten, row};
 use crate::config::OptionId;
 use crate::net::sys;
 use crate::process;
@@ -104,6 +104,7 @@ fn set(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
             tune(log, config);
         }
     });
+    relisten(cx)?;
     shared.with_config(|config| apply_limits(config, &mut cx.shard.limits));
     cx.out.ok();
     Ok(())

@@ -1,14 +1,14 @@
 //! HELLO, AUTH, RESET, QUIT.
 
 use moon_engine::args::Args;
-use moon_engine::command::{CommandSpec, Flags, Group, Run};
+use moon_engine::command::{CommandSpec, Flags, Group, Run, Secret};
 use moon_engine::error::{CmdError, CmdResult};
 use moon_engine::exec::{ClientReply, SessionCx};
 use moon_formats::number::parse_i64;
 use moon_formats::resp::Proto;
 
 use super::client::check_name;
-use super::{ANYTIME, host, row};
+use super::{ANYTIME, host, relisten, row};
 
 const GROUP: Group = Group::Connection;
 const FLAGS: Flags = ANYTIME.and(Flags::FAST).and(Flags::NO_AUTH).and(Flags::ALLOW_BUSY);
@@ -19,11 +19,13 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         summary: "Authenticates the connection.",
         syntax: "[username] password",
         complexity: "O(N) where N is the number of passwords defined for the user",
+        secrets: &[Secret::From(1)],
         ..row("auth", GROUP, "1.0.0", -2, FLAGS, Run::Session(auth))
     },
     CommandSpec {
         summary: "Handshakes with the server.",
         syntax: "[protover [AUTH username password] [SETNAME clientname]]",
+        secrets: &[Secret::After("AUTH", 2)],
         ..row("hello", GROUP, "6.0.0", -1, FLAGS, Run::Session(hello))
     },
     CommandSpec {
@@ -162,13 +164,14 @@ fn reset(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
     cx.shard.discard(cx.session);
     let needs_password = {
         let host = host(cx)?;
-        host.unsubscribe_everything(host.current);
+        host.stop_listening(host.current);
         let me = host.me()?;
         me.proto = Proto::Resp2;
         me.name.clear();
         me.no_evict = false;
         host.needs_password()
     };
+    relisten(cx)?;
     let session = &mut *cx.session;
     session.db = 0;
     session.proto = Proto::Resp2;

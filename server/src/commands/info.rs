@@ -139,7 +139,7 @@ fn clients(out: &mut String, v: &View<'_>) {
     line(out, "client_recent_max_input_buffer", input);
     line(out, "client_recent_max_output_buffer", output);
     line(out, "blocked_clients", 0);
-    line(out, "tracking_clients", 0);
+    line(out, "tracking_clients", v.host.tracking.clients);
     line(out, "pubsub_clients", subscribed);
     line(out, "watching_clients", watching);
     line(out, "clients_in_timeout_table", 0);
@@ -261,6 +261,10 @@ fn stats(out: &mut String, v: &View<'_>) {
     line(out, "pubsub_channels", v.host.pubsub.count(Kind::Channel));
     line(out, "pubsub_patterns", v.host.pubsub.count(Kind::Pattern));
     line(out, "pubsubshard_channels", v.host.pubsub.count(Kind::Shard));
+    let (keys, items, prefixes) = v.host.tracking.totals();
+    line(out, "tracking_total_keys", keys);
+    line(out, "tracking_total_items", items);
+    line(out, "tracking_total_prefixes", prefixes);
     line(out, "latest_fork_usec", 0);
     line(out, "total_forks", 0);
     line(out, "total_error_replies", s.error_replies);

@@ -6,6 +6,7 @@ mod connection;
 mod info;
 mod pubsub;
 mod server;
+mod tracking;
 
 use std::sync::OnceLock;
 
@@ -61,6 +62,13 @@ pub(crate) fn apply_limits(config: &Config, limits: &mut Limits) {
 /// The server behind a command.
 fn host<'a>(cx: &'a mut SessionCx<'_>) -> CmdResult<&'a mut ServerHost> {
     cx.host::<ServerHost>()
+}
+
+/// Takes over what is listened to, within the command that changes it.
+fn relisten(cx: &mut SessionCx<'_>) -> CmdResult {
+    let wanted = host(cx)?.wanted();
+    cx.shard.listen(wanted);
+    Ok(())
 }
 
 /// A row of this crate.

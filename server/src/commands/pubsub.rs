@@ -2,11 +2,11 @@
 
 use moon_engine::args::Args;
 use moon_engine::command::{Access, CommandSpec, Flags, Group, KeySpec, Run};
-use moon_engine::error::CmdResult;
+use moon_engine::error::{CmdError, CmdResult};
 use moon_engine::exec::{ClientReply, SessionCx};
 use moon_engine::glob::glob_match;
 
-use super::{host, row};
+use super::{host, relisten, row};
 use crate::service::pubsub::Kind;
 
 const GROUP: Group = Group::PubSub;
@@ -182,7 +182,7 @@ fn listen(cx: &mut SessionCx<'_>, a: Args<'_>, kind: Kind, word: &str) -> CmdRes
         cx.session.subscribed = true;
         confirm(cx, word, Some(name), count)?;
     }
-    Ok(())
+    relisten(cx)
 }
 
 fn unlisten(cx: &mut SessionCx<'_>, a: Args<'_>, kind: Kind, word: &str) -> CmdResult {
@@ -205,7 +205,7 @@ fn unlisten(cx: &mut SessionCx<'_>, a: Args<'_>, kind: Kind, word: &str) -> CmdR
         }
     }
     cx.session.subscribed = host(cx)?.me()?.is_subscribed();
-    Ok(())
+    relisten(cx)
 }
 
 fn subscribe(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
@@ -225,6 +225,9 @@ fn punsubscribe(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
 }
 
 fn ssubscribe(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
+    if cx.session.in_exec() {
+        return Err(CmdError::fixed("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client"));
+    }
     listen(cx, a, Kind::Shard, "ssubscribe")
 }
 
@@ -246,7 +249,7 @@ fn spublish(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
 
 fn names(cx: &mut SessionCx<'_>, a: Args<'_>, kind: Kind) -> CmdResult {
     if a.len() > 3 {
-        return Err(moon_engine::error::CmdError::arity(cx.command.spec.name));
+        return Err(CmdError::arity(cx.command.spec.name));
     }
     let mut names: Vec<Box<[u8]>> = host(cx)?.pubsub.names(kind).map(Box::from).collect();
     if let Some(pattern) = a.opt(2) {

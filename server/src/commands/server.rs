@@ -8,7 +8,7 @@ use moon_engine::error::{CmdError, CmdResult};
 use moon_engine::exec::SessionCx;
 use moon_formats::resp::Proto;
 
-use super::{ANYTIME, host, row};
+use super::{ANYTIME, host, relisten, row};
 
 const GROUP: Group = Group::Server;
 
@@ -50,6 +50,10 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             ANYTIME.and(Flags::ADMIN).and(Flags::PROTECTED),
             Run::Session(debug),
         )
+    },
+    CommandSpec {
+        summary: "Listens for all requests received by the server in real-time.",
+        ..row("monitor", GROUP, "1.0.0", 1, ANYTIME.and(Flags::ADMIN), Run::Session(monitor))
     },
     CommandSpec {
         summary: "A container for module commands.",
@@ -99,6 +103,17 @@ fn shutdown(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
     tracing::info!("stop asked for by SHUTDOWN");
     shared.request_stop();
     cx.session.close = true;
+    Ok(())
+}
+
+fn monitor(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
+    if cx.session.in_exec() {
+        return Err(CmdError::fixed("ERR MONITOR isn't allowed for DENY BLOCKING client"));
+    }
+    let host = host(cx)?;
+    host.monitor(host.current);
+    relisten(cx)?;
+    cx.out.ok();
     Ok(())
 }
 

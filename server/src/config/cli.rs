@@ -159,6 +159,7 @@ fn placeholder(kind: Kind) -> String {
         Kind::Micros(..) => "US".into(),
         Kind::Mode => "MODE".into(),
         Kind::Enum(words) => words.join("|"),
+        Kind::EventClasses => "LETTERS".into(),
         Kind::Text | Kind::FileName => "TEXT".into(),
         Kind::Words | Kind::SavePoints | Kind::OutputLimits => "WORDS...".into(),
     }

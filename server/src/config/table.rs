@@ -32,6 +32,8 @@ pub enum Kind {
     Words,
     /// Pairs of seconds and changes, or an empty string.
     SavePoints,
+    /// Letters of keyspace event classes.
+    EventClasses,
     /// Groups of class, hard limit, soft limit, soft seconds.
     OutputLimits,
 }
@@ -165,6 +167,8 @@ Network, Real {
     ClientQueryBufferLimit = "client-query-buffer-limit", Kind::Memory(MIB, MAX), "1gb", Live, "Unparsed input a client may have before it is closed.";
     ClientQueryBufferLimitPreauth = "client-query-buffer-limit-preauth", Kind::Memory(16 * KIB, MAX), "64kb", Live, "The same before the client has authenticated.";
     ClientOutputBufferLimit = "client-output-buffer-limit", Kind::OutputLimits, "normal 256mb 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60", Live, "Unsent replies a client may have before it is closed: class, hard limit, soft limit, seconds over the soft limit.";
+    NotifyKeyspaceEvents = "notify-keyspace-events", Kind::EventClasses, "", Live, "Events of keys that are published: `K` and `E` name the channels, the other letters the classes; `A` is most of them.";
+    TrackingTableMaxKeys = "tracking-table-max-keys", Kind::Int(0, MAX), "1000000", Live, "Keys remembered for client-side caches; beyond it some are invalidated early. 0 is unlimited.";
     ClientWriteTimeout = "client-write-timeout-ms", Kind::Millis(0, I32), "60000", Live, "Close a client that takes none of its replies for so long; 0 never.";
     ProtoMaxBulkLen = "proto-max-bulk-len", Kind::Memory(MIB, 1 << 32), "512mb", Live, "Longest argument.";
     ConnParkSecs = "conn-park-secs", Kind::Secs(0, I32), "60", Live, "Idle clients give their buffers back after so many seconds; 0 never.";
@@ -221,7 +225,6 @@ Compatibility, Compat {
     HllSparseMaxBytes = "hll-sparse-max-bytes", Kind::Memory(0, MAX), "3000", Live, "Encoding limit of Redis.";
     StreamNodeMaxBytes = "stream-node-max-bytes", Kind::Memory(0, MAX), "4096", Live, "Encoding limit of Redis.";
     StreamNodeMaxEntries = "stream-node-max-entries", Kind::Int(0, MAX), "100", Live, "Encoding limit of Redis.";
-    NotifyKeyspaceEvents = "notify-keyspace-events", Kind::Enum(&[""]), "", Live, "Keyspace events are not published yet.";
     SlowlogLogSlowerThan = "slowlog-log-slower-than", Kind::Int(-1, MAX), "10000", Live, "Slow log of Redis.";
     SlowlogMaxLen = "slowlog-max-len", Kind::Int(0, MAX), "128", Live, "Slow log of Redis.";
     LatencyMonitorThreshold = "latency-monitor-threshold", Kind::Int(0, MAX), "0", Live, "Latency monitor of Redis.";

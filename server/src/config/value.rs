@@ -77,6 +77,10 @@ pub fn parse(kind: Kind, words: &[String], old: Option<&Value>) -> Result<Value,
             Err("argument can't be a path, just a filename".into())
         }
         Kind::FileName if word.is_empty() => Err("argument can't be empty".into()),
+        Kind::EventClasses => match moon_engine::event::Class::parse(word) {
+            Some(classes) => Ok(Value::Text(classes.letters())),
+            None => Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".into()),
+        },
         Kind::Text | Kind::FileName => Ok(Value::Text(word.clone())),
         Kind::Words | Kind::SavePoints | Kind::OutputLimits => unreachable!("handled above"),
     }

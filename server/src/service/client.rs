@@ -7,6 +7,7 @@ use moon_engine::exec::Session;
 use moon_formats::resp::Proto;
 
 use super::pubsub::{Kind, Topic};
+use super::tracking::{Mode, Tracked};
 use crate::net::hub::ConnFigures;
 use crate::net::listen::Peer;
 
@@ -26,6 +27,10 @@ pub(crate) struct Client {
     pub(crate) proto: Proto,
     /// What it listens to, by kind.
     pub(crate) topics: [BTreeSet<Topic>; 3],
+    /// CLIENT TRACKING, if it is on.
+    pub(crate) tracked: Option<Box<Tracked>>,
+    /// It is shown every command.
+    pub(crate) monitor: bool,
     /// Full name of the last command, empty before the first.
     pub(crate) last_command: &'static str,
     pub(crate) figures: ConnFigures,
@@ -68,6 +73,8 @@ impl Client {
             no_evict: false,
             proto: Proto::Resp2,
             topics: Default::default(),
+            tracked: None,
+            monitor: false,
             last_command: "",
             figures: ConnFigures { active_ms: now_ms, ..ConnFigures::default() },
             view: view(&Session::new(id)),
@@ -92,6 +99,14 @@ impl Client {
         match kind {
             Kind::Shard => len(Kind::Shard),
             Kind::Channel | Kind::Pattern => len(Kind::Channel) + len(Kind::Pattern),
+        }
+    }
+
+    /// Id of the client its invalidations go to: 0 for itself, -1 without tracking.
+    pub(crate) fn redirect_id(&self) -> i64 {
+        match &self.tracked {
+            None => -1,
+            Some(t) => t.redirect.map_or(0, |peer| peer.id as i64),
         }
     }
 
@@ -123,9 +138,14 @@ impl Client {
         let v = &self.view;
         let f = &self.figures;
         let mut flags = String::new();
+        let tracked = self.tracked.as_deref();
         for (on, letter) in [
+            (self.monitor, 'O'),
             (self.is_subscribed(), 'P'),
             (v.multi.is_some(), 'x'),
+            (tracked.is_some(), 't'),
+            (tracked.is_some_and(|t| t.broken), 'R'),
+            (tracked.is_some_and(|t| t.mode == Mode::Broadcast), 'B'),
             (v.closing, 'c'),
             (self.is_unix, 'U'),
             (self.no_evict, 'e'),
@@ -144,7 +164,7 @@ impl Client {
         format!(
             "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={flags} db={} sub={} \
              psub={} ssub={} multi={} watch={} qbuf={} qbuf-free={} argv-mem=0 multi-mem={} rbs={} \
-             rbp={} obl={} oll=0 omem={} tot-mem={total} events={} cmd={} user=default redir=-1 \
+             rbp={} obl={} oll=0 omem={} tot-mem={total} events={} cmd={} user=default redir={} \
              resp={} lib-name={} lib-ver={} io-thread=0 tot-net-in={} tot-net-out={} tot-cmds={}",
             self.id,
             self.peer.addr,
@@ -166,6 +186,7 @@ impl Client {
             f.output,
             if f.output > 0 { "rw" } else { "r" },
             if self.last_command.is_empty() { "NULL" } else { self.last_command },
+            self.redirect_id(),
             if self.proto == Proto::Resp3 { 3 } else { 2 },
             self.lib_name,
             self.lib_ver,

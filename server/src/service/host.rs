@@ -1,17 +1,21 @@
 //! The server as the executor and the server's own commands see it.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use moon_engine::args::Args;
 use moon_engine::command::{Command, Flags};
 use moon_engine::error::{CmdError, CmdResult};
+use moon_engine::event::Class;
 use moon_engine::exec::{Host, Session, Shard};
+use moon_engine::journal::{Origin, Unit};
 use moon_storage::log::{Log, LogConfig, Policy};
 
 use super::client::Client;
 use super::pubsub::PubSub;
 use super::shared::Shared;
+use super::tracking::Tracking;
 use crate::config::{Config, OptionId};
 use crate::net::hub::Order;
 use crate::net::outbox::Outbox;
@@ -149,6 +153,14 @@ pub(crate) struct ServerHost {
     pub(crate) current: Slot,
     /// Who listens to which channel.
     pub(crate) pubsub: PubSub,
+    /// Who may have which keys in its cache.
+    pub(crate) tracking: Tracking,
+    /// Who is shown every command.
+    pub(super) monitors: BTreeSet<Slot>,
+    /// `notify-keyspace-events`.
+    pub(super) events: Class,
+    /// The last command leaves CLIENT CACHING to the next.
+    pub(super) keeps_caching: bool,
     /// Messages for connections whose request does not run.
     pub(crate) outbox: Outbox,
     /// Messages for the current connection: they follow the reply of its request.
@@ -188,6 +200,10 @@ impl ServerHost {
             next_id: 1,
             current: NOBODY,
             pubsub: PubSub::default(),
+            tracking: Tracking::default(),
+            monitors: BTreeSet::new(),
+            events: Class::NONE,
+            keeps_caching: false,
             outbox: Outbox::default(),
             own: Vec::new(),
             output_max: [0; 3],
@@ -222,6 +238,9 @@ impl ServerHost {
         self.hz = config.int(OptionId::Hz) as u64;
         self.clients_max = config.size(OptionId::MaxClients);
         self.keepalive_secs = config.int(OptionId::TcpKeepalive);
+        self.events =
+            Class::parse(config.text(OptionId::NotifyKeyspaceEvents)).unwrap_or(Class::NONE);
+        self.tracking.max_keys = config.size(OptionId::TrackingTableMaxKeys);
         self.output_max = config.output_limits().map(|l| l.hard);
     }
 
@@ -307,7 +326,10 @@ impl ServerHost {
 
     /// Ends a request: what was said to its own connection follows its reply.
     #[inline]
-    pub(crate) fn end_request(&mut self, out: &mut Vec<u8>) {
+    pub(crate) fn end_request(&mut self, slot: Slot, in_multi: bool, out: &mut Vec<u8>) {
+        if self.tracking.clients > 0 {
+            self.end_tracked_request(slot, in_multi);
+        }
         self.current = NOBODY;
         if !self.own.is_empty() {
             out.append(&mut self.own);
@@ -378,6 +400,14 @@ impl ServerHost {
 impl Host for ServerHost {
     #[inline]
     fn admit(&mut self, _: &Session, command: &Command, _: Args<'_>) -> CmdResult {
+        if !self.monitors.is_empty()
+            && self.is_monitor(self.current)
+            && (command.spec.is_read()
+                || command.spec.is_write()
+                || command.spec.flags.has(Flags::MAY_REPLICATE))
+        {
+            return Err(CmdError::fixed("ERR Replica can't interact with the keyspace"));
+        }
         if command.spec.flags.has(Flags::PROTECTED) && !self.guard_ok(self.debug) {
             return Err(CmdError::text(format!(
                 "ERR {0} command not allowed. If the enable-debug-command option is set to \
@@ -395,6 +425,14 @@ impl Host for ServerHost {
     #[inline]
     fn ticks(&self) -> u64 {
         ticks()
+    }
+
+    fn committed(&mut self, unit: &Unit, origin: Origin) {
+        self.unit_committed(unit, origin);
+    }
+
+    fn executed(&mut self, session: &Session, command: &Command, args: Args<'_>, touched: usize) {
+        self.command_executed(session, command, args, touched);
     }
 
     fn as_any(&mut self) -> &mut dyn Any {

@@ -8,8 +8,10 @@
 pub(crate) mod client;
 mod degraded;
 pub(crate) mod host;
+mod notify;
 pub(crate) mod pubsub;
 pub(crate) mod shared;
+pub(crate) mod tracking;
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
@@ -104,6 +106,7 @@ impl ShardService {
             }
             self.host.sample(&self.shard);
         }
+        self.host.broadcast();
         if let Some(log) = &self.log {
             log.flush();
         }
@@ -185,6 +188,7 @@ impl ShardService {
                 host::tune(log, config);
             }
         });
+        self.shard.listen(self.host.wanted());
         self.limits = hub_limits(&self.host);
     }
 
@@ -250,7 +254,7 @@ impl Executor for ShardService {
         }
         let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return Next::Close };
         let outcome = self.shard.run(&mut self.host, session, Args::new(args), out);
-        self.host.end_request(out);
+        self.host.end_request(slot, session.multi_len().is_some(), out);
         match outcome {
             Outcome::Done => Next::Continue,
             Outcome::Close => Next::Close,
@@ -321,7 +325,8 @@ impl hub::Service for ShardService {
         if let Some(mut session) = self.sessions.get_mut(slot as usize).and_then(Option::take) {
             self.shard.discard(&mut session);
         }
-        self.host.unsubscribe_everything(slot);
+        self.host.stop_listening(slot);
+        self.shard.listen(self.host.wanted());
         self.host.remove_client(slot);
         self.host.outbox.forget(slot);
     }

@@ -8,5 +8,5 @@ pub mod spec;
 pub mod syntax;
 pub mod table;
 
-pub use spec::{Access, CommandSpec, Flags, Group, KeySpec, KeyUse, Run};
+pub use spec::{Access, CommandSpec, Flags, Group, KeySpec, KeyUse, Run, Secret};
 pub use table::{Command, CommandTable};

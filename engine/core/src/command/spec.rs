@@ -81,6 +81,8 @@ flags! {
     IN_SUBSCRIBE = 19, "";
     /// Only makes the data set smaller; runs on a full disk.
     SHRINKS = 20, "";
+    /// Leaves CLIENT CACHING to the command that follows.
+    KEEPS_CACHING = 21, "";
 }
 
 impl Flags {
@@ -350,6 +352,15 @@ impl KeySpec {
     }
 }
 
+/// Arguments that are nobody's business.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Secret {
+    /// From this argument to the end.
+    From(usize),
+    /// So many arguments after this keyword.
+    After(&'static str, usize),
+}
+
 /// One command: what it is, what it may do, and the function that does it.
 pub struct CommandSpec {
     /// Lower-case name; a subcommand is written `container|sub`.
@@ -373,6 +384,8 @@ pub struct CommandSpec {
     pub flags: Flags,
     /// ACL categories beyond those that group and flags imply, with `@`.
     pub acl: &'static [&'static str],
+    /// Arguments that monitors and logs must not show.
+    pub secrets: &'static [Secret],
     /// Hints for proxies and clients: `nondeterministic_output`, `request_policy:...`.
     pub tips: &'static [&'static str],
     /// The function.
@@ -394,6 +407,7 @@ impl CommandSpec {
         keys: &[],
         flags: Flags::NONE,
         acl: &[],
+        secrets: &[],
         tips: &[],
         run: Run::Container,
         subs: &[],
@@ -412,6 +426,14 @@ impl CommandSpec {
             Run::Write(_) => self.flags.has(Flags::MAY_REPLICATE),
             Run::Session(_) | Run::Container => false,
         }
+    }
+
+    /// Whether argument `i` of a request must not be shown.
+    pub fn is_secret(&self, args: Args<'_>, i: usize) -> bool {
+        self.secrets.iter().any(|s| match *s {
+            Secret::From(first) => i >= first,
+            Secret::After(word, count) => (1..=count).any(|d| i > d && args.is(i - d, word)),
+        })
     }
 
     /// All ACL categories, sorted, with `@`.

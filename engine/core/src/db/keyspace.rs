@@ -1,6 +1,6 @@
 //! The one gate for mutation.
 
-use super::{Db, Edit, Live, StrValue, USER_RAW};
+use super::{Db, Edit, Live, StrValue, USER_RAW, type_name};
 use crate::clock::{Now, Rng};
 use crate::error::{CmdError, CmdResult};
 use crate::event::Event;
@@ -24,7 +24,12 @@ pub enum Ttl {
 /// A value on its way from one key to another, with what belongs to it.
 pub enum Stored {
     /// Taken out of a database.
-    Taken(Removed<Object>),
+    Taken {
+        /// The entry.
+        entry: Removed<Object>,
+        /// Where it was, and what its going is told as.
+        from: (u16, Box<[u8]>, Event),
+    },
     /// Copied.
     Copied {
         /// The copy.
@@ -50,14 +55,14 @@ impl Stored {
     /// Its time to live, milliseconds since 1970.
     pub fn expire_ms(&self) -> Option<u64> {
         match self {
-            Stored::Taken(removed) => removed.expire_ms(),
+            Stored::Taken { entry, .. } => entry.expire_ms(),
             Stored::Copied { expire_ms, .. } => *expire_ms,
         }
     }
 
     fn object(&self) -> Option<&Object> {
         match self {
-            Stored::Taken(removed) => removed.object(),
+            Stored::Taken { entry, .. } => entry.object(),
             Stored::Copied { value: CopiedValue::Object(o), .. } => Some(o),
             Stored::Copied { .. } => None,
         }
@@ -241,8 +246,14 @@ impl<'a> Keyspace<'a> {
         db.object_bytes += added;
         let existed = match db.table.lookup(key) {
             Lookup::Found(mut e) => {
+                let old_type = self.unit.collects_touched().then(|| type_name(&e.value()));
                 if let Some(old) = e.set(value) {
                     db.object_bytes -= old.mem_bytes();
+                }
+                if let Some(old_type) = old_type
+                    && (ttl != Ttl::Keep || event == Event::SET)
+                {
+                    replaced(self.unit, self.cur, key, old_type, type_name(&e.value()));
                 }
                 e.set_user(0);
                 e.set_access(self.access);
@@ -439,24 +450,27 @@ impl<'a> Keyspace<'a> {
         Some(removed)
     }
 
-    /// Takes a live key out, to be put elsewhere (RENAME, MOVE).
+    /// Takes a live key out, to be put elsewhere (RENAME, MOVE). Its going is recorded when it
+    /// has its new place.
     pub fn take(&mut self, key: &[u8], event: Event) -> Option<Stored> {
         self.settle(key);
-        let removed = self.take_raw(key)?;
-        self.unit.touch(self.cur, key, event);
-        Some(Stored::Taken(removed))
+        let entry = self.take_raw(key)?;
+        Some(Stored::Taken { entry, from: (self.cur, key.into(), event) })
     }
 
     /// Puts a taken or copied value, with its time to live, under a key, replacing what is there.
     pub fn place(&mut self, key: &[u8], stored: Stored, event: Event) {
         self.settle(key);
-        self.drop_key(key);
+        let old = self.take_raw(key);
         let access = self.access;
+        let cur = self.cur;
         let db = self.db();
         db.object_bytes += stored.object().map_or(0, Object::mem_bytes);
+        let mut from = None;
         match stored {
-            Stored::Taken(removed) => {
-                db.table.insert_removed(key, removed);
+            Stored::Taken { entry, from: place } => {
+                db.table.insert_removed(key, entry);
+                from = Some(place);
             }
             Stored::Copied { value, expire_ms, user } => {
                 let value = match value {
@@ -473,7 +487,17 @@ impl<'a> Keyspace<'a> {
             }
         }
         // What was there is gone, so this is a new key whether or not there was one.
-        self.tell(key, event, true);
+        self.unit.note(cur, key, Event::NEW);
+        if let Some((from_db, from_key, from_event)) = from {
+            self.unit.touch(from_db, &from_key, from_event);
+        }
+        self.unit.touch(cur, key, event);
+        if let Some(old) = old
+            && let Some(new) = self.dbs[usize::from(cur)].table.get(key)
+        {
+            let (old, new) = (type_name(&old.value()), type_name(&new.value()));
+            replaced(self.unit, cur, key, old, new);
+        }
     }
 
     /// A deep copy of a live key's value (COPY).
@@ -551,5 +575,13 @@ impl<'a> Keyspace<'a> {
         }
         self.unit.touch_db(a as u16, Event::SWAPPED);
         self.unit.note(b as u16, &[], Event::SWAPPED);
+    }
+}
+
+/// Records that a key's value was replaced unseen.
+fn replaced(unit: &mut Unit, db: u16, key: &[u8], old_type: &str, new_type: &str) {
+    unit.note(db, key, Event::OVERWRITTEN);
+    if old_type != new_type {
+        unit.note(db, key, Event::TYPE_CHANGED);
     }
 }

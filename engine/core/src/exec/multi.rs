@@ -137,6 +137,7 @@ impl Shard {
         out: &mut Vec<u8>,
     ) {
         Reply::new(out, session.proto).array(multi.queued.len());
+        session.in_exec = true;
         for q in &multi.queued {
             let words: Vec<&[u8]> = q.words.iter().map(|w| &**w).collect();
             let args = Args::new(&words);
@@ -148,6 +149,7 @@ impl Shard {
                 }
             }
         }
+        session.in_exec = false;
     }
 }
 

@@ -23,6 +23,10 @@ pub trait Host: Any {
     /// [`Shard::listen`]). Whoever follows keys from outside is driven from here.
     fn committed(&mut self, _: &Unit, _: Origin) {}
 
+    /// A command has run, inside a transaction or not, if [`Shard::listen`] asks for that.
+    /// `touched` counts the keys and events of its unit so far.
+    fn executed(&mut self, _: &Session, _: &Command, _: Args<'_>, _touched: usize) {}
+
     /// Itself, for commands that belong to the server.
     fn as_any(&mut self) -> &mut dyn Any;
 }
@@ -192,6 +196,9 @@ impl Shard {
             row.failed += 1;
             out.truncate(start);
             self.refuse(&e, session, out);
+        }
+        if self.listening.commands {
+            host.executed(session, command, args, self.unit.touched_len());
         }
     }
 

@@ -38,6 +38,8 @@ pub struct Session {
     pub close: bool,
     /// Subscriber mode of RESP2, where few commands are allowed.
     pub subscribed: bool,
+    /// EXEC runs the commands of the session.
+    pub(crate) in_exec: bool,
     /// The queue of an open MULTI.
     pub(crate) multi: Option<Box<Multi>>,
     pub(crate) watched: Vec<WatchId>,
@@ -56,6 +58,7 @@ impl Session {
             no_touch: false,
             close: false,
             subscribed: false,
+            in_exec: false,
             multi: None,
             watched: Vec::new(),
             watch_flag: Rc::new(Cell::new(false)),
@@ -65,6 +68,11 @@ impl Session {
     /// Commands queued in an open MULTI; `None` outside.
     pub fn multi_len(&self) -> Option<usize> {
         self.multi.as_ref().map(|m| m.len())
+    }
+
+    /// Whether the command that runs was queued: nothing that waits or goes on without end.
+    pub fn in_exec(&self) -> bool {
+        self.in_exec
     }
 
     /// Bytes held by an open MULTI.

@@ -33,6 +33,8 @@ pub struct Listen {
     pub changes: bool,
     /// Reads of keys that do not exist.
     pub misses: bool,
+    /// Commands that have run ([`Host::executed`]).
+    pub commands: bool,
 }
 
 impl Listen {
@@ -54,7 +56,7 @@ pub struct Shard {
     pub(crate) ticks_last: u64,
     /// Keys watched by all sessions together.
     pub(crate) watches: usize,
-    listening: Listen,
+    pub(super) listening: Listen,
     /// Encoding thresholds (CONFIG SET).
     pub limits: Limits,
     /// Counters.
@@ -138,7 +140,7 @@ impl Shard {
         if self.unit.changes() > 0 {
             self.journal.commit(&self.unit, origin);
         }
-        if !self.unit.has_touched() {
+        if self.unit.touched_len() == 0 {
             return;
         }
         if self.watches > 0 {

@@ -177,10 +177,16 @@ impl Unit {
         &self.forms
     }
 
-    /// Whether keys were collected.
+    /// Whether somebody wants the keys.
     #[inline]
-    pub(crate) fn has_touched(&self) -> bool {
-        !self.touched.is_empty()
+    pub(crate) fn collects_touched(&self) -> bool {
+        self.collect_touched
+    }
+
+    /// Keys and events collected so far.
+    #[inline]
+    pub(crate) fn touched_len(&self) -> usize {
+        self.touched.len()
     }
 
     /// Keys changed so far, in order.
