@@ -9,6 +9,9 @@ rounds with their minimum and maximum. A spread that includes 1.00 shows no diff
 Servers are pinned to one core and the client to another. All figures of a server come from outside
 it (redis-benchmark, /proc), except used_memory.
 
+`compare.py all` runs redis-server and this project's server with both network drivers through every
+section in about ten minutes and ends with a table of targets (docs/benchmarks.md).
+
 Where the server waited for its core (last table of a section), something else ran there: throughput
 and latency of that row say little, CPU per request still stands.
 """
@@ -44,6 +47,31 @@ PREFILL = {
     "spop": "sadd",
     "zpopmin": "zadd",
 }
+# `compare.py all`: names, command lines and where they take part ({moon} is --moon).
+PRESET = [
+    ("redis", "redis-server --port {port} --dir {dir} {persist} --auto-aof-rewrite-percentage 0", SECTIONS),
+    ("uring", "{moon} --port {port} --dir {dir} --loglevel warning --io-driver uring {persist}", SECTIONS),
+    ("epoll", "{moon} --port {port} --dir {dir} --loglevel warning --io-driver epoll {persist}",
+     ["throughput", "persistence"]),
+    # The same server without a log: what the log costs, within a round.
+    ("nolog", "{moon} --port {port} --dir {dir} --loglevel warning --appendonly no", ["persistence"]),
+]
+PRESET_TESTS = (
+    "get,set,ping_inline,ping_mbulk,incr,lpush,rpush,lpop,rpop,sadd,hset,spop,zadd,zpopmin,"
+    "lrange_100,lrange_300,lrange_500,lrange_600,mset"
+)
+# Section, tests, pipeline, metric, how, bound: what the project wants of a ratio to redis-server. The first
+# rows that fit count.
+KEYS = ["get", "set"]
+WRITES = ["zadd", "hset", "sadd", "lpush", "lpop", "incr", "mset"]
+TARGETS = [
+    ("none", KEYS, 1, "rps", ">=", 1.0), ("none", KEYS, 16, "rps", ">=", 1.3), ("none", KEYS, 64, "rps", ">=", 1.6),
+    ("none", KEYS, 16, "cpu", "<=", 0.7), ("none", KEYS, 64, "cpu", "<=", 0.6),
+    ("none", WRITES, 1, "rps", ">=", 1.0), ("none", WRITES, 16, "rps", ">=", 1.2), ("none", WRITES, 64, "rps", ">=", 1.2),
+    ("none", None, 16, "rps", ">=", 1.0),
+    ("everysec", ["set"], 16, "rps", ">=", 1.2), ("always", ["set"], 16, "rps", ">=", 2.0),
+    ("memory", None, None, "rss", "<=", 1.0), ("memory", None, None, "used_memory", "<=", 1.0),
+]
 CLOCK_TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -212,7 +240,8 @@ class Server:
 class Spec:
     """A server as given on the command line."""
 
-    def __init__(self, text):
+    def __init__(self, text, sections=SECTIONS):
+        self.sections = sections
         self.name, _, self.command = text.partition("=")
         if not self.name or not self.command:
             raise argparse.ArgumentTypeError("NAME=COMMAND is needed")
@@ -257,10 +286,12 @@ class Samples:
     def value(self, name, digits):
         return spread(self.by_name[name], digits)
 
-    def ratio(self, name):
+    def pairs(self, name):
         first = self.by_name[self.names[0]]
-        pairs = [b / a for a, b in zip(first, self.by_name[name]) if a and b is not None]
-        return spread(pairs, 2)
+        return [b / a for a, b in zip(first, self.by_name[name]) if a and b is not None]
+
+    def ratio(self, name):
+        return spread(self.pairs(name), 2)
 
     def cells(self, digits):
         """Values of all servers, then the ratios of the others to the first."""
@@ -292,11 +323,45 @@ def row(cells):
     return f"| {' | '.join(str(c) for c in cells)} |"
 
 
+def target(section, test, pipeline, metric):
+    """Direction and bound, if there is a target."""
+    for where, tests, depth, what, how, bound in TARGETS:
+        if (where, depth, what) == (section, pipeline, metric) and (tests is None or test in tests):
+            return how, bound
+    return None
+
+
 class Report:
     """Markdown, written as it comes, so that an interrupted run keeps what it has."""
 
     def __init__(self, path):
         self.file = open(path, "w") if path else sys.stdout
+        self.met, self.missed = 0, []
+
+    def judge(self, section, test, pipeline, metric, samples):
+        """Holds the ratios of the others to the first against the targets."""
+        wanted = target(section, test, pipeline, metric)
+        if wanted is None or samples.names[0] != "redis":
+            return
+        how, bound = wanted
+        for name in samples.names[1:]:
+            pairs = samples.pairs(name)
+            if name == "nolog" or not pairs:
+                continue
+            mid = statistics.median(pairs)
+            if mid >= bound if how == ">=" else mid <= bound:
+                self.met += 1
+            else:
+                self.missed.append([section, test, pipeline or "", metric, name, f"{how} {bound}", spread(pairs, 2)])
+
+    def verdict(self):
+        if self.met + len(self.missed) == 0:
+            return
+        self.line(f"\n### Targets: {self.met} met, {len(self.missed)} missed\n")
+        if self.missed:
+            self.line("| section | test | pipeline | metric | server | target | ratio |\n" + "| --- " * 7 + "|")
+            for cells in self.missed:
+                self.line(row(cells))
 
     def line(self, text=""):
         print(text, file=self.file, flush=True)
@@ -336,11 +401,12 @@ def benchmark(server, test, requests, pipeline, args):
 
 def grid(report, title, mode, tests, pipelines, args):
     """Throughput, latency and CPU of every test and pipeline depth."""
-    names = [spec.name for spec in args.server]
+    specs = taking_part(args, "throughput" if mode == "none" else "persistence")
+    names = [spec.name for spec in specs]
     servers = []
     tables = {"rps": [], "p50": [], "p99": [], "cpu": [], "wait": []}
     try:
-        servers = [Server(spec, mode, args) for spec in args.server]
+        servers = [Server(spec, mode, args) for spec in specs]
         for test in tests:
             for pipeline in pipelines:
                 note(f"{title}: {test} -P {pipeline}")
@@ -362,6 +428,7 @@ def grid(report, title, mode, tests, pipelines, args):
                         table.append(row([test, pipeline] + missing))
                     continue
                 for metric, digits in [("rps", 0), ("p50", 3), ("p99", 3), ("cpu", 2), ("wait", 0)]:
+                    report.judge(mode, test, pipeline, metric, samples[metric])
                     tables[metric].append(row([test, pipeline] + samples[metric].cells(digits)))
     finally:
         for server in servers:
@@ -377,6 +444,10 @@ def grid(report, title, mode, tests, pipelines, args):
         report.line(heading(["test", "pipeline"], names))
         for line in tables[metric]:
             report.line(line)
+
+
+def taking_part(args, section):
+    return [spec for spec in args.server if section in spec.sections]
 
 
 def calibrate(server, test, pipeline, args):
@@ -450,7 +521,8 @@ def memory_of(spec, keys, make, args):
 
 
 def memory(report, args):
-    names = [spec.name for spec in args.server]
+    specs = taking_part(args, "memory")
+    names = [spec.name for spec in specs]
     loads = [(f"string {size} B", args.keys, lambda k, s=size: strings(k, s)) for size in args.sizes]
     few = max(args.keys // 5, 1)
     for kind in ["hash", "list", "set", "zset"]:
@@ -461,7 +533,7 @@ def memory(report, args):
         note(f"memory: {title}")
         try:
             for turn in range(args.memory_rounds):
-                for spec in rotated(args.server, turn):
+                for spec in rotated(specs, turn):
                     for metric, value in memory_of(spec, keys, make, args).items():
                         samples[metric].add(spec.name, value)
         except Failure as e:
@@ -470,6 +542,7 @@ def memory(report, args):
                 table.append(row([title, number(keys, 0), "failed"] + ["-"] * (2 * len(names) - 2)))
             continue
         for metric, table in tables.items():
+            report.judge("memory", title, None, metric, samples[metric])
             table.append(row([title, number(keys, 0)] + samples[metric].cells(1)))
     for metric, table in tables.items():
         report.line(f"\n### Bytes per key by {metric} (key of 16 bytes included)\n")
@@ -492,11 +565,12 @@ def disk_bytes(directory):
 
 def recovery(report, args):
     """Time from the start of a killed server until it answers with every key."""
-    names = [spec.name for spec in args.server]
+    specs = taking_part(args, "recovery")
+    names = [spec.name for spec in specs]
     seconds, size = Samples(names), Samples(names)
     servers = []
     try:
-        for spec in args.server:
+        for spec in specs:
             note(f"recovery: loading {spec.name}")
             server = Server(spec, "everysec", args)
             servers.append(server)
@@ -568,8 +642,10 @@ def parse(argv):
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="The date is left to whoever publishes the table.",
     )
+    p.add_argument("preset", nargs="?", choices=["all"], help="a fixed set of servers and tests")
+    p.add_argument("--moon", default="target/release/moon", help="program of the preset")
     p.add_argument(
-        "--server", type=Spec, action="append", required=True, metavar="NAME=COMMAND",
+        "--server", type=Spec, action="append", default=[], metavar="NAME=COMMAND",
         help="a server; {port}, {dir} and {persist} are filled in. The first is what ratios refer to",
     )
     p.add_argument(
@@ -598,7 +674,16 @@ def parse(argv):
     p.add_argument("--benchmark", default="redis-benchmark")
     p.add_argument("--scratch", help="where data directories are made; a real disk for persistence")
     p.add_argument("--out", help="file for the tables; by default the standard output")
+    if argv[:1] == ["all"]:
+        p.set_defaults(tests=PRESET_TESTS.split(","), modes=["everysec", "always"], persist_pipelines=[1, 16, 64])
+        p.set_defaults(rounds=3, memory_rounds=1, seconds=0.3, settle=0.5)
     args = p.parse_args(argv)
+    if args.preset:
+        moon = shlex.quote(os.path.abspath(args.moon))
+        preset = [Spec(f"{name}={line.replace('{moon}', moon)}", where) for name, line, where in PRESET]
+        args.server = preset + args.server
+    if not args.server:
+        p.error("--server or the preset `all` is needed")
     by_name = {spec.name: spec for spec in args.server}
     if len(by_name) != len(args.server):
         p.error("two servers have the same name")
@@ -638,6 +723,7 @@ def main(argv):
                 note(f"{section} failed: {e}")
                 report.line(f"\n{section}: failed: {e}")
                 code = 1
+        report.verdict()
         note(f"done; load average {os.getloadavg()[0]:.1f}")
         return code
     except Failure as e:
