@@ -99,12 +99,20 @@ pub struct Event {
     pub class: Class,
     /// Name, as clients see it.
     pub name: &'static str,
+    /// It changed what the key holds, as WATCH sees it. What consumer groups are and have pending is beside
+    /// that, as in Redis.
+    content: bool,
 }
 
 impl Event {
     /// An event of a class.
     pub const fn new(class: Class, name: &'static str) -> Self {
-        Event { class, name }
+        Event { class, name, content: true }
+    }
+
+    /// An event that clients are told of, though for WATCH the key holds what it held.
+    pub const fn beside_content(class: Class, name: &'static str) -> Self {
+        Event { class, name, content: false }
     }
 
     /// A key was removed.
@@ -131,7 +139,7 @@ impl Event {
     /// Whether a key changed, as opposed to a look at one or a change of a whole database.
     #[inline]
     pub fn is_change_of_key(self) -> bool {
-        self.class != Class::MISS && self.class != Class::NONE
+        self.content && self.class != Class::MISS && self.class != Class::NONE
     }
 
     /// A key came into being.

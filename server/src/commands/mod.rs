@@ -56,6 +56,8 @@ pub(crate) fn apply_limits(config: &Config, limits: &mut Limits) {
     limits.zset_max_listpack_entries = config.size(O::ZsetMaxListpackEntries);
     limits.zset_max_listpack_value = config.size(O::ZsetMaxListpackValue);
     limits.hll_sparse_max_bytes = config.size(O::HllSparseMaxBytes);
+    limits.stream_node_max_bytes = config.size(O::StreamNodeMaxBytes);
+    limits.stream_node_max_entries = config.size(O::StreamNodeMaxEntries) as u64;
     limits.proto_max_bulk_len = config.size(O::ProtoMaxBulkLen);
 }
 

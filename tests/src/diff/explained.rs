@@ -19,7 +19,42 @@ struct Explained {
     reason: &'static str,
 }
 
-const TABLE: [Explained; 4] = [
+const TABLE: [Explained; 9] = [
+    Explained {
+        command: "XSETID",
+        oracle: "-ERR The ID specified in XSETID is smaller than the target",
+        subject: "-ERR The ID specified in XSETID is smaller than current max_deleted",
+        contains: "",
+        reason: "the highest id deleted is looked at first since 7.2",
+    },
+    Explained {
+        command: "XGROUP",
+        oracle: ":1",
+        subject: ":0",
+        contains: "",
+        reason: "a claim that finds nothing makes its consumer since 7.2, so CREATECONSUMER does not",
+    },
+    Explained {
+        command: "XREAD",
+        oracle: "-ERR Unbalanced XREAD list",
+        subject: "-ERR Unbalanced 'xread' list",
+        contains: "",
+        reason: "the text names the command and its ids since 7.4",
+    },
+    Explained {
+        command: "XREADGROUP",
+        oracle: "-ERR Unbalanced XREAD list",
+        subject: "-ERR Unbalanced 'xreadgroup' list",
+        contains: "",
+        reason: "the text names the command and its ids since 7.4",
+    },
+    Explained {
+        command: "XREADGROUP",
+        oracle: "-ERR Invalid stream ID",
+        subject: "-ERR The + ID is meaningless",
+        contains: "",
+        reason: "the id + has a meaning to XREAD since 7.4",
+    },
     Explained {
         command: "BITCOUNT",
         oracle: ":0",

@@ -1,8 +1,8 @@
 //! The generator's core: pools, boundary values, mutations and the mix of command groups.
 
 use super::{
-    Kind, Op, gen_bits, gen_geo, gen_hashes, gen_hll, gen_keys, gen_lists, gen_sets, gen_strings,
-    gen_zsets,
+    Kind, Op, gen_bits, gen_geo, gen_hashes, gen_hll, gen_keys, gen_lists, gen_sets, gen_streams,
+    gen_strings, gen_zsets,
 };
 use crate::rng::Rng;
 use crate::{Command, cmd};
@@ -39,20 +39,23 @@ pub enum Group {
     Sets,
     /// Sorted sets.
     Zsets,
+    /// Streams.
+    Streams,
 }
 
 impl Group {
     /// Every group with its share in a hundred commands.
-    pub const ALL: [(Group, usize); 9] = [
-        (Group::Strings, 18),
+    pub const ALL: [(Group, usize); 10] = [
+        (Group::Strings, 13),
         (Group::Bits, 8),
         (Group::Hll, 5),
         (Group::Geo, 6),
-        (Group::Keys, 13),
+        (Group::Keys, 10),
         (Group::Lists, 13),
         (Group::Hashes, 11),
         (Group::Sets, 10),
-        (Group::Zsets, 16),
+        (Group::Zsets, 14),
+        (Group::Streams, 10),
     ];
 
     /// The group of that name (`strings`, `keys`, ...).
@@ -72,6 +75,7 @@ pub(super) enum Type {
     Zset,
     Hll,
     Geo,
+    Stream,
 }
 
 /// An endless seeded sequence of ops.
@@ -79,6 +83,8 @@ pub struct Generator {
     pub(super) rng: Rng,
     proto: Proto,
     groups: Vec<(Group, usize)>,
+    /// Milliseconds of the newest stream ids.
+    pub(super) stream_ms: u64,
     /// Whether the commands being made will stand inside MULTI.
     pub(super) queued: bool,
 }
@@ -90,7 +96,7 @@ impl Generator {
     /// A generator for `seed`.
     pub fn new(seed: u64, proto: Proto) -> Generator {
         let groups = Group::ALL.to_vec();
-        Generator { rng: Rng::new(seed), proto, groups, queued: false }
+        Generator { rng: Rng::new(seed), proto, groups, stream_ms: 1, queued: false }
     }
 
     /// Makes commands of these groups only; `groups` must not be empty.
@@ -175,6 +181,7 @@ impl Generator {
             Group::Hashes => gen_hashes::command(self),
             Group::Sets => gen_sets::command(self),
             Group::Zsets => gen_zsets::command(self),
+            Group::Streams => gen_streams::command(self),
         }
     }
 
@@ -389,7 +396,8 @@ impl Generator {
         let kind = if self.rng.chance(93) {
             kind
         } else {
-            [Type::Str, Type::List, Type::Hash, Type::Set, Type::Zset][self.rng.below(5)]
+            [Type::Str, Type::List, Type::Hash, Type::Set, Type::Zset, Type::Stream]
+                [self.rng.below(6)]
         };
         let name = match kind {
             Type::Str => "str",
@@ -399,6 +407,7 @@ impl Generator {
             Type::Zset => "zset",
             Type::Hll => "hll",
             Type::Geo => "geo",
+            Type::Stream => "stream",
         };
         format!("{name}:{}", self.rng.below(4)).into_bytes()
     }
@@ -410,8 +419,8 @@ impl Generator {
             1 => b"bin\x00\xff\r\n".to_vec(),
             2 => b"missing".to_vec(),
             _ => {
-                let kind =
-                    [Type::Str, Type::List, Type::Hash, Type::Set, Type::Zset][self.rng.below(5)];
+                let kind = [Type::Str, Type::List, Type::Hash, Type::Set, Type::Zset, Type::Stream]
+                    [self.rng.below(6)];
                 self.key(kind)
             }
         }

@@ -17,6 +17,7 @@ mod gen_hll;
 mod gen_keys;
 mod gen_lists;
 mod gen_sets;
+mod gen_streams;
 mod gen_strings;
 mod gen_zsets;
 mod generate;

@@ -363,6 +363,7 @@ impl Run<'_> {
                     Some(b"list") => cmd!["LRANGE", key, 0, -1],
                     Some(b"hash") => cmd!["HGETALL", key],
                     Some(b"set") => cmd!["SMEMBERS", key],
+                    Some(b"stream") => cmd!["XRANGE", key, "-", "+"],
                     _ => cmd!["ZRANGE", key, 0, -1, "WITHSCORES"],
                 });
             }

@@ -8,11 +8,12 @@ use crate::event::{Class, Event};
 use crate::exec::{SessionCx, WriteCx};
 use crate::types::stream::Stream;
 
-const CREATED: Event = Event::new(Class::STREAM, "xgroup-create");
-const MOVED: Event = Event::new(Class::STREAM, "xgroup-setid");
-const DESTROYED: Event = Event::new(Class::STREAM, "xgroup-destroy");
-pub(super) const CONSUMER_CREATED: Event = Event::new(Class::STREAM, "xgroup-createconsumer");
-const CONSUMER_REMOVED: Event = Event::new(Class::STREAM, "xgroup-delconsumer");
+const CREATED: Event = Event::beside_content(Class::STREAM, "xgroup-create");
+const MOVED: Event = Event::beside_content(Class::STREAM, "xgroup-setid");
+const DESTROYED: Event = Event::beside_content(Class::STREAM, "xgroup-destroy");
+pub(super) const CONSUMER_CREATED: Event =
+    Event::beside_content(Class::STREAM, "xgroup-createconsumer");
+const CONSUMER_REMOVED: Event = Event::beside_content(Class::STREAM, "xgroup-delconsumer");
 
 const NO_KEY: CmdError = CmdError::fixed(
     "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use \

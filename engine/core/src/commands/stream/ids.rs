@@ -1,7 +1,7 @@
 //! Ids of stream entries as text.
 
 use crate::error::{CmdError, CmdResult};
-use moon_formats::number::{Digits, parse_u64};
+use moon_formats::number::Digits;
 use moon_formats::value::StreamId;
 
 pub(super) const INVALID: CmdError =
@@ -32,11 +32,38 @@ impl IdText {
     }
 }
 
+/// Longest id that is looked at.
+const LONGEST: usize = 127;
+
+/// A part of an id as C's `strtoull` reads it: blanks, a sign and leading zeros are allowed.
+fn number(text: &[u8]) -> Option<u64> {
+    let blank = |b: &u8| b.is_ascii_whitespace() || *b == 0x0b;
+    let text = text.get(text.iter().take_while(|b| blank(b)).count()..)?;
+    let (digits, negative) = match text {
+        [b'+', rest @ ..] => (rest, false),
+        [b'-', rest @ ..] => (rest, true),
+        _ => (text, false),
+    };
+    // A canonical negative number is out of range; others wrap.
+    let canonical = digits.first().is_some_and(|b| *b != b'0') || digits.len() == 1;
+    if digits.is_empty() || (negative && canonical) {
+        return None;
+    }
+    let n = digits.iter().try_fold(0u64, |n, b| {
+        let digit = b.is_ascii_digit().then(|| u64::from(b - b'0'))?;
+        n.checked_mul(10)?.checked_add(digit)
+    })?;
+    Some(if negative { n.wrapping_neg() } else { n })
+}
+
 /// `ms` or `ms-seq`; a missing sequence number is `seq`.
 pub(super) fn parse(text: &[u8], seq: u64) -> CmdResult<StreamId> {
+    if text.len() > LONGEST {
+        return Err(INVALID);
+    }
     let mut parts = text.splitn(2, |b| *b == b'-');
-    let ms = parts.next().and_then(parse_u64).ok_or(INVALID)?;
-    let seq = parts.next().map_or(Some(seq), parse_u64).ok_or(INVALID)?;
+    let ms = parts.next().and_then(number).ok_or(INVALID)?;
+    let seq = parts.next().map_or(Some(seq), number).ok_or(INVALID)?;
     Ok(StreamId { ms, seq })
 }
 

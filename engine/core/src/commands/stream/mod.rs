@@ -37,7 +37,7 @@ use crate::event::{Class, Event};
 const XADD: Event = Event::new(Class::STREAM, "xadd");
 const XDEL: Event = Event::new(Class::STREAM, "xdel");
 const XTRIM: Event = Event::new(Class::STREAM, "xtrim");
-const XSETID: Event = Event::new(Class::STREAM, "xsetid");
+const XSETID: Event = Event::beside_content(Class::STREAM, "xsetid");
 
 const NOT_ABOVE_TOP: CmdError = CmdError::fixed(
     "ERR The ID specified in XADD is equal or smaller than the target stream top item",
