@@ -19,6 +19,8 @@ moon-crash <verb> [--threads n] [--first-seed n] [--json file] [--seeds dir]
             (build with --features mutants for those of the storage layer)
   kill      the binary --moon path under load, killed --runs n times in a row (default 10)
             under each driver and policy
+  soak      --hours n (default 24): kills, then a sweep with fresh seeds, again and again; stops
+            at the first broken promise
   run       one run, or one crash of it:
             --cell name --seed n [--nth n] [--point n --image name [--variant n]]
   cells     names of all cells
@@ -28,6 +30,7 @@ struct Flags {
     threads: usize,
     first_seed: u64,
     runs: Option<u64>,
+    hours: f64,
     json: Option<PathBuf>,
     seeds: PathBuf,
     moon: PathBuf,
@@ -38,6 +41,7 @@ fn flags(args: &[String]) -> Result<Flags, String> {
         threads: std::thread::available_parallelism().map_or(2, usize::from),
         first_seed: 1,
         runs: None,
+        hours: 24.0,
         json: None,
         seeds: PathBuf::from("crash-matrix/seeds"),
         moon: PathBuf::from("target/release/moon"),
@@ -50,6 +54,9 @@ fn flags(args: &[String]) -> Result<Flags, String> {
             "--threads" => flags.threads = number()? as usize,
             "--first-seed" => flags.first_seed = number()?,
             "--runs" => flags.runs = Some(number()?),
+            "--hours" => {
+                flags.hours = value.parse().map_err(|_| format!("{name} needs a number"))?;
+            }
             "--json" => flags.json = Some(PathBuf::from(value)),
             "--moon" => flags.moon = PathBuf::from(value),
             "--seeds" => flags.seeds = PathBuf::from(value),
@@ -66,6 +73,7 @@ fn main() -> ExitCode {
     let done = match verb {
         "quick" | "full" => flags(rest).and_then(|f| sweep(&f, verb == "full")),
         "kill" => flags(rest).and_then(|f| kill(&f)),
+        "soak" => flags(rest).and_then(soak),
         "mutants" => flags(rest).map(|f| mutants(&f)),
         "run" => run(&rest.join(" ")),
         "cells" => {
@@ -118,6 +126,25 @@ fn replay_seeds(dir: &Path) -> Result<(usize, Vec<moon_crash::figures::Failure>)
         failures.extend(run.execute(KEPT, Bug::default(), true).failures);
     }
     Ok((lines.len(), failures))
+}
+
+/// Layer K and layer S in turn, with seeds that no round has had before.
+fn soak(mut flags: Flags) -> Result<bool, String> {
+    let start = std::time::Instant::now();
+    let mut rounds = 0u64;
+    while start.elapsed().as_secs_f64() < flags.hours * 3600.0 {
+        if !kill(&flags)? || !sweep(&flags, false)? {
+            println!("soak: broken in round {rounds}, first seed {}", flags.first_seed);
+            return Ok(false);
+        }
+        rounds += 1;
+        flags.first_seed += 1000;
+    }
+    println!(
+        "soak: {rounds} rounds in {:.2} h, nothing broken",
+        start.elapsed().as_secs_f64() / 3600.0
+    );
+    Ok(true)
 }
 
 /// Every deliberate bug must be noticed.

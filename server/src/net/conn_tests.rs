@@ -259,3 +259,28 @@ fn requests_behind_a_change_of_limits_are_parsed_under_the_new_ones() {
     assert!(drain(&mut c, u64::MAX).ends_with("unauthenticated multibulk length\r\n"));
     assert!(c.is_closing());
 }
+
+#[test]
+fn replies_held_too_long_give_way_to_an_error() {
+    let (mut c, mut e) = conn();
+    feed(&mut c, &mut e, b"a\r\n").unwrap();
+    assert!(!c.give_up(0, b"-LATE\r\n"), "nothing is held back");
+    feed(&mut c, &mut e, b"write 1\r\n").unwrap();
+    feed(&mut c, &mut e, b"write 2\r\nb\r\n").unwrap();
+    // What is durable is still answered; the first reply that is not, and all behind it, are not.
+    assert!(c.give_up(1, b"-LATE\r\n"));
+    assert_eq!(drain(&mut c, 1), "+a\r\n+write,1\r\n-LATE\r\n");
+    assert!(c.is_closing() && c.out.is_empty());
+    feed(&mut c, &mut e, b"write 3\r\n").unwrap();
+    assert_eq!(e.lsn, 2, "a closing connection takes nothing more");
+}
+
+#[test]
+fn a_watermark_that_asks_for_less_keeps_the_order() {
+    let (mut c, mut e) = conn();
+    feed(&mut c, &mut e, b"write 1\r\n").unwrap();
+    e.lsn = 0;
+    feed(&mut c, &mut e, b"read\r\n").unwrap();
+    assert_eq!(drain(&mut c, 0), "", "behind a reply that is held back");
+    assert_eq!(drain(&mut c, 1), "+write,1\r\n+read\r\n");
+}

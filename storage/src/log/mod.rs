@@ -188,6 +188,8 @@ struct Inner {
 
     state: Cell<StateBits>,
     pause_intake: Cell<bool>,
+    /// A batch waits for a segment that the disk has no room for.
+    no_room: Cell<bool>,
     disk_free_min_pct: Cell<u8>,
     sync_fail_timeout_us: Cell<u64>,
     busy: Cell<Busy>,
@@ -250,6 +252,7 @@ impl Log {
             mono_us: Cell::new(end.last_mono_us),
             state: Cell::default(),
             pause_intake: Cell::new(false),
+            no_room: Cell::new(false),
             disk_free_min_pct: Cell::new(cfg.disk_free_min_pct),
             sync_fail_timeout_us: Cell::new(cfg.sync_fail_timeout_us),
             busy: Cell::new(Busy::Idle),
@@ -317,11 +320,11 @@ impl Log {
         Err(self.inner.refusal())
     }
 
-    /// True while a write or sync has failed and its replacement is not durable yet: the
-    /// watermark stands still. One load.
+    /// True while the watermark stands still: a write or sync has failed and its replacement is
+    /// not durable yet, or there is no room for what was appended. Two loads.
     #[inline]
     pub fn is_degraded(&self) -> bool {
-        self.inner.state.get().has(StateBits::DEGRADED)
+        self.inner.state.get().has(StateBits::DEGRADED) || self.inner.no_room.get()
     }
 
     /// True while the shard should stop reading sockets: too much is not durable, or a sync
@@ -405,8 +408,8 @@ impl Log {
         self.inner.shut_down().await
     }
 
-    /// True when DEGRADED_SYNC has lasted longer than `sync-fail-timeout`: clients held since
-    /// then get an error and their connections are closed.
+    /// True when [`Log::is_degraded`] has lasted longer than `sync-fail-timeout`: clients held
+    /// since then get an error and their connections are closed.
     pub fn overdue(&self) -> bool {
         self.inner.overdue()
     }

@@ -416,14 +416,33 @@ impl Inner {
                 }
             };
             match result {
-                Ok(spare) => return Some(spare),
+                Ok(spare) => {
+                    self.has_room();
+                    return Some(spare);
+                }
                 Err(cause) => self.cannot_prepare(&cause),
             }
+            self.waits_for_room();
             self.changed();
             self.rt.sleep_us(wait).await;
             wait = (2 * wait).min(RETRY_US_MAX);
         }
         None
+    }
+
+    /// Records that were accepted cannot be written for want of room: the watermark stands as
+    /// still as after a failed sync, and whoever is held has the same patience.
+    fn waits_for_room(self: &Rc<Self>) {
+        if !self.no_room.replace(true) && self.counters.degraded_since.get().is_none() {
+            self.counters.degraded_since.set(Some(self.rt.mono_us()));
+            self.announce_overdue();
+        }
+    }
+
+    fn has_room(&self) {
+        if self.no_room.replace(false) && !self.frozen() {
+            self.counters.degraded_since.set(None);
+        }
     }
 
     /// A spare opened for a caching mode.

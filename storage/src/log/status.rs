@@ -246,6 +246,7 @@ impl Inner {
         self.state.set(StateBits(old.0 & !bit.0));
         self.counters.state_since_wall_us.set(self.rt.wall_us());
         if bit == StateBits::DEGRADED {
+            self.no_room.set(false);
             self.counters.degraded_since.set(None);
         }
         tracing::info!(

@@ -13,7 +13,9 @@
 //! Invariants: nothing is written; memory is one read chunk or one record; records are visited
 //! in LSN order, each LSN once, and only while no damage was met before them.
 
+mod any;
 mod end;
+mod reference;
 mod resync;
 mod window;
 
@@ -35,6 +37,7 @@ use crate::log::SegmentInfo;
 #[cfg(any(test, feature = "mutants"))]
 use crate::mutant::Mutant;
 
+pub use any::scan_any_bytes;
 pub use end::{EndKind, Hole, HoleReason, LogEnd, ScanError};
 use window::{Found, Window};
 
@@ -114,6 +117,8 @@ pub struct ScanOptions {
     /// A directory without segments is a log that begins after `durable_floor` (a restored or
     /// migrated base), not a missing one.
     pub may_be_empty: bool,
+    /// Segments of the reference server are read too; the tools ask for it, recovery never.
+    pub reference: bool,
     /// Recovery reads past the page cache, so that it believes only what the device holds.
     pub via: Caching,
     /// The broken line of this run.
@@ -129,6 +134,7 @@ impl Default for ScanOptions {
             durable_floor: 0,
             visit_from: 0,
             may_be_empty: false,
+            reference: false,
             via: Caching::Cached,
             #[cfg(any(test, feature = "mutants"))]
             mutant: None,
@@ -146,6 +152,10 @@ struct Seg {
 }
 
 impl Seg {
+    fn is_reference(&self) -> bool {
+        self.opening.as_ref().is_ok_and(|(header, _)| !header.is_r1())
+    }
+
     fn cut(&self) -> Option<&Cut> {
         self.opening.as_ref().ok().and_then(|(_, cut)| cut.as_ref())
     }
@@ -270,6 +280,8 @@ enum Stop {
     Failed { offset: u64, resume: Option<u64> },
     /// The visitor has enough.
     Break,
+    /// Damage, already noted.
+    Hole,
 }
 
 struct Scan<'a> {
@@ -319,13 +331,16 @@ impl Scan<'_> {
                     self.end.kind = EndKind::Stopped;
                     return Ok(());
                 }
+                Stop::Hole => return Ok(()),
                 Stop::Failed { offset, resume } => {
                     return self.settle(i, offset, resume, *keep).await;
                 }
             }
             if i + 1 == self.segs.len() {
                 let at = self.end.at.offset;
-                self.end.kind = match (stop, self.clean_mark) {
+                // A reference log says nowhere how it ended.
+                let ended = self.clean_mark || seg.is_reference();
+                self.end.kind = match (stop, ended) {
                     (Stop::Ended, true) => EndKind::Clean,
                     _ => EndKind::CrashTail { path: seg.path.clone(), offset: at, dropped: false },
                 };
@@ -440,7 +455,10 @@ impl Scan<'_> {
     async fn walk(&mut self, seg: &Seg, keep: Option<u64>) -> Result<Stop, ScanError> {
         let Ok((header, _)) = &seg.opening else { return Ok(Stop::Ended) };
         if !header.is_r1() {
-            return Err(ScanError::Reference { path: seg.path.clone() });
+            return match self.opts.reference {
+                true => self.walk_reference(seg).await,
+                false => Err(ScanError::Reference { path: seg.path.clone() }),
+            };
         }
         let io = |cause| ScanError::Io { path: seg.path.clone(), cause };
         let align = header.align();

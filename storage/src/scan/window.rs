@@ -39,6 +39,18 @@ impl<'a> Window<'a> {
         self.size
     }
 
+    /// Whether the file ends at `pos`, or nothing was written there: a length of zero. `None` if
+    /// the window must be moved to tell.
+    pub(super) fn is_blank(&self, pos: u64) -> Option<bool> {
+        let len = self.size.saturating_sub(pos).min(4) as usize;
+        if len == 0 {
+            return Some(true);
+        }
+        let skip = pos.checked_sub(self.start)? as usize;
+        let held = self.bytes.get(skip..skip + len)?;
+        Some(held.iter().all(|b| *b == 0))
+    }
+
     /// The record at `pos`, if the window reaches far enough. A length is believed only as far
     /// as the file goes.
     #[inline]

@@ -164,7 +164,12 @@ impl LogDir {
         if let Some(seq) = self.only {
             // Damage before the segment does not matter to somebody who names it.
             let start = Some(LogStart { lsn: u64::MAX, seq });
-            return ScanOptions { shard: self.shard, start, ..ScanOptions::default() };
+            return ScanOptions {
+                shard: self.shard,
+                start,
+                reference: true,
+                ..ScanOptions::default()
+            };
         }
         ScanOptions {
             shard: self.shard,
@@ -172,6 +177,7 @@ impl LogDir {
                 .parts
                 .as_ref()
                 .map(|p| LogStart { lsn: p.log_from_lsn, seq: p.log_from_seq }),
+            reference: true,
             durable_floor: self.parts.as_ref().and_then(|p| p.base).map_or(0, |b| b.cut),
             ..ScanOptions::default()
         }

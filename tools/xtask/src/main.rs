@@ -13,7 +13,8 @@ const USAGE: &str = "\
 cargo xtask <command>
 
   check    format, clippy, tidy, unit tests: the gate before every merge
-  ci       check, then integration tests, dependency policy and the README's commands
+  ci       check, then integration tests, a short crash matrix, dependency policy, the README's
+           commands
   tidy     the rules that the compiler cannot state (layers, unsafe, command table, text)
   readme   run the README's marked commands as written and compare their output
   deny     licences, sources and bans of all dependencies (cargo-deny, installed on demand)

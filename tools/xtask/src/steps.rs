@@ -87,6 +87,16 @@ pub(crate) fn ci(root: &Path) -> Result<(), String> {
     let mut summary = Summary::default();
     check_steps(root, &mut summary)?;
     summary.cargo(root, "integration", &["test", "-p", "moon-tests", "--test", "integration"])?;
+    let crash = |verb: &'static str| {
+        let run = ["run", "--quiet", "-p", "moon-crash", "--features", "mutants", "--", verb];
+        run.into_iter().chain(["--runs", "1"]).collect::<Vec<_>>()
+    };
+    summary.cargo(root, "crash matrix", &crash("quick"))?;
+    summary.cargo(root, "crash matrix, bugs", &crash("mutants"))?;
+    summary.cargo(root, "moon for kills", &["build", "-p", "moon-server", "--bin", "moon"])?;
+    let mut kill = crash("kill");
+    kill.extend(["--moon", "target/debug/moon"]);
+    summary.cargo(root, "crash matrix, kills", &kill)?;
     summary.step("deny", |_| deny::run(root))?;
     summary
         .step("readme", |_| readme::run(root).map(|()| "commands run as written".to_string()))?;

@@ -395,3 +395,26 @@ fn an_unreadable_sector_stops_the_start_and_changes_nothing() {
     }
     assert!(refused > 2, "{refused}");
 }
+
+/// A record larger than any segment waits for room; whoever waits with it is not held for ever.
+#[test]
+fn a_record_without_room_is_overdue_in_time_and_written_when_there_is_room() {
+    for policy in [Policy::Always, Policy::EverySec] {
+        let run = Run::new(sim(56), config(policy));
+        let log = run.open(&RecoveredEnd::fresh(1));
+        let rt = run.disk.runtime();
+        rt.run_for(10_000);
+        run.disk.set_capacity(3 * SEGMENT);
+        run.drive(&log, &[Step::Append(300_000), Step::Flush]);
+        rt.run_for(1_000_000);
+        assert_eq!(log.status().state, LogState::DiskFull);
+        assert!(log.is_degraded() && !log.overdue() && log.watermark() == 0);
+        rt.run_for(60_000_000);
+        assert!(log.overdue());
+        run.disk.set_capacity(1 << 40);
+        rt.run_for(21_000_000);
+        assert_eq!((log.status().state, log.watermark()), (LogState::Ok, 1));
+        assert!(!log.overdue() && !log.is_degraded());
+        run.close(&log);
+    }
+}
