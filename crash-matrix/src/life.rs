@@ -287,6 +287,8 @@ impl Life {
             };
             self.disk.runtime().run_for(pause);
             self.turn_begins();
+            self.shard.time_out_waits();
+            self.serve_waiting();
             if self.log.should_pause_intake() {
                 self.seen.paused += 1;
                 self.disk.runtime().run_for(50_000);
@@ -328,6 +330,9 @@ impl Life {
         let before = self.log.last_lsn();
         self.reply.clear();
         let session = &mut self.sessions[op.client];
+        if session.waiting {
+            return;
+        }
         self.shard.run(&mut NoHost, session, args, &mut self.reply);
         self.seen.commands += 1;
         let wrote = self.log.last_lsn() > before;
@@ -346,6 +351,19 @@ impl Life {
             }
         }
         if wrote {
+            self.after_records();
+            self.serve_waiting();
+        }
+    }
+
+    /// Serves the clients whose wait is over. What each takes is a unit of its own.
+    fn serve_waiting(&mut self) {
+        while let Some(woken) = self.shard.next_woken() {
+            let before = self.log.last_lsn();
+            self.reply.clear();
+            let session = &mut self.sessions[woken.client as usize];
+            self.shard.resume(&mut NoHost, session, woken, &mut self.reply);
+            self.one_unit(before);
             self.after_records();
         }
     }

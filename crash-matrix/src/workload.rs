@@ -240,6 +240,8 @@ impl Workload {
                 made.count = Some(n);
                 n.to_string()
             }
+            // Short, or most clients would wait most of the time.
+            ("timeout", _) => format!("0.{}5", self.rng.below(6)),
             ("db" | "destination-db" | "index1" | "index2", _) => {
                 self.rng.below(u64::from(DATABASES)).to_string()
             }

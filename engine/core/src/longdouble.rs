@@ -71,6 +71,17 @@ impl LongDouble {
         self.mant == 0 && !self.infinite
     }
 
+    /// The nearest double; infinity beyond its range.
+    pub fn to_f64(self) -> f64 {
+        // Two steps: the power alone may leave the range of a double where the product does not.
+        let half = self.exp / 2;
+        let size = match self.infinite {
+            true => f64::INFINITY,
+            false => self.mant as f64 * 2f64.powi(half) * 2f64.powi(self.exp - half),
+        };
+        if self.negative { -size } else { size }
+    }
+
     /// The number with the other sign.
     pub fn negated(self) -> Self {
         LongDouble { negative: !self.negative, ..self }

@@ -32,7 +32,7 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 
 /// No server around the engine.
-struct NoHost;
+pub(crate) struct NoHost;
 
 impl Host for NoHost {
     fn admit(&mut self, _: &Session, _: &Command, _: Args<'_>) -> CmdResult {

@@ -15,6 +15,7 @@ mod set;
 mod stream;
 mod stream_replay;
 mod string;
+mod waiting;
 mod zset;
 mod zset_algebra;
 mod zset_range;

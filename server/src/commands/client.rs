@@ -163,6 +163,14 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
             Run::Session(tracking::trackinginfo),
         ),
         admin(sub(
+            "client|unblock",
+            "5.0.0",
+            -3,
+            "client-id [TIMEOUT | ERROR]",
+            "Unblocks a client blocked by a blocking command from a different connection.",
+            Run::Session(unblock),
+        )),
+        admin(sub(
             "client|unpause",
             "6.2.0",
             2,
@@ -355,6 +363,8 @@ fn kill(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
             host.orders.push(Order::Kill(*slot));
         }
     }
+    // From here on nothing is popped for them.
+    hits.iter().for_each(|(_, id)| cx.shard.stop_waiting(*id));
     if killed_me {
         // The reply still leaves.
         cx.session.close = true;
@@ -401,6 +411,22 @@ fn pause(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         None => Pause { until_ms, all },
     });
     cx.out.ok();
+    Ok(())
+}
+
+fn unblock(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
+    let error = match a.len() {
+        3 => false,
+        4 if a.is(3, "TIMEOUT") => false,
+        4 if a.is(3, "ERROR") => true,
+        4 => {
+            return Err(CmdError::fixed("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"));
+        }
+        _ => return Err(CmdError::SYNTAX),
+    };
+    let id = a.int(2)?;
+    let ended = u64::try_from(id).is_ok_and(|id| cx.shard.unblock(id, error));
+    cx.out.int(i64::from(ended));
     Ok(())
 }
 
@@ -494,6 +520,10 @@ fn help(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
                 "Control server assisted client side caching.",
             ),
             ("TRACKINGINFO", "Report tracking status for the current connection."),
+            (
+                "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+                "End the wait of a blocked client, as if its time were over or with an error.",
+            ),
             ("UNPAUSE", "Stop the current client pause, resuming traffic."),
         ],
     );

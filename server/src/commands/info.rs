@@ -138,11 +138,14 @@ fn clients(out: &mut String, v: &View<'_>) {
     line(out, "maxclients", v.host.clients_max);
     line(out, "client_recent_max_input_buffer", input);
     line(out, "client_recent_max_output_buffer", output);
-    line(out, "blocked_clients", 0);
+    let waits = v.shard.wait_figures();
+    line(out, "blocked_clients", waits.clients);
     line(out, "tracking_clients", v.host.tracking.clients);
     line(out, "pubsub_clients", subscribed);
     line(out, "watching_clients", watching);
-    line(out, "clients_in_timeout_table", 0);
+    line(out, "clients_in_timeout_table", waits.timed);
+    line(out, "total_blocking_keys", waits.keys);
+    line(out, "total_blocking_keys_on_nokey", waits.without_key);
 }
 
 fn memory_section(out: &mut String, v: &View<'_>) {

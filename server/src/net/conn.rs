@@ -26,6 +26,9 @@ pub(crate) enum Next {
     /// The request was not executed. It is kept, and nothing of this connection is executed
     /// until [`Conn::resume`], which begins with it (CLIENT PAUSE).
     Hold,
+    /// The request waits for its reply, and nothing of this connection is executed until
+    /// [`Conn::answered`] (BLPOP).
+    Wait,
 }
 
 /// Executes requests.
@@ -99,6 +102,8 @@ pub(crate) struct Conn {
     closing: bool,
     /// The request that is held back; input behind it waits.
     held: Option<Vec<Box<[u8]>>>,
+    /// The last request's reply is to come; input behind it waits.
+    waiting: bool,
     /// Bytes from the client, ever.
     pub(crate) bytes_in: u64,
     /// Bytes to the client, ever.
@@ -117,6 +122,7 @@ impl Conn {
             marks: VecDeque::new(),
             closing: false,
             held: None,
+            waiting: false,
             bytes_in: 0,
             bytes_out: 0,
             requests: 0,
@@ -132,6 +138,7 @@ impl Conn {
     pub(crate) fn close(&mut self) {
         self.closing = true;
         self.held = None;
+        self.waiting = false;
         self.input = Vec::new();
     }
 
@@ -162,7 +169,7 @@ impl Conn {
             return Ok(());
         }
         self.bytes_in += bytes.len() as u64;
-        if self.input.is_empty() && self.held.is_none() {
+        if self.input.is_empty() && !self.is_held() {
             // The common case: whole requests, executed from the driver's buffer.
             let taken = self.run(slot, bytes, exec);
             let rest = &bytes[taken..];
@@ -173,7 +180,7 @@ impl Conn {
         } else {
             self.reserve(bytes.len());
             self.input.extend_from_slice(bytes);
-            if self.held.is_none() {
+            if !self.is_held() {
                 self.run_input(slot, exec);
             }
         }
@@ -191,18 +198,36 @@ impl Conn {
         let next = self.call(slot, &words, exec);
         self.after(slot, exec, marks_before);
         match next {
-            Next::Continue => {}
-            Next::Close => return self.close(),
-            Next::Hold => return,
+            Next::Continue => self.go_on(slot, exec),
+            Next::Close => self.close(),
+            Next::Hold | Next::Wait => {}
         }
+    }
+
+    /// The reply that the last request waited for has been delivered: executes what came
+    /// behind it.
+    pub(crate) fn answered(&mut self, slot: Slot, next: Next, exec: &mut impl Executor) {
+        self.waiting = false;
+        match next {
+            Next::Close => self.close(),
+            _ => self.go_on(slot, exec),
+        }
+    }
+
+    fn go_on(&mut self, slot: Slot, exec: &mut impl Executor) {
         if !self.closing && !self.input.is_empty() {
             self.run_input(slot, exec);
         }
     }
 
-    /// True between [`Next::Hold`] and [`Self::resume`].
+    /// True between [`Next::Hold`] and [`Self::resume`], [`Next::Wait`] and [`Self::answered`].
     pub(crate) fn is_held(&self) -> bool {
-        self.held.is_some()
+        self.waiting || self.held.is_some()
+    }
+
+    /// True between [`Next::Wait`] and [`Self::answered`].
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting
     }
 
     fn run_input(&mut self, slot: Slot, exec: &mut impl Executor) {
@@ -257,7 +282,7 @@ impl Conn {
                         self.close();
                         return pos;
                     }
-                    Next::Hold => {
+                    Next::Hold | Next::Wait => {
                         // What comes behind it is parsed when it is its turn.
                         self.parser = RequestParser::new(self.parser.limits());
                         return pos;
@@ -371,8 +396,10 @@ impl Conn {
             return Next::Close;
         }
         let next = exec.execute(slot, args, &mut self.out);
-        if next == Next::Hold {
-            self.held = Some(args.iter().map(|a| Box::from(*a)).collect());
+        match next {
+            Next::Hold => self.held = Some(args.iter().map(|a| Box::from(*a)).collect()),
+            Next::Wait => self.waiting = true,
+            Next::Continue | Next::Close => {}
         }
         next
     }

@@ -9,7 +9,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use super::conn::{Conn, Executor, Refusal};
+use super::conn::{Conn, Executor, Next, Refusal};
 use super::outbox::Outbox;
 use super::{Driver, Event, Slot, Wait};
 use crate::config::OutputLimit;
@@ -62,6 +62,9 @@ pub(crate) trait Service: Executor {
     /// Connections the last requests asked to close (CLIENT KILL) or to go on (UNPAUSE).
     fn take_orders(&mut self) -> Vec<Order>;
 
+    /// The client of a waiting connection has gone: nothing may be taken out for it any more.
+    fn lost(&mut self, slot: Slot);
+
     /// Takes the figures of a connection after something happened to it.
     fn figures(&mut self, slot: Slot, figures: ConnFigures);
 
@@ -85,6 +88,16 @@ pub(crate) enum Order {
     Kill(Slot),
     /// Go on with what is held back.
     Resume(Slot),
+    /// The reply that it waited for is in its outbox; go on as told.
+    Answered(Slot, Next),
+}
+
+impl Order {
+    /// The connection.
+    pub(crate) fn slot(self) -> Slot {
+        let (Self::Kill(slot) | Self::Resume(slot) | Self::Answered(slot, _)) = self;
+        slot
+    }
 }
 
 /// Events of connections.
@@ -222,6 +235,9 @@ impl<D: Driver, S: Service> Hub<D, S> {
                 }
                 Event::Eof { slot } => {
                     let Some(Some(peer)) = peers.get_mut(slot as usize) else { return };
+                    if peer.conn.is_waiting() {
+                        service.lost(slot);
+                    }
                     // Replies to what came before are still sent: the peer may listen.
                     peer.conn.close();
                     slot
@@ -229,6 +245,7 @@ impl<D: Driver, S: Service> Hub<D, S> {
                 Event::Failed { slot, error } => {
                     let Some(Some(peer)) = peers.get_mut(slot as usize) else { return };
                     service.note(slot, Note::Broken(&error));
+                    service.lost(slot);
                     peer.closed = true;
                     slot
                 }
@@ -303,11 +320,15 @@ impl<D: Driver, S: Service> Hub<D, S> {
     /// Does what requests asked for on other connections.
     fn obey(&mut self) {
         for order in self.service.take_orders() {
-            let (Order::Kill(slot) | Order::Resume(slot)) = order;
+            let slot = order.slot();
             let Some(Some(peer)) = self.peers.get_mut(slot as usize) else { continue };
             match order {
                 Order::Kill(_) => peer.closed = true,
                 Order::Resume(_) => peer.conn.resume(slot, &mut self.service),
+                Order::Answered(_, next) => {
+                    peer.conn.answered(slot, next, &mut self.service);
+                    self.service.figures(slot, peer.figures(0));
+                }
             }
             if !peer.queued {
                 peer.queued = true;

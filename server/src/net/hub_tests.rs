@@ -87,6 +87,8 @@ impl Service for Mirror {
         &self.limits
     }
 
+    fn lost(&mut self, _: Slot) {}
+
     fn may_idle(&self, _: Slot) -> bool {
         false
     }

@@ -44,6 +44,7 @@ struct View {
     multi: Option<usize>,
     multi_bytes: usize,
     watch: usize,
+    waiting: bool,
     no_touch: bool,
     closing: bool,
 }
@@ -54,6 +55,7 @@ fn view(session: &Session) -> View {
         multi: session.multi_len(),
         multi_bytes: session.multi_bytes(),
         watch: session.watch_len(),
+        waiting: session.waiting,
         no_touch: session.no_touch,
         closing: session.close,
     }
@@ -143,6 +145,7 @@ impl Client {
             (self.monitor, 'O'),
             (self.is_subscribed(), 'P'),
             (v.multi.is_some(), 'x'),
+            (v.waiting, 'b'),
             (tracked.is_some(), 't'),
             (tracked.is_some_and(|t| t.broken), 'R'),
             (tracked.is_some_and(|t| t.mode == Mode::Broadcast), 'B'),

@@ -342,6 +342,13 @@ impl ServerHost {
         self.client(slot).map_or(0, Client::output_class)
     }
 
+    /// Notes what CLIENT LIST shows of a session that changed outside its own requests.
+    pub(crate) fn observe(&mut self, slot: Slot, session: &Session) {
+        if let Some(client) = self.client_mut(slot) {
+            client.observe(session);
+        }
+    }
+
     /// Ends a pause: held requests run at the next turn.
     pub(crate) fn unpause(&mut self) {
         self.pause = None;

@@ -13,6 +13,7 @@ pub(crate) mod pubsub;
 pub(crate) mod shared;
 pub(crate) mod tracking;
 
+use std::collections::HashMap;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -46,6 +47,8 @@ pub(crate) struct ShardService {
     pub(crate) host: ServerHost,
     log: Option<Log>,
     sessions: Vec<Option<Session>>,
+    /// Connections that wait for a reply, by number of the client.
+    waiting: HashMap<u64, Slot>,
     limits: HubLimits,
     max_bulk: u64,
     generation: u64,
@@ -66,6 +69,7 @@ impl ShardService {
             host,
             log: None,
             sessions: Vec::new(),
+            waiting: HashMap::new(),
             limits,
             max_bulk: 0,
             generation: u64::MAX,
@@ -106,6 +110,10 @@ impl ShardService {
             }
             self.host.sample(&self.shard);
         }
+        self.shard.time_out_waits();
+        if self.shard.has_woken() {
+            self.serve_waiting();
+        }
         self.host.broadcast();
         if let Some(log) = &self.log {
             log.flush();
@@ -116,6 +124,32 @@ impl ShardService {
         }
         if self.suspects.is_some() && !self.is_degraded() {
             self.suspects = None;
+        }
+    }
+
+    /// Answers the clients whose wait is over, each by running its command again.
+    #[cold]
+    fn serve_waiting(&mut self) {
+        while let Some(woken) = self.shard.next_woken() {
+            let client = woken.client;
+            let slot = self.waiting.get(&client).copied().unwrap_or(Slot::MAX);
+            let Some(Some(session)) = self.sessions.get_mut(slot as usize) else {
+                self.shard.stop_waiting(client);
+                continue;
+            };
+            self.host.current = slot;
+            let mut reply = Vec::new();
+            let outcome = self.shard.resume(&mut self.host, session, woken, &mut reply);
+            self.host.end_request(slot, false, &mut reply);
+            let next = match outcome {
+                Outcome::Blocked => continue,
+                Outcome::Done => Next::Continue,
+                Outcome::Close => Next::Close,
+            };
+            self.host.observe(slot, session);
+            self.waiting.remove(&client);
+            self.host.deliver(slot, &reply);
+            self.host.orders.push(Order::Answered(slot, next));
         }
     }
 
@@ -169,7 +203,14 @@ impl ShardService {
 
     /// When the shard wants its next turn, in milliseconds of the monotonic clock.
     pub(crate) fn due_ms(&self) -> u64 {
-        self.host.pause.map_or(self.expire_at_ms, |p| p.until_ms.min(self.expire_at_ms))
+        let mut due_ms = self.expire_at_ms;
+        if let Some(pause) = self.host.pause {
+            due_ms = due_ms.min(pause.until_ms);
+        }
+        if let Some(us) = self.shard.next_deadline() {
+            due_ms = due_ms.min(us.div_ceil(1000));
+        }
+        due_ms
     }
 
     /// True if a request has asked for something that the next turn does.
@@ -255,10 +296,19 @@ impl Executor for ShardService {
         let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return Next::Close };
         let outcome = self.shard.run(&mut self.host, session, Args::new(args), out);
         self.host.end_request(slot, session.multi_len().is_some(), out);
-        match outcome {
+        let next = match outcome {
             Outcome::Done => Next::Continue,
             Outcome::Close => Next::Close,
+            Outcome::Blocked => {
+                self.waiting.insert(session.id, slot);
+                self.host.observe(slot, session);
+                Next::Wait
+            }
+        };
+        if self.shard.has_woken() {
+            self.serve_waiting();
         }
+        next
     }
 
     #[inline]
@@ -324,11 +374,25 @@ impl hub::Service for ShardService {
     fn closed(&mut self, slot: Slot) {
         if let Some(mut session) = self.sessions.get_mut(slot as usize).and_then(Option::take) {
             self.shard.discard(&mut session);
+            if session.waiting {
+                self.shard.stop_waiting(session.id);
+                self.waiting.remove(&session.id);
+            }
         }
         self.host.stop_listening(slot);
         self.shard.listen(self.host.wanted());
+        // The slot's next connection must not get what was meant for this one.
+        self.host.orders.retain(|order| order.slot() != slot);
         self.host.remove_client(slot);
         self.host.outbox.forget(slot);
+    }
+
+    fn lost(&mut self, slot: Slot) {
+        if let Some(Some(session)) = self.sessions.get(slot as usize)
+            && session.waiting
+        {
+            self.shard.stop_waiting(session.id);
+        }
     }
 
     fn watermark(&self) -> u64 {

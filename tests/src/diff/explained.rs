@@ -19,7 +19,7 @@ struct Explained {
     reason: &'static str,
 }
 
-const TABLE: [Explained; 9] = [
+const TABLE: [Explained; 10] = [
     Explained {
         command: "XSETID",
         oracle: "-ERR The ID specified in XSETID is smaller than the target",
@@ -68,6 +68,13 @@ const TABLE: [Explained; 9] = [
         subject: "-ERR ",
         contains: "",
         reason: "arguments are read before the key is looked up since 7.2",
+    },
+    Explained {
+        command: "",
+        oracle: "-ERR timeout is negative",
+        subject: "-ERR timeout is out of range",
+        contains: "",
+        reason: "7.0 takes a timeout beyond 64 bits for a negative one, later versions refuse it",
     },
     Explained {
         command: "LPOS",

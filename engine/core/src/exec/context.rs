@@ -3,6 +3,7 @@
 use super::run::Host;
 use super::session::Session;
 use super::shard::Shard;
+use super::wait::Waiting;
 use crate::command::Command;
 use crate::db::{Keyspace, ReadSpace};
 use crate::error::{CmdError, CmdResult};
@@ -18,6 +19,8 @@ pub struct ReadCx<'a> {
     pub rng: &'a mut crate::clock::Rng,
     /// The row that runs, for texts that name the command.
     pub command: &'a Command,
+    /// How it asks to wait.
+    pub wait: Waiting<'a>,
 }
 
 /// For a command that may write.
@@ -28,6 +31,8 @@ pub struct WriteCx<'a> {
     pub out: Reply<'a>,
     /// The row that runs, for texts that name the command.
     pub command: &'a Command,
+    /// How it asks to wait.
+    pub wait: Waiting<'a>,
 }
 
 /// For a command about session, transaction or server.

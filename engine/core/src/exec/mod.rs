@@ -12,8 +12,10 @@ mod run;
 mod session;
 mod shard;
 pub mod stats;
+mod wait;
 
 pub use context::{ReadCx, SessionCx, WriteCx};
 pub use run::{Host, Outcome};
 pub use session::{ClientReply, Session};
 pub use shard::{Listen, Shard, ShardConfig};
+pub use wait::{Deadline, Wait, WaitFigures, Waiting, Woken, timeout_ms, timeout_secs};

@@ -138,6 +138,7 @@ impl Shard {
     ) {
         Reply::new(out, session.proto).array(multi.queued.len());
         session.in_exec = true;
+        let denied = std::mem::replace(&mut self.deny_waits, true);
         for q in &multi.queued {
             let words: Vec<&[u8]> = q.words.iter().map(|w| &**w).collect();
             let args = Args::new(&words);
@@ -150,6 +151,7 @@ impl Shard {
             }
         }
         session.in_exec = false;
+        self.deny_waits = denied;
     }
 }
 

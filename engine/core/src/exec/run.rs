@@ -1,8 +1,9 @@
 //! One request through the refusals to its reply.
 
 use super::context::{ReadCx, SessionCx, WriteCx};
-use super::session::{ClientReply, Session};
+use super::session::Session;
 use super::shard::Shard;
+use super::wait::Waiting;
 use crate::args::Args;
 use crate::command::{Command, Flags, Run};
 use crate::db::ReadSpace;
@@ -38,6 +39,8 @@ pub enum Outcome {
     Done,
     /// The reply has been written; the connection closes after it.
     Close,
+    /// No reply yet: the session waits for a key and runs nothing until [`Shard::resume`].
+    Blocked,
 }
 
 const NO_AUTH: CmdError = CmdError::fixed("NOAUTH Authentication required.");
@@ -68,24 +71,32 @@ impl Shard {
                 Reply::new(out, session.proto).simple("QUEUED");
             }
             Ok(command) => {
-                self.begin_unit();
-                self.execute(host, session, command, args, out);
-                self.commit_unit(host, Origin::Client);
-                if !self.expired.is_empty() {
-                    self.drop_expired(host);
+                self.run_unit(host, session, command, args, out);
+                if self.asked.is_some() {
+                    return self.begin_wait(session, command, args);
                 }
             }
         }
-        match session.reply {
-            ClientReply::On => {}
-            ClientReply::Off => out.truncate(start),
-            ClientReply::SkipNext => session.reply = ClientReply::SkipThis,
-            ClientReply::SkipThis => {
-                out.truncate(start);
-                session.reply = ClientReply::On;
-            }
-        }
+        session.settle_reply(out, start);
         if session.close { Outcome::Close } else { Outcome::Done }
+    }
+
+    /// Runs a row in a unit of its own.
+    #[inline]
+    pub(super) fn run_unit(
+        &mut self,
+        host: &mut dyn Host,
+        session: &mut Session,
+        command: &'static Command,
+        args: Args<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        self.begin_unit();
+        self.execute(host, session, command, args, out);
+        self.commit_unit(host, Origin::Client);
+        if !self.expired.is_empty() {
+            self.drop_expired(host);
+        }
     }
 
     /// The order of refusals. `Ok` is the row to queue or run.
@@ -166,6 +177,7 @@ impl Shard {
                     out: Reply::new(out, session.proto),
                     rng: &mut self.rng,
                     command,
+                    wait: Waiting((!self.deny_waits).then_some(&mut self.asked)),
                 };
                 f(&mut cx, args)
             }
@@ -185,6 +197,10 @@ impl Shard {
             }
             Run::Container => Err(CmdError::arity(command.spec.name)),
         };
+        if self.asked.is_some() {
+            // It counts when it has been served.
+            return;
+        }
         self.stats.commands += 1;
         let ticks = host.ticks();
         let spent = ticks.wrapping_sub(self.ticks_last);
@@ -213,8 +229,13 @@ impl Shard {
         out: &mut Vec<u8>,
     ) -> CmdResult {
         self.unit.begin_command();
-        let mut cx = WriteCx { ks: self.keyspace(db), out: Reply::new(out, proto), command };
+        let mut asked = None;
+        let wait = Waiting((!self.deny_waits).then_some(&mut asked));
+        let mut cx = WriteCx { ks: self.keyspace(db), out: Reply::new(out, proto), command, wait };
         let result = f(&mut cx, args);
+        if asked.is_some() {
+            self.asked = asked;
+        }
         debug_assert!(
             result.is_ok() || !self.unit.command_changed(),
             "{} changed keys and then failed",
@@ -224,7 +245,7 @@ impl Shard {
         result
     }
 
-    fn refuse(&mut self, error: &CmdError, session: &Session, out: &mut Vec<u8>) {
+    pub(super) fn refuse(&mut self, error: &CmdError, session: &Session, out: &mut Vec<u8>) {
         self.stats.count_error(error.code());
         Reply::new(out, session.proto).error(error.as_str());
     }

@@ -40,6 +40,8 @@ pub struct Session {
     pub subscribed: bool,
     /// EXEC runs the commands of the session.
     pub(crate) in_exec: bool,
+    /// A command of it waits for a key; it runs nothing else until that is answered.
+    pub waiting: bool,
     /// The queue of an open MULTI.
     pub(crate) multi: Option<Box<Multi>>,
     pub(crate) watched: Vec<WatchId>,
@@ -59,9 +61,24 @@ impl Session {
             close: false,
             subscribed: false,
             in_exec: false,
+            waiting: false,
             multi: None,
             watched: Vec::new(),
             watch_flag: Rc::new(Cell::new(false)),
+        }
+    }
+
+    /// Applies CLIENT REPLY to the reply that begins at `start`.
+    #[inline]
+    pub(super) fn settle_reply(&mut self, out: &mut Vec<u8>, start: usize) {
+        match self.reply {
+            ClientReply::On => {}
+            ClientReply::Off => out.truncate(start),
+            ClientReply::SkipNext => self.reply = ClientReply::SkipThis,
+            ClientReply::SkipThis => {
+                out.truncate(start);
+                self.reply = ClientReply::On;
+            }
         }
     }
 

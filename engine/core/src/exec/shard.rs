@@ -2,6 +2,7 @@
 
 use super::run::Host;
 use super::stats::Stats;
+use super::wait::{Wait, Waiters};
 use crate::clock::{Now, Rng};
 use crate::command::CommandTable;
 use crate::db::{Db, Keyspace};
@@ -57,6 +58,12 @@ pub struct Shard {
     /// Keys watched by all sessions together.
     pub(crate) watches: usize,
     pub(super) listening: Listen,
+    /// Clients that wait for a key.
+    pub(crate) waiters: Waiters,
+    /// What the running command asks to wait for.
+    pub(crate) asked: Option<Box<Wait>>,
+    /// Nobody may wait now: EXEC, a script or replay is running.
+    pub(crate) deny_waits: bool,
     /// Encoding thresholds (CONFIG SET).
     pub limits: Limits,
     /// Counters.
@@ -85,6 +92,9 @@ impl Shard {
             ticks_last: 0,
             watches: 0,
             listening: Listen::default(),
+            waiters: Waiters::default(),
+            asked: None,
+            deny_waits: false,
             limits: Limits { hash_seed: seed, ..config.limits.clone() },
             stats: Stats::new(table.len()),
             journal: Journal::default(),
@@ -124,7 +134,7 @@ impl Shard {
 
     #[inline]
     pub(crate) fn begin_unit(&mut self) {
-        let touched = self.watches > 0 || self.listening.changes;
+        let touched = self.watches > 0 || self.listening.changes || !self.waiters.is_empty();
         self.unit.begin(self.journal.wants_effects(), touched, self.listening.misses);
     }
 
@@ -152,6 +162,9 @@ impl Shard {
         }
         if self.listening.any() {
             host.committed(&self.unit, origin);
+        }
+        if !self.waiters.is_empty() {
+            self.waiters.follow(&self.unit);
         }
     }
 

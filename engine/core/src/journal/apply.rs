@@ -34,7 +34,9 @@ impl Shard {
     pub fn apply(&mut self, db: u16, payload: &[u8]) -> Result<(), ApplyError> {
         let kept = self.now;
         self.set_now(Now::default());
+        let denied = std::mem::replace(&mut self.deny_waits, true);
         let result = self.apply_arrays(db, payload);
+        self.deny_waits = denied;
         self.set_now(kept);
         result
     }

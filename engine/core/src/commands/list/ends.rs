@@ -7,7 +7,7 @@ use crate::error::{CmdError, CmdResult};
 use crate::exec::WriteCx;
 use crate::types::List;
 use moon_ds::chunklist::End;
-use moon_formats::number::parse_i64;
+use moon_formats::number::{Digits, parse_i64};
 
 /// LPUSH key element [element ...]
 pub(super) fn lpush(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
@@ -97,46 +97,92 @@ fn pop(cx: &mut WriteCx<'_>, a: Args<'_>, end: End) -> CmdResult {
     Ok(())
 }
 
-/// LMPOP numkeys key [key ...] LEFT|RIGHT [COUNT count]; logged as the plain pop.
+/// LMPOP numkeys key [key ...] LEFT|RIGHT [COUNT count]
 pub(super) fn lmpop(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
-    let keys = parse_i64(a.get(1))
-        .filter(|n| *n > 0)
-        .ok_or(CmdError::fixed("ERR numkeys should be greater than 0"))?;
-    let at = usize::try_from(keys).ok().and_then(|n| n.checked_add(2)).unwrap_or(usize::MAX);
-    if at >= a.len() {
-        return Err(CmdError::SYNTAX);
+    let pop = MultiPop::parse(a, 1)?;
+    if !pop.run(cx)? {
+        cx.out.null_array();
     }
-    let end = end(a, at)?;
-    let mut count = None;
-    let mut i = at + 1;
-    while i < a.len() {
-        if count.is_some() || !a.is(i, "COUNT") || i + 1 >= a.len() {
-            return Err(CmdError::SYNTAX);
+    Ok(())
+}
+
+/// What LMPOP and BLMPOP are asked for.
+pub(super) struct MultiPop<'a> {
+    pub(super) keys: &'a [&'a [u8]],
+    end: End,
+    count: usize,
+}
+
+impl<'a> MultiPop<'a> {
+    /// Reads the arguments; `at` is the place of the number of keys.
+    pub(super) fn parse(a: Args<'a>, at: usize) -> CmdResult<Self> {
+        let keys = parse_i64(a.get(at))
+            .filter(|n| *n > 0)
+            .ok_or(CmdError::fixed("ERR numkeys should be greater than 0"))?;
+        let after = usize::try_from(keys).ok().and_then(|n| n.checked_add(at + 1));
+        let after = after.filter(|i| *i < a.len()).ok_or(CmdError::SYNTAX)?;
+        let end = end(a, after)?;
+        let mut count = None;
+        let mut i = after + 1;
+        while i < a.len() {
+            if count.is_some() || !a.is(i, "COUNT") || i + 1 >= a.len() {
+                return Err(CmdError::SYNTAX);
+            }
+            let n = parse_i64(a.get(i + 1)).filter(|n| *n > 0);
+            count = Some(n.ok_or(CmdError::fixed("ERR count should be greater than 0"))? as usize);
+            i += 2;
         }
-        let n = parse_i64(a.get(i + 1)).filter(|n| *n > 0);
-        count = Some(n.ok_or(CmdError::fixed("ERR count should be greater than 0"))? as usize);
-        i += 2;
+        Ok(MultiPop { keys: &a.all()[at + 1..after], end, count: count.unwrap_or(1) })
     }
-    let count = count.unwrap_or(1);
-    for key in &a.all()[2..at] {
+
+    /// Pops from the first list that is there, logged as the plain pop; false if none is.
+    pub(super) fn run(&self, cx: &mut WriteCx<'_>) -> CmdResult<bool> {
+        let end = self.end;
+        for key in self.keys {
+            let out = &mut cx.out;
+            let popped_n = cx.ks.edit(key, |list: &mut List, edit| {
+                let n = self.count.min(list.len());
+                out.array(2);
+                out.bulk(key);
+                out.array(n);
+                for _ in 0..n {
+                    list.pop(end, edit.limits, |item| put_item(out, item));
+                }
+                edit.changed(popped(end));
+                Ok(n)
+            })?;
+            if let Some(n) = popped_n {
+                cx.ks.effect(&[plain_pop(end), key, Digits::of_u64(n as u64).as_bytes()]);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Pops one element of the first of some lists that is there and writes key and element;
+/// logged as the plain pop. False if no list is there.
+pub(super) fn pop_first(cx: &mut WriteCx<'_>, keys: &[&[u8]], end: End) -> CmdResult<bool> {
+    for key in keys {
         let out = &mut cx.out;
-        let popped_n = cx.ks.edit(key, |list: &mut List, edit| {
-            let n = count.min(list.len());
+        let popped = cx.ks.edit(key, |list: &mut List, edit| {
             out.array(2);
             out.bulk(key);
-            out.array(n);
-            for _ in 0..n {
-                list.pop(end, edit.limits, |item| put_item(out, item));
-            }
+            list.pop(end, edit.limits, |item| put_item(out, item));
             edit.changed(popped(end));
-            Ok(n)
+            Ok(())
         })?;
-        if let Some(n) = popped_n {
-            let name: &[u8] = if end == End::Front { b"LPOP" } else { b"RPOP" };
-            cx.ks.effect(&[name, key, n.to_string().as_bytes()]);
-            return Ok(());
+        if popped.is_some() {
+            cx.ks.effect(&[plain_pop(end), key]);
+            return Ok(true);
         }
     }
-    cx.out.null_array();
-    Ok(())
+    Ok(false)
+}
+
+fn plain_pop(end: End) -> &'static [u8] {
+    match end {
+        End::Front => b"LPOP",
+        End::Back => b"RPOP",
+    }
 }

@@ -5,7 +5,9 @@
 //! | [`ends`] | LPUSH RPUSH LPUSHX RPUSHX LPOP RPOP LMPOP |
 //! | [`inside`] | LLEN LINDEX LRANGE LPOS LSET LINSERT LREM LTRIM |
 //! | [`moves`] | LMOVE RPOPLPUSH LMOVEM |
+//! | [`blocking`] | BLPOP BRPOP BLMPOP BLMOVE BRPOPLPUSH BLMOVEM |
 
+mod blocking;
 mod ends;
 mod inside;
 mod moves;
@@ -58,8 +60,89 @@ const fn row(
     }
 }
 
+const BLOCKING_POP: Flags = Flags::BLOCKING.and(Flags::SHRINKS);
+const BLOCKING_MOVE: Flags = Flags::BLOCKING.and(Flags::DENYOOM);
+const POP_MANY: &[KeySpec] =
+    &[KeySpec::range(1, -2, 1, Access::ReadWrite).using(KeyUse::ACCESS.and(KeyUse::DELETE))];
+
 /// Rows of the group.
 pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        flags: BLOCKING_MOVE,
+        complexity: "O(1)",
+        ..row(
+            "blmove",
+            "6.2.0",
+            "Pops an element of one list, pushes it to another and returns it; waits until there is one.",
+            6,
+            "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout",
+            MOVE,
+            Run::Write(blocking::blmove),
+        )
+    },
+    CommandSpec {
+        flags: BLOCKING_MOVE,
+        ..row(
+            "blmovem",
+            "8.10.0",
+            "Moves elements of one list to another and returns them; waits until there are some.",
+            -6,
+            "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout [<COUNT count | EXACTLY exactly> <OBO | BULK>]",
+            MOVE,
+            Run::Write(blocking::blmovem),
+        )
+    },
+    CommandSpec {
+        flags: BLOCKING_POP.and(Flags::MOVABLEKEYS),
+        ..row(
+            "blmpop",
+            "7.0.0",
+            "Pops elements of the first list that is not empty; waits until one is not.",
+            -5,
+            "timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
+            &[KeySpec::counted(2, Access::ReadWrite).using(KeyUse::ACCESS.and(KeyUse::DELETE))],
+            Run::Write(blocking::blmpop),
+        )
+    },
+    CommandSpec {
+        flags: BLOCKING_POP,
+        complexity: "O(N) where N is the number of keys.",
+        ..row(
+            "blpop",
+            "2.0.0",
+            "Pops the first element of the first list that is not empty; waits until one is not.",
+            -3,
+            "key [key ...] timeout",
+            POP_MANY,
+            Run::Write(blocking::blpop),
+        )
+    },
+    CommandSpec {
+        flags: BLOCKING_POP,
+        complexity: "O(N) where N is the number of keys.",
+        ..row(
+            "brpop",
+            "2.0.0",
+            "Pops the last element of the first list that is not empty; waits until one is not.",
+            -3,
+            "key [key ...] timeout",
+            POP_MANY,
+            Run::Write(blocking::brpop),
+        )
+    },
+    CommandSpec {
+        flags: BLOCKING_MOVE,
+        complexity: "O(1)",
+        ..row(
+            "brpoplpush",
+            "2.2.0",
+            "Pops the last element of one list, pushes it in front of another and returns it; waits until there is one.",
+            4,
+            "source destination timeout",
+            MOVE,
+            Run::Write(blocking::brpoplpush),
+        )
+    },
     CommandSpec {
         complexity: "O(N) where N is the number of elements to the one asked for.",
         ..row(

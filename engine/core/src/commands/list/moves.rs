@@ -11,70 +11,108 @@ use moon_formats::number::parse_i64;
 /// LMOVE source destination LEFT|RIGHT LEFT|RIGHT
 pub(super) fn lmove(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     let (from, to) = (end(a, 3)?, end(a, 4)?);
-    move_one(cx, a.get(1), a.get(2), from, to)
+    if !move_one(cx, a.get(1), a.get(2), from, to)? {
+        cx.out.null();
+    }
+    Ok(())
 }
 
 /// RPOPLPUSH source destination
 pub(super) fn rpoplpush(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
-    move_one(cx, a.get(1), a.get(2), End::Back, End::Front)
+    if !move_one(cx, a.get(1), a.get(2), End::Back, End::Front)? {
+        cx.out.null();
+    }
+    Ok(())
 }
 
-fn move_one(
+/// Moves one element and writes it; false if the source is not there.
+pub(super) fn move_one(
     cx: &mut WriteCx<'_>,
     source: &[u8],
     destination: &[u8],
     from: End,
     to: End,
-) -> CmdResult {
+) -> CmdResult<bool> {
     let mut moved = Vec::new();
     if take(cx, source, destination, from, 1, &mut moved)? == 0 {
-        cx.out.null();
-        return Ok(());
+        return Ok(false);
     }
     transfer(cx, source, destination, from, to, &moved)?;
     cx.out.bulk(&moved[0]);
+    Ok(true)
+}
+
+/// LMOVEM source destination LEFT|RIGHT LEFT|RIGHT [COUNT|EXACTLY n OBO|BULK]
+pub(super) fn lmovem(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
+    let how = Several::parse(a, 5)?;
+    if !how.run(cx, a.get(1), a.get(2))? {
+        cx.out.null_array();
+    }
     Ok(())
 }
 
-/// LMOVEM source destination LEFT|RIGHT LEFT|RIGHT [COUNT|EXACTLY n OBO|BULK]. OBO moves one by
-/// one, BULK keeps the order the elements had; the reply is in the order of the destination.
-pub(super) fn lmovem(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
-    let (from, to) = (end(a, 3)?, end(a, 4)?);
-    let (mut n, mut exactly, mut bulk) = (1usize, false, false);
-    if a.len() > 5 {
-        exactly = a.is(5, "EXACTLY");
-        bulk = a.is(7, "BULK");
-        if a.len() != 8 || !(exactly || a.is(5, "COUNT")) || !(bulk || a.is(7, "OBO")) {
-            return Err(CmdError::SYNTAX);
+/// What LMOVEM and BLMOVEM are asked for.
+pub(super) struct Several {
+    from: End,
+    to: End,
+    n: usize,
+    /// Nothing is moved unless there are `n`.
+    exactly: bool,
+    /// The elements keep their order; otherwise they are moved one by one.
+    bulk: bool,
+}
+
+impl Several {
+    /// Reads the arguments; `at` is the place of the options, which end the command.
+    pub(super) fn parse(a: Args<'_>, at: usize) -> CmdResult<Self> {
+        let (from, to) = (end(a, 3)?, end(a, 4)?);
+        let mut how = Several { from, to, n: 1, exactly: false, bulk: false };
+        if a.len() > at {
+            how.exactly = a.is(at, "EXACTLY");
+            how.bulk = a.is(at + 2, "BULK");
+            let known = (how.exactly || a.is(at, "COUNT")) && (how.bulk || a.is(at + 2, "OBO"));
+            if a.len() != at + 3 || !known {
+                return Err(CmdError::SYNTAX);
+            }
+            how.n = parse_i64(a.get(at + 1))
+                .filter(|n| *n > 0)
+                .and_then(|n| usize::try_from(n).ok())
+                .ok_or(CmdError::fixed("ERR count should be greater than 0"))?;
         }
-        n = parse_i64(a.get(6))
-            .filter(|n| *n > 0)
-            .and_then(|n| usize::try_from(n).ok())
-            .ok_or(CmdError::fixed("ERR count should be greater than 0"))?;
+        Ok(how)
     }
-    let (source, destination) = (a.get(1), a.get(2));
-    let mut moved = Vec::new();
-    let there = take(cx, source, destination, from, n, &mut moved)?;
-    if there == 0 || (exactly && there < n) {
-        cx.out.null_array();
-        return Ok(());
-    }
-    if bulk {
-        // The block as it stood in the source, whichever end it left from.
-        if from == End::Back {
-            moved.reverse();
+
+    /// Moves what there is and writes it in the order of the destination; false if the source
+    /// does not have enough.
+    pub(super) fn run(
+        &self,
+        cx: &mut WriteCx<'_>,
+        source: &[u8],
+        destination: &[u8],
+    ) -> CmdResult<bool> {
+        let Several { from, to, n, exactly, bulk } = *self;
+        let mut moved = Vec::new();
+        let there = take(cx, source, destination, from, n, &mut moved)?;
+        if there == 0 || (exactly && there < n) {
+            return Ok(false);
         }
+        if bulk {
+            // The block as it stood in the source, whichever end it left from.
+            if from == End::Back {
+                moved.reverse();
+            }
+            if to == End::Front {
+                moved.reverse();
+            }
+        }
+        transfer(cx, source, destination, from, to, &moved)?;
         if to == End::Front {
             moved.reverse();
         }
+        cx.out.array(moved.len());
+        moved.iter().for_each(|m| cx.out.bulk(m));
+        Ok(true)
     }
-    transfer(cx, source, destination, from, to, &moved)?;
-    if to == End::Front {
-        moved.reverse();
-    }
-    cx.out.array(moved.len());
-    moved.iter().for_each(|m| cx.out.bulk(m));
-    Ok(())
 }
 
 /// Copies up to `n` elements from one end of a list, in the order in which they would be

@@ -5,7 +5,8 @@
 //! | [`add`] | ZADD, ZINCRBY |
 //! | [`look`] | ZCARD, ZSCORE, ZMSCORE, ZRANK, ZREVRANK, ZCOUNT, ZLEXCOUNT |
 //! | [`range`] | ZRANGE and its older forms, ZRANGESTORE |
-//! | [`remove`] | ZREM, ZREMRANGEBY*, ZPOPMIN, ZPOPMAX, ZMPOP |
+//! | [`remove`] | ZREM, ZREMRANGEBY* |
+//! | [`pop`] | ZPOPMIN, ZPOPMAX, ZMPOP and their forms that wait |
 //! | [`walk`] | ZRANDMEMBER, ZSCAN |
 //! | [`algebra`] | ZUNION, ZINTER, ZDIFF and their storing forms, ZINTERCARD |
 
@@ -13,6 +14,7 @@ mod add;
 mod algebra;
 mod combine;
 mod look;
+mod pop;
 mod range;
 mod remove;
 mod reply;
@@ -52,6 +54,7 @@ const POPS: KeyUse = KeyUse::ACCESS.and(KeyUse::DELETE);
 const READ: &[KeySpec] = &[KeySpec::one(1, Access::ReadOnly)];
 const DELETE: &[KeySpec] = &[KeySpec::one(1, Access::ReadWrite).using(KeyUse::DELETE)];
 const POP_ONE: &[KeySpec] = &[KeySpec::one(1, Access::ReadWrite).using(POPS)];
+const POP_MANY: &[KeySpec] = &[KeySpec::range(1, -2, 1, Access::ReadWrite).using(POPS)];
 const INPUTS: &[KeySpec] = &[KeySpec::counted(1, Access::ReadOnly)];
 const TO_KEY: &[KeySpec] =
     &[KeySpec::one(1, Access::Overwrite), KeySpec::counted(2, Access::ReadOnly)];
@@ -94,6 +97,49 @@ const fn row(
 
 /// Rows of the group.
 pub const COMMANDS: &[CommandSpec] = &[
+    CommandSpec {
+        flags: MPOP.and(Flags::BLOCKING),
+        complexity: "O(K + M*log(N)) where K is the number of keys, M the number of members \
+                     removed and N the size of the sorted set.",
+        ..row(
+            "bzmpop",
+            "7.0.0",
+            "Removes and returns members with the lowest or highest scores of the first sorted \
+             set that has any; waits until one has.",
+            -5,
+            "timeout numkeys key [key ...] <MIN | MAX> [COUNT count]",
+            &[KeySpec::counted(2, Access::ReadWrite).using(POPS)],
+            Run::Write(pop::bzmpop),
+        )
+    },
+    CommandSpec {
+        flags: SHRINK_FAST.and(Flags::BLOCKING),
+        complexity: BY_LOG,
+        ..row(
+            "bzpopmax",
+            "5.0.0",
+            "Removes and returns the member with the highest score of the first sorted set that \
+             has any; waits until one has.",
+            -3,
+            "key [key ...] timeout",
+            POP_MANY,
+            Run::Write(pop::bzpopmax),
+        )
+    },
+    CommandSpec {
+        flags: SHRINK_FAST.and(Flags::BLOCKING),
+        complexity: BY_LOG,
+        ..row(
+            "bzpopmin",
+            "5.0.0",
+            "Removes and returns the member with the lowest score of the first sorted set that \
+             has any; waits until one has.",
+            -3,
+            "key [key ...] timeout",
+            POP_MANY,
+            Run::Write(pop::bzpopmin),
+        )
+    },
     CommandSpec {
         flags: OOM_FAST,
         complexity: "O(log(N)) for each member, where N is the size of the sorted set.",
@@ -237,7 +283,7 @@ pub const COMMANDS: &[CommandSpec] = &[
             -4,
             "numkeys key [key ...] <MIN | MAX> [COUNT count]",
             &[KeySpec::counted(1, Access::ReadWrite).using(POPS)],
-            Run::Write(remove::zmpop),
+            Run::Write(pop::zmpop),
         )
     },
     CommandSpec {
@@ -263,7 +309,7 @@ pub const COMMANDS: &[CommandSpec] = &[
             -2,
             "key [count]",
             POP_ONE,
-            Run::Write(remove::zpopmax),
+            Run::Write(pop::zpopmax),
         )
     },
     CommandSpec {
@@ -276,7 +322,7 @@ pub const COMMANDS: &[CommandSpec] = &[
             -2,
             "key [count]",
             POP_ONE,
-            Run::Write(remove::zpopmin),
+            Run::Write(pop::zpopmin),
         )
     },
     CommandSpec {
