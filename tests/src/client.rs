@@ -29,6 +29,11 @@ impl Client {
         Ok(Client { stream, input: Vec::new(), at: 0, output: Vec::new() })
     }
 
+    /// Another connection to the same server.
+    pub fn another(&self) -> io::Result<Client> {
+        Client::connect(self.stream.peer_addr()?.port())
+    }
+
     /// Sets how long [`Client::receive`] waits.
     pub fn set_patience(&mut self, patience: Duration) -> io::Result<()> {
         self.stream.set_read_timeout(Some(patience))

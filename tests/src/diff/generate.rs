@@ -2,7 +2,7 @@
 
 use super::{
     Kind, Op, gen_bits, gen_geo, gen_hashes, gen_hll, gen_keys, gen_lists, gen_sets, gen_streams,
-    gen_strings, gen_zsets,
+    gen_strings, gen_waits, gen_zsets,
 };
 use crate::rng::Rng;
 use crate::{Command, cmd};
@@ -152,6 +152,9 @@ impl Generator {
             }
             41..=60 if self.all() => Op::pipe(self.random_reply()),
             61..=63 if self.all() => Op::pipe(self.burst()),
+            64..=67 if self.has(Group::Lists) => {
+                Op { kind: Kind::Waits, commands: gen_waits::commands(self) }
+            }
             _ => {
                 let command = self.command();
                 Op::pipe(vec![self.mutated(command)])

@@ -19,11 +19,13 @@ mod gen_lists;
 mod gen_sets;
 mod gen_streams;
 mod gen_strings;
+mod gen_waits;
 mod gen_zsets;
 mod generate;
 mod lacking;
 mod run;
 mod shrink;
+mod waits;
 
 pub use generate::{Generator, Group, Proto};
 pub use lacking::{lacking, without};
@@ -51,6 +53,8 @@ pub enum Kind {
     /// One SCAN, HSCAN, SSCAN or ZSCAN, followed to the end on both sides; elements are compared as
     /// a set.
     Scan,
+    /// Commands that wait, each on a connection of its own, then those that may wake them.
+    Waits,
     /// Compare the whole state.
     Checkpoint,
     /// The same without encodings, which may change when a server reads its log: the result of

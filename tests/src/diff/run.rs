@@ -116,6 +116,7 @@ pub fn run(pair: &mut Pair, ops: &[Op]) -> Result<Stats, Box<Failure>> {
         match ops[from].kind {
             Kind::Pop => run.pop(&ops[from].commands[0])?,
             Kind::Scan => run.scan(&ops[from].commands[0])?,
+            Kind::Waits => run.waits(&ops[from].commands)?,
             Kind::Checkpoint => run.checkpoint(true)?,
             Kind::Reloaded => run.checkpoint(false)?,
             Kind::Pipe => {}
@@ -125,19 +126,19 @@ pub fn run(pair: &mut Pair, ops: &[Op]) -> Result<Stats, Box<Failure>> {
     Ok(run.stats)
 }
 
-struct Run<'a> {
-    pair: &'a mut Pair,
+pub(super) struct Run<'a> {
+    pub(super) pair: &'a mut Pair,
     /// The op being executed.
     at: usize,
     /// Commands queued since MULTI.
-    queue: Option<Vec<Command>>,
+    pub(super) queue: Option<Vec<Command>>,
     /// The previous command with its replies.
     last: Option<(Command, Value, Value)>,
-    stats: Stats,
+    pub(super) stats: Stats,
 }
 
 impl Run<'_> {
-    fn failure(
+    pub(super) fn failure(
         &self,
         command: &Command,
         replies: Option<(Value, Value)>,
@@ -146,7 +147,7 @@ impl Run<'_> {
         Box::new(Failure { op: self.at, command: command.clone(), replies, why })
     }
 
-    fn broken(&self, command: &Command, error: &io::Error) -> Box<Failure> {
+    pub(super) fn broken(&self, command: &Command, error: &io::Error) -> Box<Failure> {
         self.failure(command, None, format!("the connection failed: {error}"))
     }
 
@@ -218,7 +219,10 @@ impl Run<'_> {
         self.pair.call(command).map_err(|e| self.broken(command, &e))
     }
 
-    fn call_and_compare(&mut self, command: Command) -> Result<(Value, Value), Box<Failure>> {
+    pub(super) fn call_and_compare(
+        &mut self,
+        command: Command,
+    ) -> Result<(Value, Value), Box<Failure>> {
         let (oracle, subject) = self.call(&command)?;
         self.compare(command, oracle.clone(), subject.clone())?;
         Ok((oracle, subject))

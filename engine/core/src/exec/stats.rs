@@ -48,6 +48,14 @@ impl Stats {
         *self = Stats::new(self.by_command.len());
     }
 
+    /// Counts a run of a command that ended without running (a wait whose time is over).
+    pub fn count_call(&mut self, id: u16, failed: bool) {
+        self.commands += 1;
+        let row = &mut self.by_command[usize::from(id)];
+        row.calls += 1;
+        row.failed += u64::from(failed);
+    }
+
     /// Counts an error reply under its code.
     pub fn count_error(&mut self, code: &str) {
         self.error_replies += 1;

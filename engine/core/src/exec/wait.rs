@@ -106,11 +106,11 @@ impl Waiting<'_> {
 }
 
 /// A client whose wait may be over, for [`Shard::resume`].
-#[derive(Debug)]
 pub struct Woken {
     /// [`Session::id`].
     pub client: u64,
     cause: Cause,
+    command: &'static Command,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -237,11 +237,9 @@ impl Waiters {
 
     /// Ends a wait without running the command again.
     fn end(&mut self, client: u64, cause: Cause) -> bool {
-        let there = self.leave(client).is_some();
-        if there {
-            self.ended.push_back(Woken { client, cause });
-        }
-        there
+        let Some(waiter) = self.leave(client) else { return false };
+        self.ended.push_back(Woken { client, cause, command: waiter.command });
+        true
     }
 
     fn make_ready(&mut self, db: u16, key: &[u8]) {
@@ -278,13 +276,16 @@ impl Waiters {
     }
 
     /// The next client in the queue of the key being served that what is there now may wake.
-    fn next_of(&self, serving: &Serving, there: Option<ValueType>) -> Option<(u64, u64)> {
+    fn next_of(&self, serving: &Serving, there: Option<ValueType>) -> Option<(u64, Woken)> {
         let queue = self.queues.get(&serving.db)?.get(&serving.key)?;
         if there.is_none() && queue.without_key == 0 {
             return None;
         }
-        queue.turns.range(serving.from..).map(|(turn, client)| (*turn, *client)).find(|(_, c)| {
-            self.clients.get(c).is_some_and(|w| w.without_key || there == Some(w.holding))
+        queue.turns.range(serving.from..).find_map(|(&turn, &client)| {
+            let waiter = self.clients.get(&client)?;
+            let wakes = waiter.without_key || there == Some(waiter.holding);
+            let command = waiter.command;
+            wakes.then_some((turn, Woken { client, cause: Cause::Ready, command }))
         })
     }
 
@@ -304,10 +305,10 @@ impl Waiters {
                 }
             };
             let there = type_of(dbs, serving.db, &serving.key, now_ms);
-            if let Some((turn, client)) = self.next_of(&serving, there) {
+            if let Some((turn, woken)) = self.next_of(&serving, there) {
                 serving.from = turn + 1;
                 self.serving = Some(serving);
-                return Some(Woken { client, cause: Cause::Ready });
+                return Some(woken);
             }
         }
     }
@@ -374,14 +375,20 @@ impl Shard {
         out: &mut Vec<u8>,
     ) -> Outcome {
         let start = out.len();
+        let command = woken.command;
         match woken.cause {
-            Cause::TimedOut => Reply::new(out, session.proto).null_array(),
-            Cause::Unblocked => self.refuse(&UNBLOCKED, session, out),
+            Cause::TimedOut => {
+                self.stats.count_call(command.id, false);
+                Reply::new(out, session.proto).null_array();
+            }
+            Cause::Unblocked => {
+                self.stats.count_call(command.id, true);
+                self.refuse(&UNBLOCKED, session, out);
+            }
             Cause::Ready => {
                 let Some(waiter) = self.waiters.clients.get_mut(&session.id) else {
                     return Outcome::Blocked;
                 };
-                let command = waiter.command;
                 let kept = std::mem::take(&mut waiter.words);
                 let words: Vec<&[u8]> = kept.iter().map(|w| &**w).collect();
                 let args = Args::new(&words);
