@@ -6,6 +6,7 @@ mod harness;
 mod process;
 mod scripts;
 mod tools;
+mod waiting;
 mod wire;
 
 /// Commands of the differential tester that Moon lacks. The differential tests hold this list against

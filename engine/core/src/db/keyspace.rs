@@ -411,8 +411,12 @@ impl<'a> Keyspace<'a> {
         if created && !emptied {
             self.unit.note(self.cur, key, Event::NEW);
         }
-        for event in events.into_iter().flatten() {
-            self.unit.touch(self.cur, key, event);
+        // One edit is one change, however many events it tells.
+        if let [Some(first), second] = events {
+            self.unit.touch(self.cur, key, first);
+            if let Some(event) = second {
+                self.unit.note(self.cur, key, event);
+            }
         }
         if quiet {
             self.unit.touch_quietly();
@@ -421,7 +425,7 @@ impl<'a> Keyspace<'a> {
             self.drop_key(key);
             if !created {
                 debug_assert!(events[0].is_some(), "a collection emptied without an event");
-                self.unit.touch(self.cur, key, Event::DEL);
+                self.unit.note(self.cur, key, Event::DEL);
             }
         }
     }
