@@ -37,7 +37,7 @@ fn all_stops_and_images_of_a_run() {
 
 #[test]
 fn every_write_row_is_generated_and_has_an_effect() {
-    let runs: Vec<Run> = plan(7, 24, 0);
+    let runs: Vec<Run> = plan(7, 48, 0);
     let none = Effort { stops: Some(2), all_images: false };
     let seen = execute(&runs, none, Bug::default(), 2, false).figures.seen.effective;
     let rows: BTreeSet<&str> = write_rows(table()).map(|c| c.spec.name).collect();

@@ -72,7 +72,18 @@ const CORE: [&str; 13] = [
 ];
 
 /// Rows that seldom find what they need, so they get a share of their own.
-const PICKY: [&str; 7] = ["smove", "srem", "lrem", "xack", "xackdel", "xclaim", "xreadgroup"];
+const PICKY: [&str; 10] = [
+    "georadius",
+    "lrem",
+    "smove",
+    "srem",
+    "xack",
+    "xackdel",
+    "xautoclaim",
+    "xclaim",
+    "xnack",
+    "xreadgroup",
+];
 
 /// Every write row of a table, subcommands included.
 pub fn write_rows(table: &'static CommandTable) -> impl Iterator<Item = &'static Command> {

@@ -208,6 +208,45 @@ fn groups_deliver_and_log_who_holds_what() {
 }
 
 #[test]
+fn giving_back_and_claiming_while_reading() {
+    check(
+        "
+        > XADD s 1-0 f a
+        1-0
+        > XADD s 2-0 f b
+        2-0
+        > XGROUP CREATE s g 0
+        +OK
+        > XREADGROUP GROUP g x COUNT 1 STREAMS s >
+        [[s [[1-0 [f a]]]]]
+        @ +50
+        > XREADGROUP GROUP g y CLAIM 51 STREAMS s >
+        [[s [[2-0 [f b] :0 :0]]]]
+        > XREADGROUP GROUP g y CLAIM 50 STREAMS s >
+        [[s [[1-0 [f a] :50 :1]]]]
+        = XCLAIM s g y 0 1-0 TIME 1000050 RETRYCOUNT 2 FORCE JUSTID
+        > XNACK s g FAIL IDS 2 1-0 9-0
+        :1
+        = XNACK s g FAIL IDS 2 1-0 9-0
+        > XREADGROUP GROUP g y STREAMS s 0
+        [[s [[2-0 [f b]]]]]
+        > XPENDING s g
+        [:2 1-0 2-0 [[y 1]]]
+        > XAUTOCLAIM s g z 1000 0 JUSTID
+        [0-0 [1-0] []]
+        > XNACK s g FATAL IDS 1 1-0 RETRYCOUNT 7
+        :1
+        > XNACK s g NEVER IDS 1 1-0
+        -ERR syntax error
+        > XNACK s none FAIL IDS 1 1-0
+        -NOGROUP No such key 's' or consumer group 'none'
+        > XREADGROUP GROUP g y CLAIM -1 STREAMS s >
+        -ERR min-idle-time must be a positive integer
+        ",
+    );
+}
+
+#[test]
 fn lag_is_exact_or_unknown() {
     check(
         "

@@ -57,7 +57,7 @@ fn line() -> impl Strategy<Value = String> {
         1 => (key(), group()).prop_map(|(k, g)| format!("XGROUP DESTROY {k} {g}")),
         1 => (pick(&["CREATECONSUMER", "DELCONSUMER"]), key(), group(), consumer())
             .prop_map(|(s, k, g, c)| format!("XGROUP {s} {k} {g} {c}")),
-        8 => (group(), consumer(), pick(&["", "NOACK", "COUNT 2", "COUNT 1"]), key(), pick(&[">", ">", "0"]))
+        8 => (group(), consumer(), pick(&["", "NOACK", "COUNT 2", "COUNT 1", "CLAIM 5", "COUNT 2 CLAIM 0"]), key(), pick(&[">", ">", "0"]))
             .prop_map(|(g, c, o, k, id)| format!("XREADGROUP GROUP {g} {c} {o} STREAMS {k} {id}")),
         4 => (key(), group(), consumer(), 0u32..20, three(), claim_options)
             .prop_map(|(k, g, c, n, ids, o)| format!("XCLAIM {k} {g} {c} {n} {ids} {o}")),
@@ -65,6 +65,8 @@ fn line() -> impl Strategy<Value = String> {
             .prop_map(|(k, g, c, n, o)| format!("XAUTOCLAIM {k} {g} {c} {n} - {o}")),
         1 => (key(), id(), pick(&["", "ENTRIESADDED 50", "MAXDELETEDID 1000100-1"]))
             .prop_map(|(k, id, o)| format!("XSETID {k} {id} {o}")),
+        2 => (key(), group(), pick(&["SILENT", "FAIL", "FATAL"]), three(), pick(&["", "FORCE"]))
+            .prop_map(|(k, g, m, ids, f)| format!("XNACK {k} {g} {m} IDS 3 {ids} {f}")),
         1 => (key(), key()).prop_map(|(a, b)| format!("COPY {a} {b} REPLACE")),
         1 => (0u32..15).prop_map(|ms| format!("@{ms}")),
         1 => key().prop_map(|k| format!("DEL {k}")),

@@ -1,5 +1,6 @@
-//! XCLAIM and XAUTOCLAIM.
+//! XCLAIM, XAUTOCLAIM and XNACK.
 
+use super::delete::counted_ids;
 use super::effects::GroupEffects;
 use super::groups::CONSUMER_CREATED;
 use super::ids;
@@ -8,7 +9,7 @@ use super::reply::{put_by_id, put_id};
 use crate::args::Args;
 use crate::error::{CmdError, CmdResult};
 use crate::exec::WriteCx;
-use crate::types::stream::{ConsumerId, Group, Log, Stream, StreamId};
+use crate::types::stream::{ConsumerId, Group, Log, Stream, StreamId, one_more};
 use moon_formats::number::parse_i64;
 
 /// How an entry changes hands.
@@ -38,7 +39,7 @@ impl Claim {
         let deliveries = match self.retry_count {
             Some(n) => n,
             None if self.just_id => had,
-            None => had.saturating_add(1),
+            None => one_more(had),
         };
         group.deliver(id, self.consumer, self.delivery_ms, deliveries);
         Some(deliveries)
@@ -272,5 +273,63 @@ pub(super) fn xautoclaim(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
         put_id(out, id);
     }
     effects.state(&mut cx.ks, key, name, a.get(3), now);
+    Ok(())
+}
+
+/// XNACK key group <SILENT | FAIL | FATAL> IDS numids id [id ...] [RETRYCOUNT count] [FORCE]
+pub(super) fn xnack(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
+    let (key, name) = (a.get(1), a.get(2));
+    let count: fn(u64) -> u64 = if a.is(3, "SILENT") {
+        |n| n.saturating_sub(1)
+    } else if a.is(3, "FAIL") {
+        |n| n
+    } else if a.is(3, "FATAL") {
+        |_| i64::MAX as u64
+    } else {
+        return Err(CmdError::SYNTAX);
+    };
+    if !a.is(4, "IDS") {
+        return Err(CmdError::SYNTAX);
+    }
+    let mut at = 5;
+    let ids = counted_ids(a, 5, &mut at)?;
+    let (mut retry_count, mut force) = (None, false);
+    while at < a.len() {
+        if a.is(at, "FORCE") {
+            force = true;
+        } else if a.is(at, "RETRYCOUNT") && at + 1 < a.len() {
+            retry_count = Some(u64::try_from(a.int(at + 1)?).map_err(|_| CmdError::NOT_INT)?);
+            at += 1;
+        } else {
+            return Err(CmdError::SYNTAX);
+        }
+        at += 1;
+    }
+    let stream = cx.ks.collection::<Stream>(key)?;
+    if stream.is_none_or(|s| s.group(name).is_none()) {
+        return Err(no_key_or_group(key, name));
+    }
+    let given_back = cx.ks.edit(key, |stream: &mut Stream, edit| {
+        let n = stream.edit_group(name, |log, group| {
+            let mut n = 0;
+            for id in &ids {
+                let had = match group.pending(*id) {
+                    Some(pending) => pending.deliveries,
+                    None if force && log.get(*id).is_some() => 0,
+                    None => continue,
+                };
+                // Idle since ever: whoever looks for idle entries finds it first.
+                group.give_back(*id, 0, retry_count.unwrap_or_else(|| count(had)));
+                n += 1;
+            }
+            n
+        });
+        let n = n.unwrap_or(0);
+        if n > 0 {
+            edit.changed_quietly();
+        }
+        Ok(n)
+    })?;
+    cx.out.int(given_back.unwrap_or(0));
     Ok(())
 }

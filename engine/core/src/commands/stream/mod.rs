@@ -9,7 +9,7 @@
 //! | [`trim`] | XTRIM, and trimming by XADD |
 //! | [`groups`] | XGROUP |
 //! | [`pending`] | XPENDING |
-//! | [`claim`] | XCLAIM, XAUTOCLAIM |
+//! | [`claim`] | XCLAIM, XAUTOCLAIM, XNACK |
 //! | [`info`] | XINFO |
 //!
 //! What a group did depends on time, so it is logged as its outcome (`effects`): who holds which entry
@@ -354,6 +354,19 @@ pub const COMMANDS: &[CommandSpec] = &[
             "key",
             LOOK,
             Run::Read(range::xlen),
+        )
+    },
+    CommandSpec {
+        flags: FAST,
+        complexity: BY_IDS,
+        ..row(
+            "xnack",
+            "8.8.0",
+            "Gives pending entries back, for another consumer to take at once.",
+            -7,
+            "key group <SILENT | FAIL | FATAL> IDS numids id [id ...] [RETRYCOUNT count] [FORCE]",
+            UPDATE,
+            Run::Write(claim::xnack),
         )
     },
     CommandSpec {

@@ -8,7 +8,7 @@ use crate::args::Args;
 use crate::db::Edit;
 use crate::error::{CmdError, CmdResult};
 use crate::exec::{ReadCx, WriteCx};
-use crate::types::stream::{ConsumerId, Group, Log, Stream, StreamId};
+use crate::types::stream::{ConsumerId, Group, Log, Stream, StreamId, one_more};
 use moon_formats::resp::{Proto, Reply};
 
 /// The arguments of both.
@@ -268,7 +268,7 @@ impl Reader<'_, '_, '_, '_> {
                 continue;
             };
             put_entry(self.out, &entry);
-            let deliveries = pending.deliveries.saturating_add(1);
+            let deliveries = one_more(pending.deliveries);
             self.group.deliver(id, consumer, self.now, deliveries);
             self.edit.changed_quietly();
             self.effects.delivered(id, deliveries);
@@ -277,10 +277,12 @@ impl Reader<'_, '_, '_, '_> {
 
     /// Entries that the group has not read; returns how many.
     fn new_entries(&mut self, consumer: ConsumerId) -> usize {
-        let Some(from) = self.group.last_id.next() else { return 0 };
         let head = self.out.defer();
-        let mut n = 0;
-        for entry in self.log.range(from, StreamId::MAX).take(self.args.count) {
+        let mut n = self.args.claim.map_or(0, |idle| self.claimed(consumer, idle));
+        let claimed = n;
+        let from = self.group.last_id.next();
+        let new = from.into_iter().flat_map(|from| self.log.range(from, StreamId::MAX));
+        for entry in new.take(self.args.count - n) {
             self.group.advance(self.log, entry.id);
             if self.args.claim.is_some() {
                 self.out.array(4);
@@ -299,9 +301,36 @@ impl Reader<'_, '_, '_, '_> {
             n += 1;
         }
         self.out.array_at(head, n);
-        if n > 0 {
+        if n > claimed {
             self.edit.changed_quietly();
             self.effects.moved(self.group);
+        }
+        n
+    }
+
+    /// Entries that have been pending for at least `idle` milliseconds, whoever holds them, the longest idle
+    /// first; returns how many. Each comes with its idle time and how often it had been delivered.
+    fn claimed(&mut self, consumer: ConsumerId, idle: u64) -> usize {
+        let Some(until) = self.now.checked_sub(idle) else { return 0 };
+        let mut n = 0;
+        for id in self.group.idle_until(until, self.args.count) {
+            let Some(pending) = self.group.pending(id) else { continue };
+            self.edit.changed_quietly();
+            let Some(entry) = self.log.get(id) else {
+                self.group.acknowledge(id);
+                self.effects.acknowledged(id);
+                continue;
+            };
+            self.out.array(4);
+            put_id(self.out, id);
+            put_fields(self.out, &entry);
+            self.out.int(self.now.saturating_sub(pending.delivery_ms) as i64);
+            self.out.int(pending.deliveries as i64);
+            let deliveries = one_more(pending.deliveries);
+            self.group.deliver(id, consumer, self.now, deliveries);
+            self.group.active(consumer, self.now);
+            self.effects.delivered(id, deliveries);
+            n += 1;
         }
         n
     }

@@ -19,6 +19,14 @@ pub struct Pending {
     owner: u32,
 }
 
+/// Highest number of deliveries that is counted: commands take and print it as a signed number.
+const DELIVERIES_MAX: u64 = i64::MAX as u64;
+
+/// One delivery more.
+pub fn one_more(deliveries: u64) -> u64 {
+    deliveries.saturating_add(1).min(DELIVERIES_MAX)
+}
+
 /// Owner of an entry that was given back.
 const NOBODY: u32 = u32::MAX;
 
@@ -222,6 +230,20 @@ impl Group {
         self.pending.range(Some(from), Some(to))
     }
 
+    /// Up to `n` pending entries last delivered at `until_ms` or before, the longest idle first.
+    pub fn idle_until(&mut self, until_ms: u64, n: usize) -> Vec<StreamId> {
+        let pending = &self.pending;
+        let by_time = self.by_time.get_or_insert_with(|| {
+            let mut times = Box::new(OrdMap::new());
+            for (id, p) in pending.iter() {
+                times.insert((p.delivery_ms, id), ());
+            }
+            times
+        });
+        let to = (until_ms, StreamId::MAX);
+        by_time.range(None, Some(to)).take(n).map(|((_, id), ())| id).collect()
+    }
+
     /// Takes an entry out of the group's lists.
     fn take(&mut self, id: StreamId) -> Option<Pending> {
         let pending = self.pending.remove(&id)?;
@@ -239,7 +261,8 @@ impl Group {
         self.consumer_bytes = self.consumer_bytes + consumer.held.mem_bytes() - before;
     }
 
-    fn put(&mut self, id: StreamId, new: Pending) {
+    fn put(&mut self, id: StreamId, mut new: Pending) {
+        new.deliveries = new.deliveries.min(DELIVERIES_MAX);
         let old = self.pending.insert(id, new);
         if let Some(by_time) = &mut self.by_time {
             if let Some(old) = old {

@@ -23,7 +23,7 @@ mod refs;
 mod repr;
 
 pub use block::{Entry, Fields};
-pub use group::{Consumer, ConsumerId, Group, Pending};
+pub use group::{Consumer, ConsumerId, Group, Pending, one_more};
 pub use log::{Log, LogIter, LogIterBack, TooLarge, TrimTo};
 pub use moon_formats::value::StreamId;
 pub use refs::{Deletion, References, Trim, Trimmed};
