@@ -136,10 +136,13 @@ impl Event {
     /// A database got the keys of another. Not a keyspace event either.
     pub const SWAPPED: Event = Event::new(Class::NONE, "swapped");
 
-    /// Whether a key changed, as opposed to a look at one or a change of a whole database.
+    /// Whether this says that a key changed: not a look at one, not a change of a whole
+    /// database, not a remark (`new`, `overwritten`) beside the change itself.
     #[inline]
     pub fn is_change_of_key(self) -> bool {
-        self.content && self.class != Class::MISS && self.class != Class::NONE
+        const REMARKS: Class =
+            Class(Class::NEW.0 | Class::OVERWRITTEN.0 | Class::TYPE_CHANGED.0 | Class::MISS.0);
+        self.content && self.class != Class::NONE && !self.class.intersects(REMARKS)
     }
 
     /// A key came into being.
