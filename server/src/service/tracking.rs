@@ -132,6 +132,12 @@ impl Tracking {
         peers
     }
 
+    fn forget_all(&mut self) {
+        self.table.clear();
+        self.names.clear();
+        self.items = 0;
+    }
+
     /// A key of a table that has more than it may.
     fn surplus(&mut self) -> Option<Rc<[u8]>> {
         if self.max_keys == 0 || self.names.len() <= self.max_keys {
@@ -181,6 +187,9 @@ impl ServerHost {
         let Some(tracked) = client.tracked.take() else { return };
         let peer = Peer { id: client.id, slot };
         self.tracking.clients -= 1;
+        if self.tracking.clients == 0 {
+            self.tracking.forget_all();
+        }
         for prefix in &tracked.prefixes {
             if let Some(state) = self.tracking.prefixes.get_mut(prefix) {
                 state.clients.remove(&peer);
@@ -256,9 +265,7 @@ impl ServerHost {
 
     /// Tells that any key may have changed.
     pub(super) fn everything_changed(&mut self) {
-        self.tracking.table.clear();
-        self.tracking.names.clear();
-        self.tracking.items = 0;
+        self.tracking.forget_all();
         let peers: Vec<Peer> = self
             .clients()
             .filter(|(_, c)| c.tracked.is_some())
