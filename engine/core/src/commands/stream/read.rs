@@ -2,14 +2,16 @@
 
 use super::effects::GroupEffects;
 use super::groups::CONSUMER_CREATED;
-use super::ids;
+use super::ids::{self, IdText};
 use super::reply::{put_entries, put_entry, put_fields, put_id};
 use crate::args::Args;
+use crate::clock::Now;
 use crate::db::Edit;
 use crate::error::{CmdError, CmdResult};
-use crate::exec::{ReadCx, WriteCx};
+use crate::exec::{Deadline, ReadCx, Wait, WriteCx, timeout_ms};
 use crate::types::stream::{ConsumerId, Group, Log, Stream, StreamId, one_more};
 use moon_formats::resp::{Proto, Reply};
+use moon_formats::value::ValueType;
 
 /// The arguments of both.
 struct ReadArgs<'a> {
@@ -20,6 +22,8 @@ struct ReadArgs<'a> {
     group: Option<(&'a [u8], &'a [u8])>,
     no_ack: bool,
     claim: Option<u64>,
+    /// How long to wait for entries.
+    block: Option<Deadline>,
 }
 
 fn only_group(what: &str) -> CmdError {
@@ -29,14 +33,21 @@ fn only_group(what: &str) -> CmdError {
 }
 
 impl<'a> ReadArgs<'a> {
-    fn parse(a: Args<'a>, grouped: bool, name: &str) -> CmdResult<ReadArgs<'a>> {
-        let mut args =
-            ReadArgs { keys: &[], ids: &[], count: 0, group: None, no_ack: false, claim: None };
+    fn parse(a: Args<'a>, grouped: bool, name: &str, now: Now) -> CmdResult<ReadArgs<'a>> {
+        let mut args = ReadArgs {
+            keys: &[],
+            ids: &[],
+            count: 0,
+            group: None,
+            no_ack: false,
+            claim: None,
+            block: None,
+        };
         let mut at = 1;
         loop {
             let more = a.len().saturating_sub(at + 1);
             if a.is(at, "BLOCK") && more >= 1 {
-                timeout(a.get(at + 1))?;
+                args.block = Some(timeout_ms(now, a.get(at + 1))?);
                 at += 2;
             } else if a.is(at, "COUNT") && more >= 1 {
                 args.count = usize::try_from(a.int(at + 1)?).unwrap_or(0);
@@ -88,12 +99,6 @@ impl<'a> ReadArgs<'a> {
     }
 }
 
-fn timeout(text: &[u8]) -> CmdResult<u64> {
-    let ms = moon_formats::number::parse_i64(text)
-        .ok_or(CmdError::fixed("ERR timeout is not an integer or out of range"))?;
-    u64::try_from(ms).map_err(|_| CmdError::fixed("ERR timeout is negative"))
-}
-
 /// The outer reply: a map of streams, which RESP2 writes as an array of pairs.
 struct Streams {
     head: usize,
@@ -124,7 +129,7 @@ impl Streams {
 
 /// XREAD [COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]
 pub(super) fn xread(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
-    let args = ReadArgs::parse(a, false, cx.command.spec.name)?;
+    let args = ReadArgs::parse(a, false, cx.command.spec.name, cx.ks.now)?;
     let mut found = Vec::with_capacity(args.keys.len());
     for (key, id) in args.streams() {
         let stream = cx.ks.collection::<Stream>(key)?;
@@ -144,6 +149,7 @@ pub(super) fn xread(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
         };
         found.push((key, stream, after));
     }
+    let after: Vec<StreamId> = found.iter().map(|(_, _, after)| *after).collect();
     let mut streams = Streams::new(&mut cx.out);
     for (key, stream, after) in found {
         let (Some(stream), Some(from)) = (stream, after.next()) else { continue };
@@ -153,8 +159,31 @@ pub(super) fn xread(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
             put_entries(&mut cx.out, entries);
         }
     }
+    if streams.n == 0
+        && let Some(until) = args.block
+        && cx.wait.ask(|| {
+            let mut wait = Wait::new(args.keys, ValueType::Stream2, until);
+            // `$` means from now on, not from when it is looked at again.
+            if args.ids.contains(&&b"$"[..]) {
+                wait.words = Some(fixed_words(a, args.ids.len(), &after));
+            }
+            wait
+        })
+    {
+        return Ok(());
+    }
     streams.finish(&mut cx.out);
     Ok(())
+}
+
+/// The words of XREAD with the ids that `$` stood for.
+fn fixed_words(a: Args<'_>, ids: usize, after: &[StreamId]) -> Vec<Box<[u8]>> {
+    let first = a.len() - ids;
+    let word = |(i, word): (usize, &&[u8])| match after.get(i.wrapping_sub(first)) {
+        Some(id) if **word == *b"$" => IdText::of(*id).as_bytes().into(),
+        _ => Box::from(*word),
+    };
+    a.all().iter().enumerate().map(word).collect()
 }
 
 fn meaningless(id: &str) -> CmdError {
@@ -176,7 +205,7 @@ enum Wanted {
 /// XREADGROUP GROUP group consumer [COUNT count] [BLOCK milliseconds] [CLAIM min-idle-time] [NOACK]
 /// STREAMS key [key ...] id [id ...]
 pub(super) fn xreadgroup(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
-    let args = ReadArgs::parse(a, true, cx.command.spec.name)?;
+    let args = ReadArgs::parse(a, true, cx.command.spec.name, cx.ks.now)?;
     let Some((group, consumer)) = args.group else {
         return Err(CmdError::fixed("ERR Missing GROUP option for XREADGROUP"));
     };
@@ -211,6 +240,16 @@ pub(super) fn xreadgroup(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
             Ok(())
         })?;
         effects.state(&mut cx.ks, key, group, consumer, now);
+    }
+    if streams.n == 0
+        && let Some(until) = args.block
+        && cx.wait.ask(|| {
+            let mut wait = Wait::new(args.keys, ValueType::Stream2, until);
+            wait.without_key = true;
+            wait
+        })
+    {
+        return Ok(());
     }
     streams.finish(&mut cx.out);
     Ok(())
