@@ -107,6 +107,11 @@ impl Harness {
         self.shard.set_now(Now::new(us as i64, us));
     }
 
+    /// Active expiry with a budget.
+    pub(crate) fn expire(&mut self, budget: usize) -> usize {
+        self.shard.expire_cycle(&mut NoHost, budget)
+    }
+
     /// Runs a command and returns the bytes of its reply.
     pub(crate) fn raw(&mut self, words: &[&[u8]]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -149,7 +154,7 @@ impl Harness {
 
     /// Everything in the databases, expired keys taken out first.
     pub(crate) fn state(&mut self) -> State {
-        while self.shard.expire_cycle(&mut NoHost, 100) > 0 {}
+        while self.expire(100) > 0 {}
         let mut state = State::new();
         for (n, db) in self.shard.dbs().iter().enumerate() {
             for e in db.table().iter() {

@@ -5,6 +5,7 @@ mod common;
 mod generic;
 mod geo;
 mod hash;
+mod hash_ttl;
 mod hyperloglog;
 mod list;
 mod numbers;

@@ -96,6 +96,18 @@ fn line() -> impl Strategy<Value = String> {
         "HINCRBY k a 5",
         "HINCRBYFLOAT k a 0.25",
         "HINCRBYFLOAT k e 1e3",
+        "HPEXPIRE k 9 FIELDS 2 a b",
+        "HPEXPIRE k 30 GT FIELDS 3 a c d",
+        "HEXPIRE k 0 FIELDS 1 b",
+        "HEXPIRE k 1 NX FIELDS 2 a d",
+        "HPERSIST k FIELDS 2 a b",
+        "HGETEX k PX 20 FIELDS 2 a e",
+        "HGETEX k PXAT 1 FIELDS 1 c",
+        "HGETEX k PERSIST FIELDS 1 a",
+        "HSETEX k PX 5 FIELDS 2 a 7 b 8",
+        "HSETEX k FNX EX 1 FIELDS 1 e 5",
+        "HSETEX k KEEPTTL FIELDS 2 a x b 4",
+        "HGETDEL k FIELDS 2 a b",
         "HGETALL k",
     ]);
     let whole = prop::sample::select(vec![
@@ -118,7 +130,7 @@ fn line() -> impl Strategy<Value = String> {
         3 => (key(), expire).prop_map(|(k, l)| l.replace(" k", &format!(" {k}"))),
         4 => (key(), numbers).prop_map(|(k, l)| l.replace(" k", &format!(" {k}"))),
         4 => (key(), one).prop_map(|(k, l)| l.replace(" k", &format!(" {k}"))),
-        7 => (key(), key(), prop_oneof![3 => two, 4 => sets, 3 => hashes])
+        8 => (key(), key(), prop_oneof![3 => two, 4 => sets, 5 => hashes])
             .prop_map(|(k, j, l)| l.replace(" k", &format!(" {k}")).replace(" j", &format!(" {j}"))),
         2 => (key(), value()).prop_map(|(k, v)| format!("APPEND {k} {v}")),
         1 => (key(), 0..20u8, value()).prop_map(|(k, n, v)| format!("SETRANGE {k} {n} {v}")),

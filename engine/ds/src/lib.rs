@@ -11,9 +11,11 @@
 //! - [`OrdMap`]: an ordered map of small keys; what streams and consumer groups look up by id.
 //! - [`ScoredSet`]: a large sorted set, a [`Table`] of members and a [`CountedTree`] over the same entries.
 //! - [`bits`]: counting, searching and combining the bits of strings; [`hll`]: HyperLogLog in Redis' bytes.
+//! - [`TimedTable`]: a [`Table`] whose entries may expire, and a [`CountedTree`] of the times.
 //! - [`sizeclass`]: what an allocation costs. Every structure reports `mem_bytes()` in these terms, in O(1).
 //!
-//! `unsafe` is allowed in the modules that say so (`entry`, `table`, `block`, `thin`, `scoredset`), each block with its reason.
+//! `unsafe` is allowed in the modules that say so (`entry`, `table`, `block`, `thin`, `scoredset`,
+//! `timedtable`), each block with its reason.
 
 pub mod bits;
 mod block;
@@ -30,6 +32,7 @@ pub mod scoredset;
 pub mod sizeclass;
 mod table;
 pub mod thin;
+mod timedtable;
 
 pub use btree::CountedTree;
 pub use chunklist::{ChunkList, NodeLimit};
@@ -41,3 +44,4 @@ pub use listpack::Listpack;
 pub use ordmap::OrdMap;
 pub use scoredset::{ScoredSet, Upsert};
 pub use table::{BytesMut, EntryMut, HASH48_END, Iter, Lookup, Table, VacantEntry};
+pub use timedtable::TimedTable;

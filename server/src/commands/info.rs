@@ -256,6 +256,7 @@ fn stats(out: &mut String, v: &View<'_>) {
     line(out, "sync_full", 0);
     line(out, "sync_partial_ok", 0);
     line(out, "sync_partial_err", 0);
+    line(out, "expired_subkeys", s.expired_subkeys);
     line(out, "expired_keys", s.expired_keys);
     line(out, "evicted_keys", 0);
     line(out, "evicted_clients", 0);
@@ -336,7 +337,12 @@ fn keyspace(out: &mut String, v: &View<'_>) {
         line(
             out,
             &format!("db{i}"),
-            format_args!("keys={},expires={},avg_ttl=0,subexpiry=0", db.len(), db.expires()),
+            format_args!(
+                "keys={},expires={},avg_ttl=0,subexpiry={}",
+                db.len(),
+                db.expires(),
+                db.field_expires()
+            ),
         );
     }
 }

@@ -116,11 +116,16 @@ impl<'a> Keyspace<'a> {
         &mut self.dbs[usize::from(self.cur)]
     }
 
-    /// Drops the key if its time has run out. Costs one branch in a database without TTLs.
+    /// Drops the key if its time has run out, or those of its fields whose time has. Costs two
+    /// branches in a database without TTLs.
     #[inline]
     fn settle(&mut self, key: &[u8]) {
         if self.db().table.expires() > 0 {
             self.expire_if_due(key);
+        }
+        let now_ms = self.now.unix_ms;
+        if self.db().field_times.any_due(now_ms) {
+            self.reap_fields(key, usize::MAX);
         }
     }
 
@@ -238,10 +243,11 @@ impl<'a> Keyspace<'a> {
     #[inline]
     fn put(&mut self, key: &[u8], value: NewValue<'_, Object>, ttl: Ttl, event: Event) -> bool {
         self.settle(key);
-        let added = match &value {
-            NewValue::Object(o) => o.mem_bytes(),
-            _ => 0,
+        let (added, next) = match &value {
+            NewValue::Object(o) => (o.mem_bytes(), o.next_expire()),
+            _ => (0, None),
         };
+        let mut old_next = None;
         let db = &mut self.dbs[usize::from(self.cur)];
         db.object_bytes += added;
         let existed = match db.table.lookup(key) {
@@ -249,6 +255,7 @@ impl<'a> Keyspace<'a> {
                 let old_type = self.unit.collects_touched().then(|| type_name(&e.value()));
                 if let Some(old) = e.set(value) {
                     db.object_bytes -= old.mem_bytes();
+                    old_next = old.next_expire();
                 }
                 if let Some(old_type) = old_type
                     && (ttl != Ttl::Keep || event == Event::SET)
@@ -274,6 +281,7 @@ impl<'a> Keyspace<'a> {
                 false
             }
         };
+        db.retime(key, old_next, next);
         self.tell(key, event, !existed);
         existed
     }
@@ -360,13 +368,14 @@ impl<'a> Keyspace<'a> {
         let Some(value) = e.object_mut().and_then(T::of_mut) else {
             return Err(CmdError::WRONG_TYPE);
         };
-        let before = value.mem_bytes();
+        let (before, next) = (value.mem_bytes(), value.next_expire());
         let mut edit = Edit::new(self.limits, self.rng, self.now);
         let result = f(value, &mut edit);
         db.object_bytes = db.object_bytes + value.mem_bytes() - before;
-        let emptied = value.vanishes();
+        let (emptied, new_next) = (value.vanishes(), value.next_expire());
         e.set_access(self.access);
         let (events, quiet) = (edit.events(), edit.is_quiet());
+        db.retime(key, next, new_next);
         self.close_edit(key, events, quiet, emptied, false);
         result.map(Some)
     }
@@ -385,7 +394,8 @@ impl<'a> Keyspace<'a> {
         let Some(value) = e.object_mut().and_then(T::of_mut) else {
             return Err(CmdError::WRONG_TYPE);
         };
-        let before = if existed { value.mem_bytes() } else { 0 };
+        let (before, next) =
+            if existed { (value.mem_bytes(), value.next_expire()) } else { (0, None) };
         let mut edit = Edit::new(self.limits, self.rng, self.now);
         let result = f(value, &mut edit);
         db.object_bytes = db.object_bytes + value.mem_bytes() - before;
@@ -393,8 +403,9 @@ impl<'a> Keyspace<'a> {
         let quiet = edit.is_quiet();
         // A new value that nothing was done to is not kept.
         let untouched = !existed && events[0].is_none() && !quiet;
-        let emptied = value.vanishes() || untouched;
+        let (emptied, new_next) = (value.vanishes() || untouched, value.next_expire());
         e.set_access(self.access);
+        db.retime(key, next, new_next);
         self.close_edit(key, events, quiet, emptied, !existed);
         result
     }
@@ -449,7 +460,7 @@ impl<'a> Keyspace<'a> {
         let db = self.db();
         let removed = db.table.remove(key)?;
         if let ValueRef::Object(o) = removed.value() {
-            db.object_bytes -= o.mem_bytes();
+            db.forget(key, o);
         }
         Some(removed)
     }
@@ -469,7 +480,9 @@ impl<'a> Keyspace<'a> {
         let access = self.access;
         let cur = self.cur;
         let db = self.db();
-        db.object_bytes += stored.object().map_or(0, Object::mem_bytes);
+        if let Some(object) = stored.object() {
+            db.account(key, object);
+        }
         let mut from = None;
         match stored {
             Stored::Taken { entry, from: place } => {
@@ -559,6 +572,7 @@ impl<'a> Keyspace<'a> {
         let n = d.table.len() as u64;
         d.table.clear();
         d.object_bytes = 0;
+        d.field_times.clear();
         d.reap_cursor = 0;
         self.unit.touch_db(db, Event::FLUSHED);
         n

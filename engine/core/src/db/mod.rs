@@ -7,6 +7,7 @@
 
 mod edit;
 mod expire;
+mod fieldtimes;
 mod keyspace;
 mod read;
 mod watch;
@@ -31,6 +32,7 @@ pub struct Db {
     pub(crate) table: Table<Object>,
     /// Heap bytes of all collections.
     pub(crate) object_bytes: usize,
+    pub(crate) field_times: fieldtimes::FieldTimes,
     pub(crate) watchers: HashMap<Box<[u8]>, Vec<watch::Watcher>>,
     pub(crate) reap_cursor: u64,
 }
@@ -38,7 +40,13 @@ pub struct Db {
 impl Db {
     /// An empty database.
     pub fn new(seed: HashSeed) -> Self {
-        Db { table: Table::new(seed), object_bytes: 0, watchers: HashMap::new(), reap_cursor: 0 }
+        Db {
+            table: Table::new(seed),
+            object_bytes: 0,
+            field_times: fieldtimes::FieldTimes::default(),
+            watchers: HashMap::new(),
+            reap_cursor: 0,
+        }
     }
 
     /// Number of keys, expired ones that nobody met yet included (as in Redis).
@@ -58,7 +66,7 @@ impl Db {
 
     /// Bytes of keys, values and index.
     pub fn mem_bytes(&self) -> usize {
-        self.table.mem_bytes() + self.object_bytes
+        self.table.mem_bytes() + self.object_bytes + self.field_times.mem_bytes()
     }
 
     /// The table, to read.

@@ -1,5 +1,6 @@
 //! Looking at keys without changing any.
 
+use super::fieldtimes::due_hash;
 use super::{Db, USER_RAW};
 use crate::clock::Now;
 use crate::error::{CmdError, CmdResult};
@@ -142,20 +143,19 @@ impl<'a> ReadSpace<'a> {
     #[inline]
     pub fn peek(&mut self, key: &[u8]) -> Option<&'a Entry<Object>> {
         let e = self.db().table.get(key)?;
-        if e.expire_ms().is_some_and(|t| t <= self.now.unix_ms) {
-            self.expired.push((self.cur, key.into()));
-            return None;
-        }
-        Some(e)
+        self.is_live(e).then_some(e)
     }
 
-    /// Whether a key, found by walking the table, is live. Notes it for removal if not.
+    /// Whether a key, found by walking the table, is live. Notes it for removal if not, or if
+    /// fields of it are due; a hash with no other fields is not live.
+    #[inline]
     pub fn is_live(&mut self, e: &Entry<Object>) -> bool {
-        let dead = e.expire_ms().is_some_and(|t| t <= self.now.unix_ms);
-        if dead {
+        let (db, now_ms) = (self.db(), self.now.unix_ms);
+        let live = db.is_live(e, now_ms);
+        if !live || db.field_times.any_due(now_ms) && due_hash(e, now_ms).is_some() {
             self.expired.push((self.cur, e.key().into()));
         }
-        !dead
+        live
     }
 
     /// A string.

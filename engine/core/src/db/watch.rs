@@ -60,9 +60,7 @@ impl Db {
     /// The whole database changed (FLUSHDB, SWAPDB): every watched key that exists here or in
     /// `other`, the content that takes its place, has changed.
     pub(crate) fn raise_existing(&self, other: Option<&Db>, now_ms: u64) {
-        let live = |db: &Db, key: &[u8]| {
-            db.table.get(key).is_some_and(|e| e.expire_ms().is_none_or(|t| t > now_ms))
-        };
+        let live = |db: &Db, key: &[u8]| db.table.get(key).is_some_and(|e| db.is_live(e, now_ms));
         for (key, list) in &self.watchers {
             if live(self, key) || other.is_some_and(|o| live(o, key)) {
                 for w in list {

@@ -156,5 +156,5 @@ impl Shard {
 }
 
 fn has_expired(db: &Db, key: &[u8], now_ms: u64) -> bool {
-    db.table.get(key).is_some_and(|e| e.expire_ms().is_some_and(|t| t <= now_ms))
+    db.table.get(key).is_some_and(|e| !db.is_live(e, now_ms))
 }

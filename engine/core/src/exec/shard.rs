@@ -10,6 +10,9 @@ use crate::journal::{Journal, Origin, Unit};
 use crate::types::Limits;
 use moon_ds::HashSeed;
 
+/// Due fields that a read of their hash removes at most, behind its back; active expiry does the rest.
+const READ_REAPS: usize = 1000;
+
 /// What a shard is made from.
 #[derive(Debug, Clone)]
 pub struct ShardConfig {
@@ -183,18 +186,21 @@ impl Shard {
         }
     }
 
-    /// Removes the keys that reads found expired, each as its own logged DEL.
+    /// Removes the keys and fields that reads found expired, each key as its own logged DEL.
     pub(crate) fn drop_expired(&mut self, host: &mut dyn Host) {
         let mut found = std::mem::take(&mut self.expired);
         self.begin_unit();
         for (db, key) in found.drain(..) {
-            self.keyspace(db).expire_if_due(&key);
+            let mut ks = self.keyspace(db);
+            if !ks.expire_if_due(&key) {
+                ks.reap_fields(&key, READ_REAPS);
+            }
         }
         self.commit_unit(host, Origin::Expiry);
         self.expired = found;
     }
 
-    /// Active expiry: removes up to `budget` expired keys. Returns how many; a result equal to
+    /// Active expiry: removes up to `budget` expired keys and fields. Returns how many; a result equal to
     /// the budget means that there may be more.
     pub fn expire_cycle(&mut self, host: &mut dyn Host, budget: usize) -> usize {
         if !self.active_expire || self.loading {
@@ -202,11 +208,14 @@ impl Shard {
         }
         let mut reaped = 0;
         for db in 0..self.dbs.len() as u16 {
-            if self.dbs[usize::from(db)].expires() == 0 || reaped >= budget {
+            let d = &self.dbs[usize::from(db)];
+            if d.expires() + d.field_expires() == 0 || reaped >= budget {
                 continue;
             }
             self.begin_unit();
-            reaped += self.keyspace(db).reap(budget - reaped);
+            let mut ks = self.keyspace(db);
+            reaped += ks.reap(budget - reaped);
+            reaped += ks.reap_due_fields(budget.saturating_sub(reaped));
             self.commit_unit(host, Origin::Expiry);
         }
         reaped

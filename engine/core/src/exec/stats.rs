@@ -29,6 +29,8 @@ pub struct Stats {
     pub keyspace_misses: u64,
     /// Keys removed because their time ran out.
     pub expired_keys: u64,
+    /// Hash fields removed because their time ran out.
+    pub expired_subkeys: u64,
     /// Error replies.
     pub error_replies: u64,
     /// Error replies by code.

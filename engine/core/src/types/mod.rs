@@ -82,6 +82,14 @@ impl Object {
         }
     }
 
+    /// When the next field of a hash expires; `None` if none does, and for other types.
+    pub fn next_expire(&self) -> Option<u64> {
+        match self {
+            Object::Hash(v) => v.next_expire(),
+            Object::List(_) | Object::Set(_) | Object::ZSet(_) | Object::Stream(_) => None,
+        }
+    }
+
     /// Number of elements (fields, members, entries).
     pub fn len(&self) -> usize {
         match self {
@@ -160,10 +168,12 @@ pub trait Collection: Sized {
     fn vanishes(&self) -> bool;
     /// Heap bytes, constant time.
     fn mem_bytes(&self) -> usize;
+    /// When the next element expires, if elements of the type can.
+    fn next_expire(&self) -> Option<u64>;
 }
 
 macro_rules! collection {
-    ($($ty:ident keeps an empty key: $keeps:literal),* $(,)?) => {$(
+    ($($ty:ident keeps an empty key: $keeps:literal, next expiry: $next_expire:expr;)*) => {$(
         impl Collection for $ty {
             fn new() -> Self {
                 $ty::new()
@@ -198,6 +208,12 @@ macro_rules! collection {
             fn mem_bytes(&self) -> usize {
                 $ty::mem_bytes(self)
             }
+
+            #[inline]
+            fn next_expire(&self) -> Option<u64> {
+                let next_expire: fn(&Self) -> Option<u64> = $next_expire;
+                next_expire(self)
+            }
         }
 
         impl Default for $ty {
@@ -209,11 +225,11 @@ macro_rules! collection {
 }
 
 collection! {
-    List keeps an empty key: false,
-    Hash keeps an empty key: false,
-    Set keeps an empty key: false,
-    ZSet keeps an empty key: false,
-    Stream keeps an empty key: true,
+    List keeps an empty key: false, next expiry: |_| None;
+    Hash keeps an empty key: false, next expiry: Hash::next_expire;
+    Set keeps an empty key: false, next expiry: |_| None;
+    ZSet keeps an empty key: false, next expiry: |_| None;
+    Stream keeps an empty key: true, next expiry: |_| None;
 }
 
 /// The elements that an inclusive range of indexes names, where negative ones count from the end

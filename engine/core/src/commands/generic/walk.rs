@@ -18,9 +18,10 @@ pub(super) fn keys(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
     let now_ms = cx.ks.now.unix_ms;
     let at = cx.out.defer();
     let mut n = 0;
-    for e in cx.ks.db().table().iter() {
+    let db = cx.ks.db();
+    for e in db.table().iter() {
         let matches = pattern.is_none_or(|p| glob_match(p, e.key(), false));
-        if matches && e.expire_ms().is_none_or(|t| t > now_ms) {
+        if matches && db.is_live(e, now_ms) {
             cx.out.bulk(e.key());
             n += 1;
         }
@@ -37,7 +38,8 @@ pub(super) fn dbsize(cx: &mut ReadCx<'_>, _: Args<'_>) -> CmdResult {
 
 /// RANDOMKEY
 pub(super) fn randomkey(cx: &mut ReadCx<'_>, _: Args<'_>) -> CmdResult {
-    let table = cx.ks.db().table();
+    let db = cx.ks.db();
+    let table = db.table();
     for _ in 0..RANDOM_TRIES {
         let Some(e) = table.random(cx.rng.next_u64()) else { break };
         if cx.ks.is_live(e) {
@@ -46,7 +48,7 @@ pub(super) fn randomkey(cx: &mut ReadCx<'_>, _: Args<'_>) -> CmdResult {
         }
     }
     let now_ms = cx.ks.now.unix_ms;
-    match table.iter().find(|e| e.expire_ms().is_none_or(|t| t > now_ms)) {
+    match table.iter().find(|e| db.is_live(e, now_ms)) {
         Some(e) => cx.out.bulk(e.key()),
         None => cx.out.null(),
     }

@@ -1,6 +1,7 @@
 //! Fields by name.
 
-use super::{HDEL, HSET, Old};
+use super::expiry::{self, BAD_COUNT};
+use super::{HDEL, HSET};
 use crate::args::Args;
 use crate::commands::put_item;
 use crate::error::{CmdError, CmdResult};
@@ -37,19 +38,14 @@ fn set(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult<usize> {
 /// HSETNX key field value
 pub(super) fn hsetnx(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     let (key, field, value) = (a.get(1), a.get(2), a.get(3));
-    let (set, due) = cx.ks.edit_or_create(key, |hash: &mut Hash, edit| {
-        let old = Old::of(hash, field, edit.now);
-        if old.value.is_some() {
-            return Ok((false, false));
+    let set = cx.ks.edit_or_create(key, |hash: &mut Hash, edit| {
+        if hash.contains(field, edit.now.unix_ms) {
+            return Ok(false);
         }
-        let due = old.due;
         hash.set(field, value, edit.limits);
         edit.changed(HSET);
-        Ok((true, due))
+        Ok(true)
     })?;
-    if due {
-        cx.ks.effect(&[b"HSET", key, field, value]);
-    }
     cx.out.int(i64::from(set));
     Ok(())
 }
@@ -64,6 +60,50 @@ pub(super) fn hdel(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
         Ok(n)
     })?;
     cx.out.int(removed.unwrap_or(0) as i64);
+    Ok(())
+}
+
+/// The values of fields, null for those that are not there.
+pub(super) fn values(cx: &mut WriteCx<'_>, key: &[u8], fields: &[&[u8]]) -> CmdResult {
+    let now_ms = cx.ks.now.unix_ms;
+    let hash = cx.ks.collection::<Hash>(key)?;
+    cx.out.array(fields.len());
+    for field in fields {
+        match hash.and_then(|h| h.get(field, now_ms)) {
+            Some(value) => put_item(&mut cx.out, value),
+            None => cx.out.null(),
+        }
+    }
+    Ok(())
+}
+
+/// HGETDEL key FIELDS numfields field [field ...]
+pub(super) fn hgetdel(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
+    let key = a.get(1);
+    let fields = expiry::fields(a, 2, BAD_COUNT)?;
+    let out = &mut cx.out;
+    out.array(fields.len());
+    let removed = cx.ks.edit(key, |hash: &mut Hash, edit| {
+        let mut removed: Vec<&[u8]> = Vec::new();
+        for field in fields {
+            match hash.get(field, edit.now.unix_ms) {
+                None => out.null(),
+                Some(value) => {
+                    put_item(out, value);
+                    hash.remove(field);
+                    removed.push(field);
+                }
+            }
+        }
+        if !removed.is_empty() {
+            edit.changed(HDEL);
+        }
+        Ok(removed)
+    })?;
+    if removed.is_none() {
+        fields.iter().for_each(|_| cx.out.null());
+    }
+    expiry::log_removal(&mut cx.ks, key, &removed.unwrap_or_default());
     Ok(())
 }
 

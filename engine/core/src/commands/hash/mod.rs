@@ -1,28 +1,30 @@
-//! Hash commands. Fields whose time has come are never shown; what changes a field keeps or
-//! clears its time to live as [`crate::types::Hash`] says.
+//! Hash commands. Fields whose time has come are never shown: a command that writes finds them
+//! removed, one that reads passes over them. What changes a field keeps or clears its time to live as
+//! [`crate::types::Hash`] says.
 //!
 //! | file | commands |
 //! |---|---|
-//! | [`fields`] | HSET HMSET HSETNX HDEL HGET HMGET HEXISTS HSTRLEN |
+//! | [`fields`] | HSET HMSET HSETNX HDEL HGETDEL HGET HMGET HEXISTS HSTRLEN |
+//! | [`expiry`] | HEXPIRE HPEXPIRE HEXPIREAT HPEXPIREAT HTTL HPTTL HEXPIRETIME HPEXPIRETIME HPERSIST HGETEX |
+//! | [`setex`] | HSETEX |
 //! | [`number`] | HINCRBY HINCRBYFLOAT |
 //! | [`whole`] | HLEN HGETALL HKEYS HVALS HSCAN |
 //! | [`random`] | HRANDFIELD |
 
+mod expiry;
 mod fields;
 mod number;
 mod random;
+mod setex;
 mod whole;
 
-#[cfg(test)]
-mod tests;
-
-use crate::clock::Now;
 use crate::command::{Access, CommandSpec, Flags, Group, KeySpec, KeyUse, Run};
 use crate::event::{Class, Event};
-use crate::types::{Hash, Item};
 
 const HSET: Event = Event::new(Class::HASH, "hset");
 const HDEL: Event = Event::new(Class::HASH, "hdel");
+const HEXPIRE: Event = Event::new(Class::HASH, "hexpire");
+const HPERSIST: Event = Event::new(Class::HASH, "hpersist");
 const HINCRBY: Event = Event::new(Class::HASH, "hincrby");
 const HINCRBYFLOAT: Event = Event::new(Class::HASH, "hincrbyfloat");
 
@@ -90,6 +92,45 @@ pub const COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         flags: FAST,
+        complexity: PER_FIELD,
+        ..row(
+            "hexpire",
+            "7.4.0",
+            "Sets when fields expire, in seconds from now.",
+            -6,
+            "key seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
+            UPDATE,
+            Run::Write(expiry::hexpire),
+        )
+    },
+    CommandSpec {
+        flags: FAST,
+        complexity: PER_FIELD,
+        ..row(
+            "hexpireat",
+            "7.4.0",
+            "Sets when fields expire, in seconds since 1970.",
+            -6,
+            "key unix-time-seconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
+            UPDATE,
+            Run::Write(expiry::hexpireat),
+        )
+    },
+    CommandSpec {
+        flags: FAST,
+        complexity: PER_FIELD,
+        ..row(
+            "hexpiretime",
+            "7.4.0",
+            "Returns when fields expire, in seconds since 1970.",
+            -5,
+            "key FIELDS numfields field [field ...]",
+            READ,
+            Run::Read(expiry::hexpiretime),
+        )
+    },
+    CommandSpec {
+        flags: FAST,
         ..row(
             "hget",
             "2.0.0",
@@ -111,6 +152,32 @@ pub const COMMANDS: &[CommandSpec] = &[
             "key",
             READ,
             Run::Read(whole::hgetall),
+        )
+    },
+    CommandSpec {
+        flags: FAST.and(Flags::SHRINKS),
+        complexity: PER_FIELD,
+        ..row(
+            "hgetdel",
+            "8.0.0",
+            "Returns the values of fields and removes the fields.",
+            -5,
+            "key FIELDS numfields field [field ...]",
+            &[KeySpec::one(1, Access::ReadWrite).using(KeyUse::ACCESS.and(KeyUse::DELETE))],
+            Run::Write(fields::hgetdel),
+        )
+    },
+    CommandSpec {
+        flags: FAST,
+        complexity: PER_FIELD,
+        ..row(
+            "hgetex",
+            "8.0.0",
+            "Returns the values of fields and sets or takes off their time to live.",
+            -5,
+            "key [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | PERSIST] FIELDS numfields field [field ...]",
+            &[KeySpec::one(1, Access::ReadWrite)],
+            Run::Write(expiry::hgetex),
         )
     },
     CommandSpec {
@@ -181,6 +248,71 @@ pub const COMMANDS: &[CommandSpec] = &[
         )
     },
     CommandSpec {
+        flags: FAST,
+        complexity: PER_FIELD,
+        ..row(
+            "hpersist",
+            "7.4.0",
+            "Takes the time to live off fields.",
+            -5,
+            "key FIELDS numfields field [field ...]",
+            UPDATE,
+            Run::Write(expiry::hpersist),
+        )
+    },
+    CommandSpec {
+        flags: FAST,
+        complexity: PER_FIELD,
+        ..row(
+            "hpexpire",
+            "7.4.0",
+            "Sets when fields expire, in milliseconds from now.",
+            -6,
+            "key milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
+            UPDATE,
+            Run::Write(expiry::hpexpire),
+        )
+    },
+    CommandSpec {
+        flags: FAST,
+        complexity: PER_FIELD,
+        ..row(
+            "hpexpireat",
+            "7.4.0",
+            "Sets when fields expire, in milliseconds since 1970.",
+            -6,
+            "key unix-time-milliseconds [NX | XX | GT | LT] FIELDS numfields field [field ...]",
+            UPDATE,
+            Run::Write(expiry::hpexpireat),
+        )
+    },
+    CommandSpec {
+        flags: FAST,
+        complexity: PER_FIELD,
+        ..row(
+            "hpexpiretime",
+            "7.4.0",
+            "Returns when fields expire, in milliseconds since 1970.",
+            -5,
+            "key FIELDS numfields field [field ...]",
+            READ,
+            Run::Read(expiry::hpexpiretime),
+        )
+    },
+    CommandSpec {
+        flags: FAST,
+        complexity: PER_FIELD,
+        ..row(
+            "hpttl",
+            "7.4.0",
+            "Returns the time to live of fields in milliseconds.",
+            -5,
+            "key FIELDS numfields field [field ...]",
+            READ,
+            Run::Read(expiry::hpttl),
+        )
+    },
+    CommandSpec {
         complexity: "O(N) where N is the number of fields returned.",
         tips: ANY_OUTPUT,
         ..row(
@@ -221,6 +353,19 @@ pub const COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         flags: OOM_FAST,
+        complexity: PER_FIELD,
+        ..row(
+            "hsetex",
+            "8.0.0",
+            "Sets fields and their time to live, all or none.",
+            -6,
+            "key [FNX | FXX | NX | XX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL] FIELDS numfields field value [field value ...]",
+            UPDATE,
+            Run::Write(setex::hsetex),
+        )
+    },
+    CommandSpec {
+        flags: OOM_FAST,
         ..row(
             "hsetnx",
             "2.0.0",
@@ -244,31 +389,21 @@ pub const COMMANDS: &[CommandSpec] = &[
         )
     },
     CommandSpec {
+        flags: FAST,
+        complexity: PER_FIELD,
+        ..row(
+            "httl",
+            "7.4.0",
+            "Returns the time to live of fields in seconds.",
+            -5,
+            "key FIELDS numfields field [field ...]",
+            READ,
+            Run::Read(expiry::httl),
+        )
+    },
+    CommandSpec {
         complexity: WHOLE,
         tips: ANY_ORDER,
         ..row("hvals", "2.0.0", "Returns all values.", 2, "key", READ, Run::Read(whole::hvals))
     },
 ];
-
-/// A field as a command that changes it finds it.
-struct Old<'a> {
-    /// Its value, if it is there and not due.
-    value: Option<Item<'a>>,
-    /// Whether it has a time to live that goes on.
-    expires: bool,
-    /// Whether it is due but not yet gone. When the log is read back nothing is due, so a change
-    /// that rests on its being gone is logged as HSET, which does not ask.
-    due: bool,
-}
-
-impl<'a> Old<'a> {
-    fn of(hash: &'a Hash, field: &[u8], now: Now) -> Self {
-        match hash.get_with_expire(field, 0) {
-            None => Old { value: None, expires: false, due: false },
-            Some((_, Some(at))) if at <= now.unix_ms => {
-                Old { value: None, expires: false, due: true }
-            }
-            Some((value, at)) => Old { value: Some(value), expires: at.is_some(), due: false },
-        }
-    }
-}

@@ -1,29 +1,19 @@
 //! Fields as numbers. A time to live stays.
 
-use super::{HINCRBY, HINCRBYFLOAT, Old};
+use super::{HINCRBY, HINCRBYFLOAT};
 use crate::args::Args;
-use crate::db::Edit;
 use crate::error::{CmdError, CmdResult};
 use crate::exec::WriteCx;
 use crate::longdouble::LongDouble;
 use crate::types::{Hash, Item};
 use moon_formats::number::{Digits, parse_i64};
 
-fn put(hash: &mut Hash, edit: &Edit<'_>, field: &[u8], value: &[u8], due: bool) {
-    if due {
-        hash.set(field, value, edit.limits);
-    } else {
-        hash.set_keep_expire(field, value, edit.limits);
-    }
-}
-
 /// HINCRBY key field increment
 pub(super) fn hincrby(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     let by = a.int(3)?;
     let (key, field) = (a.get(1), a.get(2));
-    let (new, due) = cx.ks.edit_or_create(key, |hash: &mut Hash, edit| {
-        let old = Old::of(hash, field, edit.now);
-        let value = match old.value {
+    let new = cx.ks.edit_or_create(key, |hash: &mut Hash, edit| {
+        let value = match hash.get(field, edit.now.unix_ms) {
             None => 0,
             Some(Item::Int(n)) => n,
             Some(Item::Bytes(b)) => {
@@ -31,14 +21,10 @@ pub(super) fn hincrby(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
             }
         };
         let new = value.checked_add(by).ok_or(CmdError::OVERFLOW)?;
-        let due = old.due;
-        put(hash, edit, field, Digits::of_i64(new).as_bytes(), due);
+        hash.set_keep_expire(field, Digits::of_i64(new).as_bytes(), edit.limits);
         edit.changed(HINCRBY);
-        Ok((new, due))
+        Ok(new)
     })?;
-    if due {
-        cx.ks.effect(&[b"HSET", key, field, Digits::of_i64(new).as_bytes()]);
-    }
     cx.out.int(new);
     Ok(())
 }
@@ -52,12 +38,12 @@ pub(super) fn hincrbyfloat(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     }
     let (key, field) = (a.get(1), a.get(2));
     let (new, expires) = cx.ks.edit_or_create(key, |hash: &mut Hash, edit| {
-        let old = Old::of(hash, field, edit.now);
-        let value = match old.value {
-            None => LongDouble::ZERO,
-            Some(Item::Int(n)) => n.into(),
-            Some(Item::Bytes(b)) => {
-                LongDouble::parse(b).ok_or(CmdError::fixed("ERR hash value is not a float"))?
+        let (value, expires) = match hash.get_with_expire(field, edit.now.unix_ms) {
+            None => (LongDouble::ZERO, false),
+            Some((Item::Int(n), at)) => (n.into(), at.is_some()),
+            Some((Item::Bytes(b), at)) => {
+                let value = LongDouble::parse(b);
+                (value.ok_or(CmdError::fixed("ERR hash value is not a float"))?, at.is_some())
             }
         };
         let new = value
@@ -65,8 +51,7 @@ pub(super) fn hincrbyfloat(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
             .filter(|v| v.is_finite())
             .ok_or(CmdError::fixed("ERR increment would produce NaN or Infinity"))?
             .to_text();
-        let (expires, due) = (old.expires, old.due);
-        put(hash, edit, field, new.as_bytes(), due);
+        hash.set_keep_expire(field, new.as_bytes(), edit.limits);
         edit.changed(HINCRBYFLOAT);
         Ok((new, expires))
     })?;

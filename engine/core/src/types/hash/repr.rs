@@ -4,17 +4,18 @@ use std::collections::BTreeSet;
 use std::mem;
 
 use moon_ds::listpack::Pos;
+use moon_ds::sizeclass::round_up;
 use moon_ds::thin::{Form, FormMut, Never, Thin};
-use moon_ds::{self as ds, Item, ItemBuf, Listpack, listpack};
+use moon_ds::{self as ds, Item, ItemBuf, Listpack, TimedTable, listpack};
 use moon_formats::bytes::Put;
 
-use super::large::{Large, is_due, value_of};
+use super::large::{is_due, new_value, value_of};
 use crate::types::{Limits, digest, sample};
 
 /// A map from fields to values.
 pub struct Hash {
     /// A listpack holds field, value and, if marked, expiry in milliseconds (0 for none).
-    form: Thin<Listpack, Never, Large>,
+    form: Thin<Listpack, Never, TimedTable>,
 }
 
 /// Columns of a packed hash.
@@ -73,17 +74,18 @@ impl Hash {
         match self.form.form() {
             Form::First(pack) => pack.len() / columns(pack),
             Form::Second(never) => match *never {},
-            Form::Large(large) => large.table.len(),
+            Form::Large(large) => large.table().len(),
         }
     }
 
-    /// Number of fields not due at `now_ms` (HLEN). O(1) unless a field may be due.
+    /// Number of fields not due at `now_ms` (HLEN). Constant time
+    /// for a packed hash without expiries, logarithmic for a large one.
     pub fn len_at(&self, now_ms: u64) -> usize {
         match self.form.form() {
             Form::First(pack) if !pack.mark() => pack.len() / 2,
             Form::First(_) => self.iter(now_ms).count(),
             Form::Second(never) => match *never {},
-            Form::Large(large) => large.len_at(now_ms),
+            Form::Large(large) => large.table().len() - large.due(now_ms),
         }
     }
 
@@ -97,7 +99,7 @@ impl Hash {
         match self.form.form() {
             Form::First(pack) => pack.mem_bytes(),
             Form::Second(never) => match *never {},
-            Form::Large(large) => large.mem_bytes(),
+            Form::Large(large) => round_up(size_of::<TimedTable>()) + large.mem_bytes(),
         }
     }
 
@@ -112,11 +114,11 @@ impl Hash {
     }
 
     fn make_large(&mut self, limits: &Limits) {
-        let mut large = Large::new(limits.hash_seed);
+        let mut large = TimedTable::new(limits.hash_seed);
         let (mut field_buf, mut value_buf) = (ItemBuf::new(), ItemBuf::new());
         for (field, value, expire) in self.entries() {
             let field = field.as_bytes(&mut field_buf);
-            large.set(field, value.as_bytes(&mut value_buf), false);
+            large.set(field, new_value(value.as_bytes(&mut value_buf)), false);
             if expire.is_some() {
                 large.set_expire(field, expire);
             }
@@ -175,7 +177,7 @@ impl Hash {
                 true
             }
             FormMut::Second(never) => match *never {},
-            FormMut::Large(large) => large.set(field, value, keep),
+            FormMut::Large(large) => large.set(field, new_value(value), keep),
         }
     }
 
@@ -185,7 +187,7 @@ impl Hash {
             Form::First(pack) => read(pack, find(pack, field)?),
             Form::Second(never) => match *never {},
             Form::Large(large) => {
-                let entry = large.table.get(field)?;
+                let entry = large.table().get(field)?;
                 (value_of(entry), entry.expire_ms())
             }
         };
@@ -212,7 +214,7 @@ impl Hash {
                 true
             }
             FormMut::Second(never) => match *never {},
-            FormMut::Large(large) => large.table.remove(field).is_some(),
+            FormMut::Large(large) => large.remove(field),
         }
     }
 
@@ -240,13 +242,13 @@ impl Hash {
         }
     }
 
-    /// When the next field expires, or earlier; `None` if none does.
+    /// When the next field expires; `None` if none does.
     pub fn next_expire(&self) -> Option<u64> {
         match self.form.form() {
             Form::First(pack) if !pack.mark() => None,
             Form::First(_) => self.entries().filter_map(|e| e.2).min(),
             Form::Second(never) => match *never {},
-            Form::Large(large) => Some(large.expire_min).filter(|at| *at < u64::MAX),
+            Form::Large(large) => large.next_expire(),
         }
     }
 
@@ -255,7 +257,7 @@ impl Hash {
         match self.form.form() {
             Form::First(pack) => pack.mark() && self.entries().any(|e| e.2.is_some()),
             Form::Second(never) => match *never {},
-            Form::Large(large) => large.table.expires() > 0,
+            Form::Large(large) => large.table().expires() > 0,
         }
     }
 
@@ -281,7 +283,7 @@ impl Hash {
                 false
             }
             FormMut::Second(never) => match *never {},
-            FormMut::Large(large) => large.reap(now_ms, budget, f),
+            FormMut::Large(large) => large.remove_due(now_ms, budget, f),
         }
     }
 
@@ -290,7 +292,7 @@ impl Hash {
         match self.form.form() {
             Form::First(pack) => Entries::Packed(pack.iter(), pack.mark()),
             Form::Second(never) => match *never {},
-            Form::Large(large) => Entries::Table(large.table.iter()),
+            Form::Large(large) => Entries::Table(large.table().iter()),
         }
     }
 
@@ -319,7 +321,7 @@ impl Hash {
                 0
             }
             Form::Second(never) => match *never {},
-            Form::Large(large) => large.table.scan(cursor, count, |entry| {
+            Form::Large(large) => large.table().scan(cursor, count, |entry| {
                 if !is_due(entry.expire_ms(), now_ms) {
                     f(Item::Bytes(entry.key()), value_of(entry));
                 }
@@ -336,7 +338,7 @@ impl Hash {
         if let Form::Large(large) = self.form.form() {
             // With most fields due a hit is unlikely; then the walk below decides.
             for _ in 0..16 {
-                let entry = large.table.random(rng())?;
+                let entry = large.table().random(rng())?;
                 if !is_due(entry.expire_ms(), now_ms) {
                     return Some((Item::Bytes(entry.key()), value_of(entry)));
                 }
@@ -365,7 +367,7 @@ impl Hash {
                 if seen.len() == n {
                     return;
                 }
-                if let Some(entry) = large.table.random(rng())
+                if let Some(entry) = large.table().random(rng())
                     && !is_due(entry.expire_ms(), now_ms)
                     && seen.insert(entry.key())
                 {
