@@ -13,6 +13,7 @@ mod replay;
 mod rows;
 mod scan;
 mod set;
+mod sort;
 mod stream;
 mod stream_replay;
 mod string;

@@ -7,16 +7,19 @@
 //! | [`walk`] | KEYS, SCAN, RANDOMKEY, DBSIZE |
 //! | [`databases`] | FLUSHDB, FLUSHALL, SWAPDB |
 //! | [`object`] | OBJECT |
+//! | [`sort`] | SORT, SORT_RO |
 
 mod databases;
 mod expire;
 mod keys;
 mod object;
+mod sort;
 mod walk;
 
 pub(super) use expire::expire_at;
 
 use crate::args::Args;
+use crate::command::spec::{Begin, Find};
 use crate::command::{Access, CommandSpec, Flags, Group, KeySpec, KeyUse, Run};
 use crate::error::{CmdError, CmdResult};
 use moon_formats::number::parse_i64;
@@ -36,6 +39,9 @@ const SUM_OF_SHARDS: &[&str] = &["request_policy:multi_shard", "response_policy:
 const ALL_SHARDS_SUCCEED: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
 const CHANGES_BY_ITSELF: &[&str] = &["nondeterministic_output"];
 
+const SORTABLE: &[&str] = &["@dangerous", "@list", "@set", "@sortedset"];
+const SORTING: &str = "O(N+M*log(M)) where N is the number of elements to sort and M that of the \
+                       elements returned; O(N) where nothing is sorted.";
 const BY_KEYS: &str = "O(N) where N is the number of keys.";
 
 const fn row(
@@ -439,6 +445,43 @@ pub const COMMANDS: &[CommandSpec] = &[
             "[ASYNC | SYNC]",
             &[],
             Run::Write(databases::flushdb),
+        )
+    },
+    CommandSpec {
+        flags: Flags::DENYOOM.and(Flags::MOVABLEKEYS),
+        complexity: SORTING,
+        acl: SORTABLE,
+        ..row(
+            "sort",
+            "1.0.0",
+            "Sorts the elements of a list, set or sorted set, and may store the outcome.",
+            -2,
+            "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] \
+             [ALPHA] [STORE destination]",
+            &[
+                KeySpec::one(1, Access::ReadOnly),
+                KeySpec::new(
+                    Begin::Keyword("STORE", 2),
+                    Find::Range { last: 0, step: 1 },
+                    Access::Overwrite,
+                ),
+            ],
+            Run::Write(sort::sort),
+        )
+    },
+    CommandSpec {
+        flags: Flags::MOVABLEKEYS,
+        complexity: SORTING,
+        acl: SORTABLE,
+        ..row(
+            "sort_ro",
+            "7.0.0",
+            "Sorts the elements of a list, set or sorted set.",
+            -2,
+            "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] \
+             [ALPHA]",
+            READ,
+            Run::Read(sort::sort_ro),
         )
     },
     CommandSpec {
