@@ -276,6 +276,10 @@ Compatibility, Compat {
     DisableThp = "disable-thp", Kind::Bool, "yes", Immutable, "Huge page setting of Redis.";
     LuaTimeLimit = "busy-reply-threshold" / "lua-time-limit", Kind::Millis(0, MAX), "5000", Live, "Slow script limit of Redis.";
     ClusterEnabled = "cluster-enabled", Kind::Enum(&["no"]), "no", Immutable, "Cluster mode is not available.";
+    EnableModuleCommand = "enable-module-command", Kind::Enum(&["no", "yes", "local"]), "no", Immutable, "Modules cannot be loaded.";
+    PropagationErrorBehavior = "propagation-error-behavior", Kind::Enum(&["ignore", "panic", "panic-on-replicas"]), "ignore", Live, "An effect that does not apply always stops recovery.";
+    ShutdownOnSigterm = "shutdown-on-sigterm", Kind::Words, "default", Live, "A stop always syncs the log; there is nothing to save or to skip.";
+    ShutdownOnSigint = "shutdown-on-sigint", Kind::Words, "default", Live, "A stop always syncs the log; there is nothing to save or to skip.";
     ActiveRehashing = "activerehashing", Kind::Bool, "yes", Live, "The table never rehashes as a whole.";
     ActiveDefrag = "activedefrag", Kind::Bool, "no", Live, "Defragmentation of Redis.";
     DynamicHz = "dynamic-hz", Kind::Bool, "yes", Live, "Timer setting of Redis.";

@@ -1,7 +1,7 @@
 //! The server's log: one line per event, written by a small `tracing` subscriber.
 //!
 //! ```text
-//! 2026-01-31T12:00:00.123Z notice  net  ready to accept connections addr=127.0.0.1:6379
+//! 2026-01-31T12:00:00.123Z notice  net  listening, recovering shards=1
 //! ```
 //! time (RFC 3339, UTC), level (Redis' words), component (last part of the module path),
 //! message, `key=value` fields. Never keys, values or passwords.

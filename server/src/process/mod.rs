@@ -72,7 +72,7 @@ fn refuse(errors: &[ConfigError]) -> u8 {
 
 fn version() -> String {
     format!(
-        "moon {} {}-{} log format {}\n",
+        "moon server v={} {}-{} log-format={}\n",
         env!("CARGO_PKG_VERSION"),
         std::env::consts::ARCH,
         std::env::consts::OS,
@@ -175,7 +175,7 @@ fn serve(mut config: Config) -> u8 {
         }
     };
     config.resolve(OptionId::Dir, Value::Text(dir.path.display().to_string()));
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), dir = %dir.path.display(), pid = std::process::id(), "moon starts");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), dir = %dir.path.display(), "moon starts, PID: {}", std::process::id());
     for text in note.iter().chain(&dir.warnings) {
         tracing::warn!("data directory: {text}");
     }

@@ -257,7 +257,9 @@ impl<D: Driver> ShardLoop<D> {
         self.shared.progress.loading.store(false, std::sync::atomic::Ordering::Release);
         let keys: usize = self.hub.service.shard.dbs().iter().map(|d| d.len()).sum();
         let seconds = format!("{:.3}", micros as f64 / 1e6);
-        tracing::info!(keys, records, lsn, seconds, "ready to accept connections");
+        // In the words that scripts made for Redis wait for.
+        tracing::info!(keys, records, lsn, seconds, "Server initialized");
+        tracing::info!("Ready to accept connections");
         self.phase = Phase::Serving;
     }
 }
