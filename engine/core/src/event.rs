@@ -119,6 +119,8 @@ impl Event {
     pub const DEL: Event = Event::new(Class::GENERIC, "del");
     /// A key reached its time to live.
     pub const EXPIRED: Event = Event::new(Class::EXPIRED, "expired");
+    /// A key was removed because memory is short.
+    pub const EVICTED: Event = Event::new(Class::EVICTED, "evicted");
     /// A time to live was set.
     pub const EXPIRE: Event = Event::new(Class::GENERIC, "expire");
     /// A time to live was taken off.

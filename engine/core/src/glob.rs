@@ -3,7 +3,11 @@
 //! Results equal those of Redis `stringmatchlen`, oddities included: an empty text matches the
 //! empty pattern only (commands that take `*` for "all" say so themselves), and without regard
 //! to case an escape in a class still means its own case. A mismatch goes back to the latest `*`
-//! only, so the work is at most pattern x text.
+//! only, so the work is at most pattern x text. Patterns that need more than [`STARS`] `*` match nothing, as in
+//! Redis, which recurses for each.
+
+/// `*` that a match may need, one at the end and those that follow each other not counted.
+const STARS: usize = 1000;
 
 /// Whether `text` matches `pattern` as a whole; `nocase` ignores ASCII case.
 pub fn glob_match(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
@@ -12,8 +16,15 @@ pub fn glob_match(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
     }
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
+    let mut stars = 0;
     loop {
         if p < pattern.len() && pattern[p] == b'*' {
+            if pattern.get(p + 1).is_some_and(|next| *next != b'*') {
+                stars += 1;
+                if stars > STARS {
+                    return false;
+                }
+            }
             star = Some((p + 1, t));
             p += 1;
             continue;

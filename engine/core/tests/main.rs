@@ -8,6 +8,7 @@ mod hash;
 mod hash_ttl;
 mod hyperloglog;
 mod list;
+mod memory;
 mod numbers;
 mod replay;
 mod rows;

@@ -419,7 +419,7 @@ fn ranges() {
         > GETRANGE k 5 3
         ""
         > GETRANGE k 0 -100
-        H
+        ""
         > GETRANGE nokey 0 -1
         ""
         > GETRANGE k a 1

@@ -258,7 +258,7 @@ fn stats(out: &mut String, v: &View<'_>) {
     line(out, "sync_partial_err", 0);
     line(out, "expired_subkeys", s.expired_subkeys);
     line(out, "expired_keys", s.expired_keys);
-    line(out, "evicted_keys", 0);
+    line(out, "evicted_keys", s.evicted_keys);
     line(out, "evicted_clients", 0);
     line(out, "keyspace_hits", s.keyspace_hits);
     line(out, "keyspace_misses", s.keyspace_misses);

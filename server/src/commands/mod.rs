@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use moon_engine::command::{CommandSpec, CommandTable, Flags, Group, Run};
 use moon_engine::error::CmdResult;
-use moon_engine::exec::{SessionCx, ShardConfig};
+use moon_engine::exec::{MemoryRules, SessionCx, ShardConfig};
 use moon_engine::types::Limits;
 
 use crate::config::{Config, OptionId};
@@ -59,6 +59,20 @@ pub(crate) fn apply_limits(config: &Config, limits: &mut Limits) {
     limits.stream_node_max_bytes = config.size(O::StreamNodeMaxBytes);
     limits.stream_node_max_entries = config.size(O::StreamNodeMaxEntries) as u64;
     limits.proto_max_bulk_len = config.size(O::ProtoMaxBulkLen);
+}
+
+/// The cap of memory and what happens at it.
+pub(crate) fn memory_rules(config: &Config) -> MemoryRules {
+    use OptionId as O;
+    let (evictable, order) = MemoryRules::policy(config.text(O::MaxMemoryPolicy));
+    MemoryRules {
+        max: config.size(O::MaxMemory),
+        evictable,
+        order,
+        samples: config.size(O::MaxMemorySamples),
+        lfu_log_factor: config.int(O::LfuLogFactor) as u32,
+        lfu_decay_minutes: config.int(O::LfuDecayTime) as u32,
+    }
 }
 
 /// The server behind a command.

@@ -190,6 +190,13 @@ Process, Real {
     CompatVersion = "compat-version", Kind::Text, "7.4.0", Immutable, "`redis_version` told to clients.";
     StrictConfig = "strict-config", Kind::Bool, "yes", Immutable, "Unknown options in files are errors; `no` makes them warnings.";
 }
+Data, Real {
+    MaxMemory = "maxmemory", Kind::Memory(0, MAX), "0", Live, "Memory the process may use; at the cap keys are evicted or writes refused. 0 is unlimited.";
+    MaxMemoryPolicy = "maxmemory-policy", Kind::Enum(&["volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"]), "noeviction", Live, "Which keys go at the cap: all or those with a time to live, by last use, frequency of use, chance or time to live.";
+    MaxMemorySamples = "maxmemory-samples", Kind::Int(1, 64), "5", Live, "Keys looked at for each that is evicted.";
+    LfuLogFactor = "lfu-log-factor", Kind::Int(0, I32), "10", Live, "How much more use each further count of an LFU counter takes.";
+    LfuDecayTime = "lfu-decay-time", Kind::Int(0, I32), "1", Live, "Minutes without use that take one off an LFU counter; 0 never.";
+}
 Persistence, Real {
     AppendOnly = "appendonly", Kind::Bool, "yes", AtStart, "Keep the log; `no` keeps data in memory only.";
     DiskDriver = "disk-driver", Kind::Enum(&["auto", "dma", "posix"]), "auto", Immutable, "Files of the data directory: `dma` is io_uring on a thread of its own, `posix` plain calls on a pool; `auto` takes what measured better.";
@@ -207,12 +214,7 @@ Compatibility, Compat {
     AppendFilename = "appendfilename", Kind::FileName, "appendonly.aof", Immutable, "Name kept for clients that ask.";
     AppendDirname = "appenddirname", Kind::FileName, "appendonlydir", Immutable, "Name kept for clients that ask.";
     DbFilename = "dbfilename", Kind::FileName, "dump.rdb", Immutable, "Name kept for clients that ask.";
-    MaxMemory = "maxmemory", Kind::Memory(0, MAX), "0", Live, "Memory cap; 0 is unlimited. Not enforced yet.";
-    MaxMemoryPolicy = "maxmemory-policy", Kind::Enum(&["volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"]), "noeviction", Live, "What to evict at the cap. Not enforced yet.";
-    MaxMemorySamples = "maxmemory-samples", Kind::Int(1, 64), "5", Live, "Eviction sample size of Redis.";
     MaxMemoryClients = "maxmemory-clients", Kind::Text, "0", Live, "Cap of all client buffers in Redis.";
-    LfuLogFactor = "lfu-log-factor", Kind::Int(0, I32), "10", Live, "LFU counter of Redis.";
-    LfuDecayTime = "lfu-decay-time", Kind::Int(0, I32), "1", Live, "LFU counter of Redis.";
     HashMaxListpackEntries = "hash-max-listpack-entries" / "hash-max-ziplist-entries", Kind::Int(0, MAX), "512", Live, "Encoding limit of Redis.";
     HashMaxListpackValue = "hash-max-listpack-value" / "hash-max-ziplist-value", Kind::Memory(0, MAX), "64", Live, "Encoding limit of Redis.";
     ListMaxListpackSize = "list-max-listpack-size" / "list-max-ziplist-size", Kind::Int(-I32, I32), "-2", Live, "Encoding limit of Redis.";

@@ -371,13 +371,15 @@ impl ServerHost {
         self.client_mut(slot).ok_or(CmdError::fixed("ERR no connection"))
     }
 
-    /// Takes the samples behind INFO's rates and peaks.
-    pub(crate) fn sample(&mut self, shard: &Shard) {
+    /// Takes the samples behind INFO's rates and peaks. Returns the bytes in use.
+    pub(crate) fn sample(&mut self, shard: &Shard) -> usize {
         let now_ms = shard.now().mono_us / 1000;
         self.rates.ops.sample(shard.stats.commands, now_ms);
         self.rates.input.sample(self.stats.bytes_in, now_ms);
         self.rates.output.sample(self.stats.bytes_out, now_ms);
-        self.memory_peak = self.memory_peak.max(crate::memory::allocated());
+        let allocated = crate::memory::allocated();
+        self.memory_peak = self.memory_peak.max(allocated);
+        allocated
     }
 
     /// Starts all counters anew (CONFIG RESETSTAT).

@@ -108,7 +108,8 @@ impl ShardService {
             if self.shard.expire_cycle(&mut self.host, EXPIRE_BUDGET) < EXPIRE_BUDGET {
                 self.expire_at_ms = now_ms + self.host.period_ms();
             }
-            self.host.sample(&self.shard);
+            let allocated = self.host.sample(&self.shard);
+            self.shard.outside_bytes = allocated.saturating_sub(self.shard.mem_bytes());
         }
         self.shard.time_out_waits();
         if self.shard.has_woken() {
@@ -225,6 +226,7 @@ impl ShardService {
             self.max_bulk = config.int(OptionId::ProtoMaxBulkLen) as u64;
             self.host.refresh(config);
             crate::commands::apply_limits(config, &mut self.shard.limits);
+            self.shard.set_memory_rules(crate::commands::memory_rules(config));
             if let Some(log) = &self.log {
                 host::tune(log, config);
             }

@@ -19,7 +19,21 @@ struct Explained {
     reason: &'static str,
 }
 
-const TABLE: [Explained; 10] = [
+const TABLE: [Explained; 12] = [
+    Explained {
+        command: "GETRANGE",
+        oracle: "",
+        subject: "\"\"",
+        contains: "",
+        reason: "an end before the first byte is no longer taken for the first byte (Redis 8)",
+    },
+    Explained {
+        command: "SUBSTR",
+        oracle: "",
+        subject: "\"\"",
+        contains: "",
+        reason: "as GETRANGE",
+    },
     Explained {
         command: "XSETID",
         oracle: "-ERR The ID specified in XSETID is smaller than the target",

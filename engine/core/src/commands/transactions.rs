@@ -86,6 +86,10 @@ fn exec(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
         Some(Exec::Aborted) => {
             Err(CmdError::fixed("EXECABORT Transaction discarded because of previous errors."))
         }
+        Some(Exec::Full) => Err(CmdError::fixed(
+            "EXECABORT Transaction discarded because of: OOM command not allowed when used \
+             memory > 'maxmemory'.",
+        )),
         Some(Exec::Dirty) => {
             cx.out.null_array();
             Ok(())

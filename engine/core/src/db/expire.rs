@@ -1,4 +1,4 @@
-//! Removal of keys whose time has run out.
+//! Removal of keys whose time has run out, or that must make room.
 
 use super::Keyspace;
 use crate::event::Event;
@@ -34,5 +34,14 @@ impl Keyspace<'_> {
             self.stats.expired_keys += 1;
         }
         due
+    }
+
+    /// Removes a key because memory is short; logged as DEL, told as `evicted`.
+    pub(crate) fn evict(&mut self, key: &[u8]) {
+        if self.drop_key(key) {
+            self.unit.side_effect(self.cur, &[b"DEL", key]);
+            self.unit.note(self.cur, key, Event::EVICTED);
+            self.stats.evicted_keys += 1;
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The one gate for mutation.
 
-use super::{Db, Edit, Live, StrValue, USER_RAW, type_name};
+use super::{Access, Db, Edit, Live, StrValue, USER_RAW, type_name};
 use crate::clock::{Now, Rng};
 use crate::error::{CmdError, CmdResult};
 use crate::event::Event;
@@ -79,8 +79,8 @@ pub struct Keyspace<'a> {
     pub rng: &'a mut Rng,
     /// The instant of the command.
     pub now: Now,
-    /// What goes into the access field of the entries used.
-    pub(crate) access: u32,
+    /// What stamps the entries used.
+    pub(crate) access: &'a Access,
     /// Encoding thresholds.
     pub limits: &'a Limits,
 }
@@ -135,7 +135,7 @@ impl<'a> Keyspace<'a> {
         self.settle(key);
         let access = self.access;
         let e = self.db().table.get(key)?;
-        e.set_access(access);
+        access.touch(e);
         Some(e)
     }
 
@@ -263,7 +263,7 @@ impl<'a> Keyspace<'a> {
                     replaced(self.unit, self.cur, key, old_type, type_name(&e.value()));
                 }
                 e.set_user(0);
-                e.set_access(self.access);
+                self.access.touch(&e);
                 match ttl {
                     Ttl::Keep => {}
                     Ttl::Clear if e.expire_ms().is_none() => {}
@@ -274,7 +274,7 @@ impl<'a> Keyspace<'a> {
             }
             Lookup::Vacant(v) => {
                 let mut e = v.insert(value);
-                e.set_access(self.access);
+                self.access.begin(&e);
                 if let Ttl::At(t) = ttl {
                     e.set_expire(Some(t));
                 }
@@ -302,12 +302,12 @@ impl<'a> Keyspace<'a> {
                 let new = f(old)?;
                 e.set_int(new);
                 e.set_user(0);
-                e.set_access(self.access);
+                self.access.touch(&e);
                 (new, false)
             }
             Lookup::Vacant(v) => {
                 let new = f(0)?;
-                v.insert(NewValue::Int(new)).set_access(self.access);
+                self.access.begin(&v.insert(NewValue::Int(new)));
                 (new, true)
             }
         };
@@ -340,7 +340,7 @@ impl<'a> Keyspace<'a> {
         match f(&mut bytes) {
             Ok((r, true)) => {
                 e.set_user(USER_RAW);
-                e.set_access(self.access);
+                self.access.stamp(&e, existed);
                 self.tell(key, event, !existed);
                 Ok(r)
             }
@@ -373,7 +373,7 @@ impl<'a> Keyspace<'a> {
         let result = f(value, &mut edit);
         db.object_bytes = db.object_bytes + value.mem_bytes() - before;
         let (emptied, new_next) = (value.vanishes(), value.next_expire());
-        e.set_access(self.access);
+        self.access.touch(&e);
         let (events, quiet) = (edit.events(), edit.is_quiet());
         db.retime(key, next, new_next);
         self.close_edit(key, events, quiet, emptied, false);
@@ -404,7 +404,7 @@ impl<'a> Keyspace<'a> {
         // A new value that nothing was done to is not kept.
         let untouched = !existed && events[0].is_none() && !quiet;
         let (emptied, new_next) = (value.vanishes() || untouched, value.next_expire());
-        e.set_access(self.access);
+        self.access.stamp(&e, existed);
         db.retime(key, next, new_next);
         self.close_edit(key, events, quiet, emptied, !existed);
         result
@@ -497,7 +497,7 @@ impl<'a> Keyspace<'a> {
                 };
                 let mut e = db.table.insert(key, value);
                 e.set_user(user);
-                e.set_access(access);
+                access.begin(&e);
                 if expire_ms.is_some() {
                     e.set_expire(expire_ms);
                 }

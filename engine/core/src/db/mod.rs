@@ -5,6 +5,7 @@
 //! collections that became empty, and record the change in the open [`crate::journal::Unit`].
 //! Expired keys are invisible to both; whoever meets one causes its logged removal.
 
+mod access;
 mod edit;
 mod expire;
 mod fieldtimes;
@@ -12,6 +13,8 @@ mod keyspace;
 mod read;
 mod watch;
 
+pub(crate) use access::Access;
+pub use access::Lfu;
 pub use edit::{Collection, Edit};
 pub use keyspace::{CopiedValue, Keyspace, Stored, Ttl};
 pub use read::{ReadSpace, StrValue, encoding, type_name};
@@ -73,13 +76,4 @@ impl Db {
     pub fn table(&self) -> &Table<Object> {
         &self.table
     }
-}
-
-/// Bits of the clock in an entry's access field.
-pub(crate) const ACCESS_MASK: u32 = 0x00ff_ffff;
-
-/// What an entry's access field holds: seconds, modulo 2^24 (`OBJECT IDLETIME`, LRU).
-#[inline]
-pub(crate) fn access_clock(now: crate::clock::Now) -> u32 {
-    (now.unix_ms / 1000) as u32 & ACCESS_MASK
 }

@@ -1,7 +1,7 @@
 //! Looking at keys without changing any.
 
 use super::fieldtimes::due_hash;
-use super::{Db, USER_RAW};
+use super::{Access, Db, USER_RAW};
 use crate::clock::Now;
 use crate::error::{CmdError, CmdResult};
 use crate::exec::stats::Stats;
@@ -78,6 +78,8 @@ pub struct ReadSpace<'a> {
     /// Encoding thresholds.
     pub limits: &'a Limits,
     pub(crate) touch: bool,
+    /// What stamps the entries used.
+    pub(crate) access: &'a Access,
 }
 
 impl<'a> ReadSpace<'a> {
@@ -104,7 +106,7 @@ impl<'a> ReadSpace<'a> {
             Some(e) => {
                 self.stats.keyspace_hits += 1;
                 if self.touch {
-                    e.set_access(super::access_clock(self.now));
+                    self.access.touch(e);
                 }
             }
             None => self.missed(key),

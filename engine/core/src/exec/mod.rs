@@ -7,6 +7,7 @@
 //! committed, or it is refused and nothing has changed.
 
 mod context;
+mod evict;
 pub(crate) mod multi;
 mod run;
 mod session;
@@ -15,6 +16,7 @@ pub mod stats;
 mod wait;
 
 pub use context::{ReadCx, SessionCx, WriteCx};
+pub use evict::{Evictable, MemoryRules, Order};
 pub use run::{Host, Outcome};
 pub use session::{ClientReply, Session};
 pub use shard::{Listen, Shard, ShardConfig};

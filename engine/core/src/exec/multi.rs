@@ -33,6 +33,10 @@ impl Multi {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
+
+    fn needs_memory(&self) -> bool {
+        self.queued.iter().any(|q| q.command.spec.flags.has(Flags::DENYOOM))
+    }
 }
 
 /// What EXEC is to do.
@@ -43,6 +47,8 @@ pub(crate) enum Exec {
     Dirty,
     /// A command was refused while queueing.
     Aborted,
+    /// A command needs memory, and there is none.
+    Full,
 }
 
 impl Session {
@@ -123,6 +129,8 @@ impl Shard {
             Exec::Aborted
         } else if dirty {
             Exec::Dirty
+        } else if self.eviction.full && multi.needs_memory() {
+            Exec::Full
         } else {
             Exec::Run(multi)
         })

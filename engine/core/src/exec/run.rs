@@ -44,6 +44,9 @@ pub enum Outcome {
 }
 
 const NO_AUTH: CmdError = CmdError::fixed("NOAUTH Authentication required.");
+/// Memory is over its cap and nothing can make room.
+pub(super) const OOM: CmdError =
+    CmdError::fixed("OOM command not allowed when used memory > 'maxmemory'.");
 const LOADING: CmdError = CmdError::fixed("LOADING Redis is loading the dataset in memory");
 const NOT_IN_MULTI: CmdError = CmdError::fixed("ERR Command not allowed inside a transaction");
 
@@ -58,6 +61,7 @@ impl Shard {
         out: &mut Vec<u8>,
     ) -> Outcome {
         let start = out.len();
+        self.make_room(host);
         match self.admit(host, session, args) {
             Err((command, refusal)) => {
                 session.abort_multi(&refusal);
@@ -129,6 +133,9 @@ impl Shard {
             return Err(NOT_IN_MULTI);
         }
         host.admit(session, command, args)?;
+        if self.eviction.full && spec.flags.has(Flags::DENYOOM) {
+            return Err(OOM);
+        }
         if spec.is_write()
             && let Some(log) = self.journal.log()
         {
@@ -173,6 +180,7 @@ impl Shard {
                         now: self.now,
                         limits: &self.limits,
                         touch: !session.no_touch,
+                        access: &self.access,
                     },
                     out: Reply::new(out, session.proto),
                     rng: &mut self.rng,

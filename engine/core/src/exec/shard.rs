@@ -1,11 +1,12 @@
 //! A shard: databases, clock cell, chance and journal of one thread.
 
+use super::evict::Eviction;
 use super::run::Host;
 use super::stats::Stats;
 use super::wait::{Wait, Waiters};
 use crate::clock::{Now, Rng};
 use crate::command::CommandTable;
-use crate::db::{Db, Keyspace};
+use crate::db::{Access, Db, Keyspace};
 use crate::journal::{Journal, Origin, Unit};
 use crate::types::Limits;
 use moon_ds::HashSeed;
@@ -53,7 +54,8 @@ pub struct Shard {
     pub(crate) dbs: Vec<Db>,
     pub(crate) unit: Unit,
     pub(crate) now: Now,
-    pub(crate) access: u32,
+    pub(crate) access: Access,
+    pub(crate) eviction: Eviction,
     pub(crate) rng: Rng,
     pub(crate) table: &'static CommandTable,
     pub(crate) expired: Vec<(u16, Box<[u8]>)>,
@@ -67,6 +69,8 @@ pub struct Shard {
     pub(crate) asked: Option<Box<Wait>>,
     /// Nobody may wait now: EXEC, a script or replay is running.
     pub(crate) deny_waits: bool,
+    /// Memory in use beside keys and values, which counts toward `maxmemory`; told by the host.
+    pub outside_bytes: usize,
     /// Encoding thresholds (CONFIG SET).
     pub limits: Limits,
     /// Counters.
@@ -88,7 +92,9 @@ impl Shard {
             dbs: (0..config.databases).map(|_| Db::new(seed)).collect(),
             unit: Unit::default(),
             now: Now::default(),
-            access: 0,
+            access: Access::new(rng.next_u64()),
+            eviction: Eviction::default(),
+            outside_bytes: 0,
             rng,
             table,
             expired: Vec::new(),
@@ -126,7 +132,7 @@ impl Shard {
     pub fn set_now(&mut self, now: Now) {
         self.now = now;
         if now.unix_ms != 0 {
-            self.access = crate::db::access_clock(now);
+            self.access.set_now(now);
         }
     }
 
@@ -181,7 +187,7 @@ impl Shard {
             stats: &mut self.stats,
             rng: &mut self.rng,
             now: self.now,
-            access: self.access,
+            access: &self.access,
             limits: &self.limits,
         }
     }

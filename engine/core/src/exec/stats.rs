@@ -31,6 +31,8 @@ pub struct Stats {
     pub expired_keys: u64,
     /// Hash fields removed because their time ran out.
     pub expired_subkeys: u64,
+    /// Keys removed because memory was short.
+    pub evicted_keys: u64,
     /// Error replies.
     pub error_replies: u64,
     /// Error replies by code.

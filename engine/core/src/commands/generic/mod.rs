@@ -461,7 +461,7 @@ pub const COMMANDS: &[CommandSpec] = &[
             &[
                 KeySpec::one(1, Access::ReadOnly),
                 KeySpec::new(
-                    Begin::Keyword("STORE", 2),
+                    Begin::Keyword("STORE", -2),
                     Find::Range { last: 0, step: 1 },
                     Access::Overwrite,
                 ),

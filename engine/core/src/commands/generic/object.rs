@@ -1,7 +1,7 @@
 //! OBJECT: how a value is kept. None of these counts as use of the key.
 
 use crate::args::Args;
-use crate::db::{self, access_clock};
+use crate::db;
 use crate::error::{CmdError, CmdResult};
 use crate::exec::{ReadCx, SessionCx};
 use moon_ds::ValueRef;
@@ -31,24 +31,35 @@ pub(super) fn refcount(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
 
 /// OBJECT IDLETIME key
 pub(super) fn idletime(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
-    let clock = access_clock(cx.ks.now);
-    match cx.ks.look_quietly(a.get(2)) {
-        Some(e) => cx.out.int(i64::from(clock.wrapping_sub(e.access()) & db::ACCESS_MASK)),
+    let access = cx.ks.access;
+    match cx.ks.look(a.get(2)) {
+        Some(_) if access.counts() => {
+            return Err(CmdError::fixed(
+                "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that \
+                 when switching between policies at runtime LRU and LFU data will take some time \
+                 to adjust.",
+            ));
+        }
+        Some(e) => cx.out.int(i64::from(access.idle_seconds(e))),
         None => cx.out.null(),
     }
     Ok(())
 }
 
-/// OBJECT FREQ key. Entries keep the time of their last use, as under every policy but LFU.
+/// OBJECT FREQ key
 pub(super) fn freq(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
-    if cx.ks.look_quietly(a.get(2)).is_some() {
-        return Err(CmdError::fixed(
-            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please \
-             note that when switching between policies at runtime LRU and LFU data will take \
-             some time to adjust.",
-        ));
+    let access = cx.ks.access;
+    match cx.ks.look(a.get(2)) {
+        Some(_) if !access.counts() => {
+            return Err(CmdError::fixed(
+                "ERR An LFU maxmemory policy is not selected, access frequency not tracked. \
+                 Please note that when switching between policies at runtime LRU and LFU data \
+                 will take some time to adjust.",
+            ));
+        }
+        Some(e) => cx.out.int(i64::from(access.frequency(e))),
+        None => cx.out.null(),
     }
-    cx.out.null();
     Ok(())
 }
 

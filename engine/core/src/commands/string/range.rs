@@ -65,16 +65,13 @@ pub(super) fn getrange(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
     Ok(())
 }
 
-/// Bytes `start..=end`, negative numbers counting from the end (-1 is the last byte). An index
-/// before the first byte means the first byte, for `end` as well: `0 -100` is one byte.
+/// Bytes `start..=end`, negative numbers counting from the end (-1 is the last byte). A start
+/// before the first byte means the first byte, an end before it nothing.
 fn part(bytes: &[u8], start: i64, end: i64) -> &[u8] {
     let len = bytes.len() as i64;
-    if len == 0 || (start < 0 && end < 0 && start > end) {
-        return b"";
-    }
-    let index = |i: i64| if i < 0 { (i + len).max(0) } else { i };
-    let (start, end) = (index(start), index(end).min(len - 1));
-    if start > end { b"" } else { &bytes[start as usize..=end as usize] }
+    let index = |i: i64| if i < 0 { i + len } else { i };
+    let (start, end) = (index(start).max(0), index(end).min(len - 1));
+    if end < 0 || start > end { b"" } else { &bytes[start as usize..=end as usize] }
 }
 
 #[cfg(test)]
@@ -91,10 +88,11 @@ mod tests {
             (7, 8, ""),
             (1, 1, "b"),
             (-100, 100, "abcde"),
-            (0, -100, "a"),
+            (0, -100, ""),
+            (0, -5, "a"),
             (1, -100, ""),
             (-1, -100, ""),
-            (-100, -6, "a"),
+            (-100, -6, ""),
             (-100, -5, "a"),
             (-100, -101, ""),
             (i64::MIN, i64::MAX, "abcde"),
