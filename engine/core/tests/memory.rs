@@ -75,7 +75,7 @@ fn the_policy_decides_who_goes() {
     let survivors =
         |h: &mut Harness| (0..100).filter(|i| h.run(&format!("EXISTS key:{i:05}")) == ":1").count();
     let shrink = |h: &mut Harness, policy: &str| {
-        let max = h.shard.mem_bytes() / 2;
+        let max = h.shard.mem_bytes() * 7 / 10;
         h.shard.set_memory_rules(rules(policy, max));
         while h.shard.mem_bytes() > max {
             h.run("PING");
