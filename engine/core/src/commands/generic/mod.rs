@@ -462,7 +462,7 @@ pub const COMMANDS: &[CommandSpec] = &[
                 KeySpec::one(1, Access::ReadOnly),
                 KeySpec::new(
                     Begin::Keyword("STORE", -2),
-                    Find::Range { last: 0, step: 1 },
+                    Find::Range { last: 0, step: 1, limit: 0 },
                     Access::Overwrite,
                 ),
             ],
