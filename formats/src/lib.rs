@@ -33,6 +33,7 @@ pub mod names;
 pub mod number;
 pub mod redis_rdb;
 pub mod resp;
+pub mod sha1;
 #[doc(hidden)]
 pub mod testing;
 mod text;

@@ -161,6 +161,12 @@ pub fn write_score(out: &mut Vec<u8>, v: f64) {
     out.extend_from_slice(Score::of(v).as_bytes());
 }
 
+/// Appends a double as `fpconv_dtoa` of Redis prints it: the shortest digits that read back as the same
+/// double. Unlike a score, a large whole number may come with an exponent.
+pub fn write_shortest(out: &mut Vec<u8>, v: f64) {
+    out.extend_from_slice(Score::shortest(v).as_bytes());
+}
+
 /// A formatted score in a stack buffer.
 pub(crate) struct Score {
     buf: [u8; SCORE_LEN_MAX],
@@ -190,12 +196,21 @@ impl Score {
             s.push(Digits::of_i64(v as i64).as_bytes());
             return s;
         }
+        Score::shortest(v)
+    }
+
+    fn shortest(v: f64) -> Score {
+        let mut s = Score { buf: [0; SCORE_LEN_MAX], len: 0 };
         if v.is_nan() {
             s.push(b"nan");
             return s;
         }
-        if v < 0.0 {
+        if v.is_sign_negative() {
             s.push(b"-");
+        }
+        if v == 0.0 {
+            s.push(b"0");
+            return s;
         }
         if v.is_infinite() {
             s.push(b"inf");

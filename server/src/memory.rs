@@ -1,8 +1,11 @@
 //! What the allocator and the kernel say about the process's memory.
 
 use std::fs;
+use std::sync::OnceLock;
 
-use tikv_jemalloc_ctl::{epoch, stats};
+use tikv_jemalloc_ctl::arenas::narenas;
+use tikv_jemalloc_ctl::stats_print::{Options, stats_print};
+use tikv_jemalloc_ctl::{Access, AsName, epoch, stats};
 
 /// Bytes in use by the program, as the allocator counts them.
 pub(crate) fn allocated() -> usize {
@@ -27,6 +30,34 @@ pub(crate) fn allocator() -> Allocator {
         active: stats::active::read().unwrap_or(0),
         resident: stats::resident::read().unwrap_or(0),
     }
+}
+
+/// The allocator's own report.
+pub(crate) fn allocator_report() -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    stats_print(&mut text, Options::default())?;
+    Ok(text)
+}
+
+/// Arenas whose unused pages are given back.
+const ARENAS_MAX: u32 = 1024;
+
+/// Gives unused pages back: an arena that keeps them for no time at all lets go of them at once.
+pub(crate) fn purge() -> Result<(), tikv_jemalloc_ctl::Error> {
+    static NAMES: OnceLock<Vec<&'static [u8]>> = OnceLock::new();
+    let arenas = narenas::read()?.min(ARENAS_MAX);
+    let names = NAMES.get_or_init(|| {
+        // The allocator wants names that live for ever.
+        let name = |i| format!("arena.{i}.dirty_decay_ms\0").into_bytes();
+        (0..arenas).map(|i| &*Box::leak(name(i).into_boxed_slice())).collect()
+    });
+    for name in names {
+        // An arena that nobody has used yet does not exist.
+        let Ok(kept_ms) = Access::<isize>::read(name.name()) else { continue };
+        Access::<isize>::write(name.name(), 0)?;
+        Access::<isize>::write(name.name(), kept_ms)?;
+    }
+    Ok(())
 }
 
 /// Resident bytes of the process.

@@ -12,6 +12,7 @@
 //! | [`db`] | databases, the edit guard, expiry, WATCH |
 //! | [`journal`] | effects, the one write path and the one read-back path |
 //! | [`longdouble`] | the 80-bit numbers of INCRBYFLOAT |
+//! | [`redis_digest`] | DEBUG DIGEST, as Redis computes it |
 //! | [`types`] | lists, hashes, sets, sorted sets |
 
 pub mod args;
@@ -26,4 +27,5 @@ pub mod exec;
 pub mod glob;
 pub mod journal;
 pub mod longdouble;
+pub mod redis_digest;
 pub mod types;

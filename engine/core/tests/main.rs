@@ -10,6 +10,7 @@ mod hyperloglog;
 mod list;
 mod memory;
 mod numbers;
+mod redis_digest;
 mod replay;
 mod rows;
 mod scan;

@@ -43,5 +43,5 @@ pub use item::{Item, ItemBuf};
 pub use listpack::Listpack;
 pub use ordmap::OrdMap;
 pub use scoredset::{ScoredSet, Upsert};
-pub use table::{BytesMut, EntryMut, HASH48_END, Iter, Lookup, Table, VacantEntry};
+pub use table::{BytesMut, EntryMut, HASH48_END, Iter, Lookup, SLOT_BYTES, Table, VacantEntry};
 pub use timedtable::TimedTable;

@@ -1,7 +1,7 @@
 //! CONFIG GET, SET, RESETSTAT, REWRITE.
 
 use moon_engine::args::Args;
-use moon_engine::command::{CommandSpec, Flags, Group, Run};
+use moon_engine::command::{CommandSpec, Flags, Group, Run, Secret};
 use moon_engine::error::{CmdError, CmdResult};
 use moon_engine::exec::SessionCx;
 
@@ -22,6 +22,15 @@ const fn sub(
 ) -> CommandSpec {
     CommandSpec { summary, syntax, ..row(name, Group::Server, "2.0.0", arity, FLAGS, run) }
 }
+
+/// Values of options that are nobody's business, those of Redis that clients may send included.
+const SECRETS: &[Secret] = &[
+    Secret::After("requirepass", 1),
+    Secret::After("masterauth", 1),
+    Secret::After("masteruser", 1),
+    Secret::After("tls-key-file-pass", 1),
+    Secret::After("tls-client-key-file-pass", 1),
+];
 
 /// Rows of the group.
 pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
@@ -50,13 +59,16 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
             "Persists the effective configuration to file.",
             Run::Session(rewrite),
         ),
-        sub(
-            "config|set",
-            -4,
-            "parameter value [parameter value ...]",
-            "Sets configuration parameters in-flight.",
-            Run::Session(set),
-        ),
+        CommandSpec {
+            secrets: SECRETS,
+            ..sub(
+                "config|set",
+                -4,
+                "parameter value [parameter value ...]",
+                "Sets configuration parameters in-flight.",
+                Run::Session(set),
+            )
+        },
     ],
     ..row("config", Group::Server, "2.0.0", -2, Flags::NONE, Run::Container)
 }];
@@ -95,7 +107,7 @@ fn set(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
             Ok(ids)
         })
         .map_err(|text: String| CmdError::text(format!("ERR {text}")))?;
-    shared.with_config(|config| {
+    let slow_ticks = shared.with_config(|config| {
         if ids.contains(&OptionId::LogLevel) {
             process::log::set_level(config.text(OptionId::LogLevel));
         }
@@ -103,8 +115,10 @@ fn set(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         if let Some(log) = &host.log {
             tune(log, config);
         }
+        host.slow_ticks()
     });
     relisten(cx)?;
+    cx.shard.slow_ticks = slow_ticks;
     shared.with_config(|config| apply_limits(config, &mut cx.shard.limits));
     cx.out.ok();
     Ok(())

@@ -3,9 +3,16 @@
 mod client;
 mod config;
 mod connection;
+mod debug;
 mod info;
+mod latency;
+mod lolwut;
+mod memory;
+#[cfg(test)]
+mod page;
 mod pubsub;
 mod server;
+mod slowlog;
 mod tracking;
 
 use std::sync::OnceLock;
@@ -27,9 +34,14 @@ pub(crate) fn table() -> &'static CommandTable {
             client::COMMANDS,
             config::COMMANDS,
             connection::COMMANDS,
+            debug::COMMANDS,
             info::COMMANDS,
+            latency::COMMANDS,
+            lolwut::COMMANDS,
+            memory::COMMANDS,
             pubsub::COMMANDS,
             server::COMMANDS,
+            slowlog::COMMANDS,
         ]);
         CommandTable::new(&groups)
     })

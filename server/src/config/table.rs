@@ -185,6 +185,9 @@ Process, Real {
     Hz = "hz", Kind::Int(1, 500), "10", Live, "How often a second expiry and housekeeping run.";
     ActiveExpireEffort = "active-expire-effort", Kind::Int(1, 10), "1", Live, "How much time expiry may take.";
     ShutdownTimeout = "shutdown-timeout", Kind::Secs(0, I32), "10", Live, "Seconds a shutdown waits for replies to leave.";
+    SlowlogLogSlowerThan = "slowlog-log-slower-than", Kind::Int(-1, MAX), "10000", Live, "Microseconds from which on a command goes into the slow log; 0 logs all, -1 none.";
+    SlowlogMaxLen = "slowlog-max-len", Kind::Int(0, MAX), "128", Live, "Entries that the slow log keeps.";
+    LatencyMonitorThreshold = "latency-monitor-threshold", Kind::Int(0, MAX), "0", Live, "Milliseconds from which on the latency monitor takes a sample; 0 is off.";
     EnableDebugCommand = "enable-debug-command", Kind::Enum(&["no", "yes", "local"]), "no", Immutable, "Who may run DEBUG.";
     EnableProtectedConfigs = "enable-protected-configs", Kind::Enum(&["no", "yes", "local"]), "no", Immutable, "Who may change protected options with CONFIG SET.";
     CompatVersion = "compat-version", Kind::Text, "7.4.0", Immutable, "`redis_version` told to clients.";
@@ -227,9 +230,6 @@ Compatibility, Compat {
     HllSparseMaxBytes = "hll-sparse-max-bytes", Kind::Memory(0, MAX), "3000", Live, "Encoding limit of Redis.";
     StreamNodeMaxBytes = "stream-node-max-bytes", Kind::Memory(0, MAX), "4096", Live, "Encoding limit of Redis.";
     StreamNodeMaxEntries = "stream-node-max-entries", Kind::Int(0, MAX), "100", Live, "Encoding limit of Redis.";
-    SlowlogLogSlowerThan = "slowlog-log-slower-than", Kind::Int(-1, MAX), "10000", Live, "Slow log of Redis.";
-    SlowlogMaxLen = "slowlog-max-len", Kind::Int(0, MAX), "128", Live, "Slow log of Redis.";
-    LatencyMonitorThreshold = "latency-monitor-threshold", Kind::Int(0, MAX), "0", Live, "Latency monitor of Redis.";
     Daemonize = "daemonize", Kind::Bool, "no", Immutable, "The process stays in the foreground; use a supervisor.";
     PidFile = "pidfile", Kind::Text, "", Immutable, "No pid file is written.";
     Supervised = "supervised", Kind::Enum(&["no", "auto", "systemd", "upstart"]), "auto", Immutable, "Supervision mode of Redis.";

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use moon_engine::args::Args;
+use moon_engine::clock::Now;
 use moon_engine::command::{Command, Flags};
 use moon_engine::error::{CmdError, CmdResult};
 use moon_engine::event::Class;
@@ -13,8 +14,10 @@ use moon_engine::journal::{Origin, Unit};
 use moon_storage::log::{Log, LogConfig, Policy};
 
 use super::client::Client;
+use super::latency::Monitor;
 use super::pubsub::PubSub;
 use super::shared::Shared;
+use super::slowlog::SlowLog;
 use super::tracking::Tracking;
 use crate::config::{Config, OptionId};
 use crate::net::hub::Order;
@@ -174,6 +177,14 @@ pub(crate) struct ServerHost {
     pub(crate) stats: NetStats,
     pub(crate) rates: Rates,
     pub(crate) memory_peak: usize,
+    /// Bytes in use when the server had just been made.
+    pub(crate) memory_startup: usize,
+    /// `DEBUG PAUSE-CRON`.
+    pub(crate) cron_paused: bool,
+    pub(crate) slow_log: SlowLog,
+    pub(crate) latency: Monitor,
+    /// `slowlog-log-slower-than` in microseconds; `None` logs nothing.
+    slow_us: Option<u64>,
     /// Rows of the recovery for INFO: records and microseconds.
     pub(crate) recovered: Option<(u64, u64)>,
     /// The log of the shard.
@@ -213,6 +224,11 @@ impl ServerHost {
             stats: NetStats::default(),
             rates: Rates::default(),
             memory_peak: 0,
+            memory_startup: crate::memory::allocated(),
+            cron_paused: false,
+            slow_log: SlowLog::default(),
+            latency: Monitor::default(),
+            slow_us: None,
             recovered: None,
             log: None,
             start_ticks: ticks(),
@@ -237,6 +253,9 @@ impl ServerHost {
         self.bind_given = config.is_set(OptionId::Bind);
         self.hz = config.int(OptionId::Hz) as u64;
         self.clients_max = config.size(OptionId::MaxClients);
+        self.slow_us = u64::try_from(config.int(OptionId::SlowlogLogSlowerThan)).ok();
+        self.slow_log.set_max(config.size(OptionId::SlowlogMaxLen));
+        self.latency.threshold = config.int(OptionId::LatencyMonitorThreshold) as u64;
         self.keepalive_secs = config.int(OptionId::TcpKeepalive);
         self.events =
             Class::parse(config.text(OptionId::NotifyKeyspaceEvents)).unwrap_or(Class::NONE);
@@ -398,10 +417,23 @@ impl ServerHost {
         self.stats.bytes_out = bytes_out - self.traffic_base.1;
     }
 
+    /// From how many ticks on a command is worth a word: for the slow log or the latency monitor.
+    pub(crate) fn slow_ticks(&self) -> u64 {
+        let watched = self.latency.threshold.checked_mul(1000).filter(|us| *us > 0);
+        let Some(us) = self.slow_us.into_iter().chain(watched).min() else { return u64::MAX };
+        let (elapsed_us, elapsed) = self.pace();
+        u64::try_from(u128::from(us) * elapsed / elapsed_us).unwrap_or(u64::MAX)
+    }
+
+    /// Microseconds and ticks since the start.
+    fn pace(&self) -> (u128, u128) {
+        let elapsed_us = self.shared.facts.started.elapsed().as_micros().max(1);
+        (elapsed_us, u128::from(ticks().wrapping_sub(self.start_ticks).max(1)))
+    }
+
     /// Ticks as microseconds: the rate is measured over the life of the server.
     pub(crate) fn ticks_to_us(&self, count: u64) -> u64 {
-        let elapsed_us = self.shared.facts.started.elapsed().as_micros().max(1);
-        let elapsed = u128::from(ticks().wrapping_sub(self.start_ticks).max(1));
+        let (elapsed_us, elapsed) = self.pace();
         (u128::from(count) * elapsed_us / elapsed) as u64
     }
 }
@@ -442,6 +474,20 @@ impl Host for ServerHost {
 
     fn executed(&mut self, session: &Session, command: &Command, args: Args<'_>, touched: usize) {
         self.command_executed(session, command, args, touched);
+    }
+
+    #[cold]
+    fn slow(&mut self, command: &Command, args: Args<'_>, ticks: u64, now: Now) {
+        let micros = self.ticks_to_us(ticks);
+        let fast = command.spec.flags.has(Flags::FAST);
+        let event = if fast { "fast-command" } else { "command" };
+        self.latency.add(event, now.unix_ms / 1000, micros);
+        if self.slow_us.is_none_or(|limit| micros < limit) {
+            return;
+        }
+        let who = self.client(self.current);
+        let who = who.map(|c| (c.peer.addr.clone(), c.name.clone())).unwrap_or_default();
+        self.slow_log.add(command, args, micros, now.unix_ms / 1000, who);
     }
 
     fn as_any(&mut self) -> &mut dyn Any {

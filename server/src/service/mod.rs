@@ -8,9 +8,11 @@
 pub(crate) mod client;
 mod degraded;
 pub(crate) mod host;
+pub(crate) mod latency;
 mod notify;
 pub(crate) mod pubsub;
 pub(crate) mod shared;
+pub(crate) mod slowlog;
 pub(crate) mod tracking;
 
 use std::collections::HashMap;
@@ -103,13 +105,21 @@ impl ShardService {
                 self.host.unpause();
             }
         }
+        if now_ms >= self.expire_at_ms && self.host.cron_paused {
+            self.expire_at_ms = now_ms + self.host.period_ms();
+        }
         if now_ms >= self.expire_at_ms && !self.log_is_behind() {
             // A full budget means that more is due: go on next turn, between requests.
-            if self.shard.expire_cycle(&mut self.host, EXPIRE_BUDGET) < EXPIRE_BUDGET {
+            let start = host::ticks();
+            let reaped = self.shard.expire_cycle(&mut self.host, EXPIRE_BUDGET);
+            let micros = self.host.ticks_to_us(host::ticks().wrapping_sub(start));
+            self.host.latency.add("expire-cycle", self.shard.now().unix_ms / 1000, micros);
+            if reaped < EXPIRE_BUDGET {
                 self.expire_at_ms = now_ms + self.host.period_ms();
             }
             let allocated = self.host.sample(&self.shard);
             self.shard.outside_bytes = allocated.saturating_sub(self.shard.mem_bytes());
+            self.shard.slow_ticks = self.host.slow_ticks();
         }
         self.shard.time_out_waits();
         if self.shard.has_woken() {
@@ -225,6 +235,7 @@ impl ShardService {
         shared.with_config(|config| {
             self.max_bulk = config.int(OptionId::ProtoMaxBulkLen) as u64;
             self.host.refresh(config);
+            self.shard.slow_ticks = self.host.slow_ticks();
             crate::commands::apply_limits(config, &mut self.shard.limits);
             self.shard.set_memory_rules(crate::commands::memory_rules(config));
             if let Some(log) = &self.log {

@@ -15,6 +15,7 @@ cargo xtask <command>
   check    format, clippy, tidy, unit tests: the gate before every merge
   ci       check, then integration tests, a short crash matrix, dependency policy, the README's
            commands
+  gen      write the pages that are made from the code (docs/commands.md, server/moon.conf)
   tidy     the rules that the compiler cannot state (layers, unsafe, command table, text)
   readme   run the README's marked commands as written and compare their output
   deny     licences, sources and bans of all dependencies (cargo-deny, installed on demand)
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let result = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["check"] => steps::check(&root),
         ["ci"] => steps::ci(&root),
+        ["gen"] => steps::generate(&root),
         ["tidy"] => tidy(&root),
         ["readme"] => readme::run(&root),
         ["deny"] => deny::run(&root).map(|_| ()),

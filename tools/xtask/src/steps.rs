@@ -104,6 +104,17 @@ pub(crate) fn ci(root: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// `gen`: the tests that compare generated pages write them instead.
+pub(crate) fn generate(root: &Path) -> Result<(), String> {
+    let mut command = Command::new(cargo());
+    command.args(["test", "--quiet", "-p", "moon-server", "--lib", "is_current"]);
+    let status = command.env("MOON_WRITE_PAGES", "1").current_dir(root).status();
+    match status.map_err(|e| e.to_string())? {
+        status if status.success() => Ok(()),
+        status => Err(status.to_string()),
+    }
+}
+
 fn check_steps(root: &Path, summary: &mut Summary) -> Result<(), String> {
     summary.cargo(root, "format", &["fmt", "--all", "--check"])?;
     summary.step("tidy", |_| {

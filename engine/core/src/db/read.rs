@@ -177,6 +177,11 @@ impl<'a> ReadSpace<'a> {
     }
 }
 
+/// Bytes that a key takes with its value, its time to live and its place in the table.
+pub fn entry_bytes(e: &Entry<Object>) -> usize {
+    e.mem_bytes() + e.object().map_or(0, Object::mem_bytes) + moon_ds::SLOT_BYTES
+}
+
 /// Type name of a value, as TYPE prints it.
 pub fn type_name(value: &ValueRef<'_, Object>) -> &'static str {
     match value {

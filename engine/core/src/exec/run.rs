@@ -5,6 +5,7 @@ use super::session::Session;
 use super::shard::Shard;
 use super::wait::Waiting;
 use crate::args::Args;
+use crate::clock::Now;
 use crate::command::{Command, Flags, Run};
 use crate::db::ReadSpace;
 use crate::error::{CmdError, CmdResult};
@@ -27,6 +28,9 @@ pub trait Host: Any {
     /// A command has run, inside a transaction or not, if [`Shard::listen`] asks for that.
     /// `touched` counts the keys and events of its unit so far.
     fn executed(&mut self, _: &Session, _: &Command, _: Args<'_>, _touched: usize) {}
+
+    /// A command took at least [`Shard::slow_ticks`].
+    fn slow(&mut self, _: &Command, _: Args<'_>, _ticks: u64, _: Now) {}
 
     /// Itself, for commands that belong to the server.
     fn as_any(&mut self) -> &mut dyn Any;
@@ -214,8 +218,10 @@ impl Shard {
         let spent = ticks.wrapping_sub(self.ticks_last);
         self.ticks_last = ticks;
         let row = &mut self.stats.by_command[usize::from(command.id)];
-        row.calls += 1;
-        row.ticks += spent;
+        row.ran(spent);
+        if spent >= self.slow_ticks {
+            host.slow(command, args, spent, self.now);
+        }
         if let Err(e) = result {
             row.failed += 1;
             out.truncate(start);

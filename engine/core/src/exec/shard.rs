@@ -7,6 +7,7 @@ use super::wait::{Wait, Waiters};
 use crate::clock::{Now, Rng};
 use crate::command::CommandTable;
 use crate::db::{Access, Db, Keyspace};
+use crate::error::CmdResult;
 use crate::journal::{Journal, Origin, Unit};
 use crate::types::Limits;
 use moon_ds::HashSeed;
@@ -79,6 +80,8 @@ pub struct Shard {
     pub journal: Journal,
     /// Recovery has not ended: only commands with the `loading` flag run.
     pub loading: bool,
+    /// Commands that take at least so many ticks are told to the host.
+    pub slow_ticks: u64,
     /// `DEBUG SET-ACTIVE-EXPIRE`.
     pub active_expire: bool,
 }
@@ -108,6 +111,7 @@ impl Shard {
             stats: Stats::new(table.len()),
             journal: Journal::default(),
             loading: false,
+            slow_ticks: u64::MAX,
             active_expire: true,
         }
     }
@@ -175,6 +179,28 @@ impl Shard {
         if !self.waiters.is_empty() {
             self.waiters.follow(&self.unit);
         }
+    }
+
+    /// Seconds since an entry was used; no meaning under an LFU policy.
+    pub fn idle_seconds(&self, entry: &crate::db::Live) -> u32 {
+        self.access.idle_seconds(entry)
+    }
+
+    /// Changes keys on behalf of a session's command, as a unit of its own; `f` states the effects. What the
+    /// command changed before is committed first, so that a command may make any number of units.
+    pub fn change<R>(
+        &mut self,
+        host: &mut dyn Host,
+        db: u16,
+        f: impl FnOnce(&mut Keyspace<'_>) -> R,
+    ) -> CmdResult<R> {
+        if let Some(log) = self.journal.log() {
+            log.admit(false)?;
+        }
+        self.commit_unit(host, Origin::Client);
+        self.begin_unit();
+        self.unit.begin_command();
+        Ok(f(&mut self.keyspace(db)))
     }
 
     /// The keyspace of a database, inside an open unit.

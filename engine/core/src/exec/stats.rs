@@ -16,6 +16,23 @@ pub struct CommandStats {
     pub rejected: u64,
     /// Ran and answered an error.
     pub failed: u64,
+    /// How often it took how long, see [`CommandStats::ran`].
+    pub histogram: [u32; 32],
+}
+
+/// Ticks of the first bucket of a histogram, as a power of two; each further bucket is twice as wide.
+pub const HISTOGRAM_FIRST_BITS: u32 = 9;
+
+impl CommandStats {
+    /// Counts a run: fewer than `2^(i + HISTOGRAM_FIRST_BITS)` ticks go into bucket `i`.
+    #[inline]
+    pub(crate) fn ran(&mut self, ticks: u64) {
+        self.calls += 1;
+        self.ticks += ticks;
+        let bits = u64::BITS - ticks.leading_zeros();
+        let bucket = bits.saturating_sub(HISTOGRAM_FIRST_BITS) as usize;
+        self.histogram[bucket.min(self.histogram.len() - 1)] += 1;
+    }
 }
 
 /// Figures of a shard.

@@ -63,6 +63,9 @@ pub struct Table<V> {
 // moving it to another thread moves all of it.
 unsafe impl<V: Send> Send for Table<V> {}
 
+/// What a place in a table costs, the entry not counted: a pointer and a control byte.
+pub const SLOT_BYTES: usize = 9;
+
 impl<V> Table<V> {
     /// An empty table; allocates nothing before the first insert.
     #[must_use]
