@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 
 use moon_engine::command::syntax::{self, Arg, Kind};
 use moon_engine::command::{Command, CommandSpec, CommandTable, Group, Run};
+use moon_formats::redis_rdb::Encoder;
+use moon_formats::value::{self, Value, ValueType};
 use moon_storage::io::sim::SimRng;
 
 /// Simulated clients.
@@ -287,6 +289,8 @@ impl Workload {
             ("upperbound", _) => "1000000".into(),
             (_, "integer") | ("integer" | "exactly", _) => (1 + self.rng.below(5)).to_string(),
             (_, "double") | ("float", _) => format!("{}.5", self.rng.below(40)),
+            ("ttl", _) => ["0", "0", "1000", "100000"][self.rng.below(4) as usize].into(),
+            ("serialized-value", _) => return self.payload(made.client),
             (_, "key") | ("dst" | "src", _) => return self.key(made.spec.group),
             ("group", _) => "group".into(),
             ("consumer", _) => format!("consumer{}", self.rng.below(2)),
@@ -350,6 +354,31 @@ impl Workload {
         };
         value.resize(value.len() + len, b'.');
         value
+    }
+
+    /// A DUMP payload: a string, a list or a set.
+    fn payload(&mut self, client: usize) -> Vec<u8> {
+        let elements = [self.content(client), self.token(client), b"17".to_vec()];
+        let elements = elements.iter().map(Vec::as_slice);
+        let mut body = Vec::new();
+        let kind = match self.rng.below(3) {
+            0 => {
+                value::put_string(&mut body, &self.content(client));
+                ValueType::String
+            }
+            1 => {
+                value::put_elements(&mut body, elements);
+                ValueType::List
+            }
+            _ => {
+                value::put_elements(&mut body, elements);
+                ValueType::Set
+            }
+        };
+        let value = Value::decode(&body, kind.code(), 0).expect("a body just written");
+        let mut payload = Vec::new();
+        Encoder::default().dump(&value, &mut payload).expect("such values have a form");
+        payload
     }
 
     fn key(&mut self, group: Group) -> Vec<u8> {

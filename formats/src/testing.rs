@@ -6,7 +6,7 @@
 
 mod foreign;
 
-pub use foreign::{redis_rdb_file, redis_rdb_value};
+pub use foreign::{redis_rdb_file, redis_rdb_value, value_samples as rdb_value_samples};
 
 use crate::aof::{self, PartList};
 use crate::marker::Marker;

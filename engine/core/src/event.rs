@@ -125,6 +125,8 @@ impl Event {
     pub const EXPIRE: Event = Event::new(Class::GENERIC, "expire");
     /// A time to live was taken off.
     pub const PERSIST: Event = Event::new(Class::GENERIC, "persist");
+    /// A key came with its value (RESTORE).
+    pub const RESTORE: Event = Event::new(Class::GENERIC, "restore");
     /// A string was set.
     pub const SET: Event = Event::new(Class::STRING, "set");
     /// A key got another value by a command that did not look at the old one.

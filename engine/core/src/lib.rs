@@ -13,6 +13,7 @@
 //! | [`journal`] | effects, the one write path and the one read-back path |
 //! | [`longdouble`] | the 80-bit numbers of INCRBYFLOAT |
 //! | [`redis_digest`] | DEBUG DIGEST, as Redis computes it |
+//! | [`reload`] | the whole data set through another form and back |
 //! | [`types`] | lists, hashes, sets, sorted sets |
 
 pub mod args;
@@ -27,5 +28,7 @@ pub mod exec;
 pub mod glob;
 pub mod journal;
 pub mod longdouble;
+mod persist;
 pub mod redis_digest;
+pub mod reload;
 pub mod types;

@@ -23,6 +23,7 @@ use moon_engine::commands::GROUPS;
 use moon_engine::error::CmdResult;
 use moon_engine::exec::{Host, Session, Shard, ShardConfig};
 use moon_engine::journal::EffectSink;
+use moon_engine::reload::Through;
 use moon_formats::resp::{CommandIter, Proto};
 use moon_formats::wal::RecordType;
 use std::any::Any;
@@ -173,6 +174,10 @@ impl Harness {
     pub(crate) fn check_replay(&mut self) {
         let mut other = self.replayed();
         assert_eq!(self.state(), other.state(), "replay comes out differently");
+        for through in [Through::RdbFile, Through::Effects] {
+            other.shard.reload(through).expect("a data set can be reloaded");
+            assert_eq!(self.state(), other.state(), "a reload changes the state");
+        }
     }
 }
 

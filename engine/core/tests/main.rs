@@ -2,6 +2,7 @@
 
 mod bitmap;
 mod common;
+mod dump;
 mod generic;
 mod geo;
 mod hash;

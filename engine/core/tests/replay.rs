@@ -23,7 +23,7 @@ fn time() -> impl Strategy<Value = String> {
     prop::sample::select(fixed).prop_map(str::to_string)
 }
 
-fn line() -> impl Strategy<Value = String> {
+pub(crate) fn line() -> impl Strategy<Value = String> {
     let only = prop::sample::select(vec!["", "", "NX", "XX", "GET", "IFEQ x", "IFNE 12", "NX GET"]);
     let expire = prop::sample::select(vec![
         "EXPIRE k 1",

@@ -83,7 +83,7 @@ pub fn redis_rdb_file(data: &[u8]) {
 }
 
 /// Type byte and body of values: those that Moon writes, and the older forms.
-pub(super) fn value_samples() -> Vec<Vec<u8>> {
+pub fn value_samples() -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     for (code, body) in sample_values() {
         let value = Value::decode(&body, code, 0).expect("samples are sound");

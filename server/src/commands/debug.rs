@@ -12,6 +12,7 @@ use moon_engine::event::Event;
 use moon_engine::exec::SessionCx;
 use moon_engine::glob::glob_match;
 use moon_engine::redis_digest;
+use moon_engine::reload::Through;
 use moon_formats::redis_rdb::Encoder;
 use moon_formats::resp::Proto;
 use moon_formats::value::Value;
@@ -70,6 +71,7 @@ fn debug(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
             Box::leak(Box::<[u8]>::from(a.get(2)));
             cx.out.ok();
         }
+        () if n == 2 && a.is(1, "LOADAOF") => return reload(cx, Through::Effects),
         () if n == 3 && a.is(1, "LOG") => {
             tracing::warn!("DEBUG LOG: {}", String::from_utf8_lossy(a.get(2)));
             cx.out.ok();
@@ -81,8 +83,13 @@ fn debug(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         }
         () if (3..=5).contains(&n) && a.is(1, "POPULATE") => return populate(cx, a),
         () if n == 3 && a.is(1, "PROTOCOL") => return protocol(cx, a),
+        () if a.is(1, "RELOAD") => return reload_file(cx, a),
         () if n == 3 && a.is(1, "SET-ACTIVE-EXPIRE") => {
             cx.shard.active_expire = a.int(2)? != 0;
+            cx.out.ok();
+        }
+        () if n == 3 && a.is(1, "SET-SKIP-CHECKSUM-VALIDATION") => {
+            cx.shard.limits.unchecked_payloads = a.int(2)? != 0;
             cx.out.ok();
         }
         () if n == 3 && a.is(1, "SLEEP") => return sleep(cx, a),
@@ -113,6 +120,39 @@ fn sleep(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         .filter(|s: &f64| (0.0..1e9).contains(s))
         .ok_or(CmdError::NOT_FLOAT)?;
     std::thread::sleep(Duration::from_secs_f64(secs));
+    cx.out.ok();
+    Ok(())
+}
+
+/// DEBUG RELOAD [NOSAVE] [MERGE] [NOFLUSH]: what is loaded is always what has just been encoded.
+fn reload_file(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
+    let (mut merge, mut no_flush) = (false, false);
+    for i in 2..a.len() {
+        match () {
+            () if a.is(i, "MERGE") => merge = true,
+            () if a.is(i, "NOFLUSH") => no_flush = true,
+            () if a.is(i, "NOSAVE") => {
+                return Err(CmdError::fixed(
+                    "ERR there is no saved file to load, DEBUG RELOAD loads what it saves",
+                ));
+            }
+            () => {
+                return Err(CmdError::fixed(
+                    "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.",
+                ));
+            }
+        }
+    }
+    if no_flush && !merge && cx.shard.dbs().iter().any(|db| !db.is_empty()) {
+        // Every key would be there already.
+        return Err(CmdError::fixed("ERR Error trying to load the RDB dump, check server logs."));
+    }
+    reload(cx, Through::RdbFile)
+}
+
+fn reload(cx: &mut SessionCx<'_>, through: Through) -> CmdResult {
+    cx.expire_all();
+    cx.shard.reload(through)?;
     cx.out.ok();
     Ok(())
 }
@@ -310,13 +350,19 @@ fn help(cx: &mut SessionCx<'_>) {
             ("HTSTATS <dbid>", "Return figures of the table of a database."),
             ("HTSTATS-KEY <key>", "Return figures of the table behind <key>."),
             ("LEAK <string>", "Lose the memory of a copy of <string>."),
+            ("LOADAOF", "Rebuild the data set from effects, as recovery does, if it is the same."),
             ("LOG <message>", "Write <message> to the server log."),
             ("OBJECT <key>", "Show how the value of <key> is kept."),
             ("PANIC", "Crash the server simulating a panic."),
             ("PAUSE-CRON <0|1>", "Stop expiry and housekeeping in the background."),
             ("POPULATE <count> [<prefix> [<size>]]", "Create strings named <prefix>:<number>."),
             ("PROTOCOL <type>", "Reply with a test value of the specified type."),
+            (
+                "RELOAD [MERGE] [NOFLUSH]",
+                "Rebuild the data set from its RDB form, if it is the same.",
+            ),
             ("SET-ACTIVE-EXPIRE <0|1>", "Setting it to 0 disables expiring keys in background."),
+            ("SET-SKIP-CHECKSUM-VALIDATION <0|1>", "Let RESTORE take a wrong checksum."),
             ("SLEEP <seconds>", "Stop the server for <seconds>. Decimals allowed."),
             ("STRINGMATCH-LEN <pattern> <string>", "Return whether a glob matches."),
         ],

@@ -46,6 +46,25 @@ impl Access {
         self.lfu = lfu;
     }
 
+    /// The parameters of counting, under a policy that counts.
+    pub(crate) fn lfu(&self) -> Option<Lfu> {
+        self.lfu
+    }
+
+    /// Makes an entry look unused for so many seconds. Without meaning under a policy that counts.
+    pub(crate) fn set_idle(&self, e: &Live, secs: u64) {
+        if self.lfu.is_none() {
+            e.set_access(self.seconds.wrapping_sub(secs as u32) & MASK);
+        }
+    }
+
+    /// Sets how often an entry is used. Without meaning under a policy that does not count.
+    pub(crate) fn set_frequency(&self, e: &Live, count: u8) {
+        if self.lfu.is_some() {
+            e.set_access(self.minutes << 8 | u32::from(count));
+        }
+    }
+
     /// Whether entries count how often they are used.
     pub(crate) fn counts(&self) -> bool {
         self.lfu.is_some()

@@ -315,6 +315,15 @@ impl<'a> Keyspace<'a> {
         Ok(new)
     }
 
+    /// Sets how long a key has not been used, or how often it is; what the policy does not track is ignored.
+    pub fn set_use(&mut self, key: &[u8], idle_secs: Option<u64>, frequency: Option<u8>) {
+        let access = self.access;
+        if let Some(e) = self.db().table.get(key) {
+            idle_secs.into_iter().for_each(|secs| access.set_idle(e, secs));
+            frequency.into_iter().for_each(|count| access.set_frequency(e, count));
+        }
+    }
+
     /// Records a change; a key that came into being is told as `new` first.
     #[inline]
     fn tell(&mut self, key: &[u8], event: Event, created: bool) {

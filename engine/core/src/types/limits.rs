@@ -32,6 +32,8 @@ pub struct Limits {
     pub stream_node_max_entries: u64,
     /// `proto-max-bulk-len`: longest string that APPEND and SETRANGE may make, in bytes.
     pub proto_max_bulk_len: usize,
+    /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION`: RESTORE does not look at the checksum of its payload.
+    pub unchecked_payloads: bool,
     /// Seed of the tables that large collections are made of; the shard's own, so that clients
     /// cannot choose members that collide.
     pub hash_seed: HashSeed,
@@ -53,6 +55,7 @@ impl Default for Limits {
             stream_node_max_bytes: 4096,
             stream_node_max_entries: 100,
             proto_max_bulk_len: 512 * 1024 * 1024,
+            unchecked_payloads: false,
             hash_seed: HashSeed(0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344),
         }
     }

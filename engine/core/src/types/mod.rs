@@ -129,17 +129,33 @@ impl Object {
         }
     }
 
-    /// The collection of a decoded value body; `None` for a string, which is none, and for a stream whose
-    /// parts contradict each other.
+    /// The collection of a decoded value body; `None` for a string, which is none, for a stream whose parts
+    /// contradict each other, and if an element occurs twice, which no server writes.
     pub fn from_value(value: Value<'_>, limits: &Limits) -> Option<Object> {
-        Some(match value {
+        let (object, announced) = match value {
             Value::String(_) => return None,
-            Value::Hash(h) => Object::Hash(Hash::from_pairs(h.pairs, h.ttls, limits)),
-            Value::List(e) => Object::List(List::from_elements(e, limits)),
-            Value::Set(e) => Object::Set(Set::from_members(e, limits)),
-            Value::ZSet(z) => Object::ZSet(ZSet::from_members(z, limits)),
-            Value::Stream(s) => Object::Stream(Stream::from_value(s, limits)?),
-        })
+            Value::Hash(h) => {
+                let n = h.pairs.len();
+                (Object::Hash(Hash::from_pairs(h.pairs, h.ttls, limits)), n)
+            }
+            Value::List(e) => {
+                let n = e.len();
+                (Object::List(List::from_elements(e, limits)), n)
+            }
+            Value::Set(e) => {
+                let n = e.len();
+                (Object::Set(Set::from_members(e, limits)), n)
+            }
+            Value::ZSet(z) => {
+                let n = z.len();
+                (Object::ZSet(ZSet::from_members(z, limits)), n)
+            }
+            Value::Stream(s) => {
+                let n = s.entries.len();
+                (Object::Stream(Stream::from_value(s, limits)?), n)
+            }
+        };
+        (object.len() == announced).then_some(object)
     }
 
     /// Appends the value body (storage-formats §6).

@@ -8,8 +8,10 @@
 //! | [`databases`] | FLUSHDB, FLUSHALL, SWAPDB |
 //! | [`object`] | OBJECT |
 //! | [`sort`] | SORT, SORT_RO |
+//! | [`dump`] | DUMP, RESTORE |
 
 mod databases;
+mod dump;
 mod expire;
 mod keys;
 mod object;
@@ -43,6 +45,7 @@ const SORTABLE: &[&str] = &["@dangerous", "@list", "@set", "@sortedset"];
 const SORTING: &str = "O(N+M*log(M)) where N is the number of elements to sort and M that of the \
                        elements returned; O(N) where nothing is sorted.";
 const BY_KEYS: &str = "O(N) where N is the number of keys.";
+const BY_SIZE: &str = "O(N) where N is the size of the value; O(N log N) for sorted sets.";
 
 const fn row(
     name: &'static str,
@@ -95,6 +98,19 @@ pub const COMMANDS: &[CommandSpec] = &[
             "key [key ...]",
             REMOVE_ALL,
             Run::Write(keys::del),
+        )
+    },
+    CommandSpec {
+        complexity: BY_SIZE,
+        tips: CHANGES_BY_ITSELF,
+        ..row(
+            "dump",
+            "2.6.0",
+            "Returns the value of a key in the form that RESTORE takes.",
+            2,
+            "key",
+            READ,
+            Run::Read(dump::dump),
         )
     },
     CommandSpec {
@@ -331,6 +347,20 @@ pub const COMMANDS: &[CommandSpec] = &[
             "key newkey",
             &[SOURCE, KeySpec::one(2, Access::Overwrite).using(KeyUse::INSERT)],
             Run::Write(keys::renamenx),
+        )
+    },
+    CommandSpec {
+        flags: Flags::DENYOOM,
+        complexity: BY_SIZE,
+        acl: &["@dangerous"],
+        ..row(
+            "restore",
+            "2.6.0",
+            "Makes a key from what DUMP returned.",
+            -4,
+            "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
+            &[KeySpec::one(1, Access::Overwrite)],
+            Run::Write(dump::restore),
         )
     },
     CommandSpec {

@@ -1,0 +1,168 @@
+//! The whole data set through a second form and back, for DEBUG RELOAD and DEBUG LOADAOF.
+//!
+//! The result replaces the data set only if its digest is the same. Therefore nothing is logged: the log
+//! describes a state, and the state has not changed. Keys that have expired, and whose removal is not logged
+//! yet, come back as well; [`SessionCx::expire_all`] takes them out before.
+
+use crate::db::{Db, Live, Stored};
+use crate::error::CmdError;
+use crate::event::Event;
+use crate::exec::{SessionCx, Shard, ShardConfig};
+use crate::journal::ApplyError;
+use crate::persist;
+use moon_formats::DecodeError;
+use moon_formats::number::Digits;
+use moon_formats::redis_rdb::{Encoder, FileReader, FileWriter, Item, Limits, Step, Unfit};
+use moon_formats::resp::encode_command;
+use moon_formats::value::Value;
+use std::fmt;
+use std::mem;
+
+/// The form that the data set goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Through {
+    /// An RDB file: encoder, file reader and decoder.
+    RdbFile,
+    /// A log that holds each key as one effect: encoder, effects and the read-back path of the log.
+    Effects,
+}
+
+/// Why the data set was left as it was.
+#[derive(Debug)]
+pub enum ReloadError {
+    /// A value has no such form.
+    Unfit(Unfit),
+    /// What was written does not decode.
+    Decode(DecodeError),
+    /// What was written does not apply.
+    Apply(ApplyError),
+    /// A value decodes to one that cannot be kept.
+    Value,
+    /// Everything decodes, to something else.
+    Differs,
+}
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReloadError::Unfit(unfit) => unfit.fmt(f),
+            ReloadError::Decode(e) => e.fmt(f),
+            ReloadError::Apply(e) => e.fmt(f),
+            ReloadError::Value => f.write_str("a value holds an element twice"),
+            ReloadError::Differs => f.write_str("the digest of what was read back differs"),
+        }
+    }
+}
+
+impl std::error::Error for ReloadError {}
+
+impl From<ReloadError> for CmdError {
+    fn from(e: ReloadError) -> CmdError {
+        CmdError::text(format!("ERR reload refused, the data set is as before: {e}"))
+    }
+}
+
+impl SessionCx<'_> {
+    /// Removes all keys that have expired, each with its logged DEL.
+    pub fn expire_all(&mut self) {
+        for db in 0..self.shard.dbs.len() as u16 {
+            while self.shard.keyspace(db).reap(usize::MAX) > 0 {}
+        }
+    }
+}
+
+impl Shard {
+    /// Replaces the data set by what comes out of another form of it. On an error it stays as it was.
+    pub fn reload(&mut self, through: Through) -> Result<(), ReloadError> {
+        let databases = self.dbs.len() as u16;
+        let config = ShardConfig { databases, limits: self.limits.clone(), seed: 0 };
+        let mut fresh = Shard::new(self.table, &config);
+        // Tables of large collections are seeded by the limits, those of keys by the database.
+        fresh.limits = self.limits.clone();
+        fresh.dbs = (0..databases).map(|_| Db::new(self.limits.hash_seed)).collect();
+        fresh.set_now(self.now);
+        fresh.access.set_lfu(self.access.lfu());
+        match through {
+            Through::RdbFile => fresh.read_file(&self.write_file()?)?,
+            Through::Effects => self.feed_effects(&mut fresh)?,
+        }
+        if fresh.digest() != self.digest() {
+            return Err(ReloadError::Differs);
+        }
+        for (old, new) in self.dbs.iter_mut().zip(&mut fresh.dbs) {
+            // Watches belong to the number of a database, and no key has changed.
+            mem::swap(&mut old.watchers, &mut new.watchers);
+            mem::swap(old, new);
+        }
+        Ok(())
+    }
+
+    /// All keys as an RDB file.
+    fn write_file(&self) -> Result<Vec<u8>, ReloadError> {
+        let counts = self.access.counts();
+        let mut file = FileWriter::new(Encoder::default());
+        let mut body = Vec::new();
+        for (number, db) in (0u64..).zip(&self.dbs).filter(|(_, db)| !db.is_empty()) {
+            file.select(number);
+            file.resize(db.len() as u64, db.expires() as u64);
+            for e in db.table.iter() {
+                body.clear();
+                let kind = persist::put_body(e.value(), &mut body);
+                let value = Value::decode(&body, kind.code(), 0).map_err(ReloadError::Decode)?;
+                let idle = (!counts).then(|| u64::from(self.access.idle_seconds(e)));
+                let frequency = counts.then(|| self.access.frequency(e) as u8);
+                file.key(e.key(), e.expire_ms(), idle, frequency, &value)
+                    .map_err(ReloadError::Unfit)?;
+            }
+        }
+        Ok(file.finish())
+    }
+
+    /// Fills the empty databases from a file.
+    fn read_file(&mut self, file: &[u8]) -> Result<(), ReloadError> {
+        self.unit.begin(false, false, false);
+        let mut reader = FileReader::new(Limits::default());
+        let mut rest = file;
+        loop {
+            let taken = match reader.next(rest, true).map_err(ReloadError::Decode)? {
+                Step::Item(_, Item::End { .. }) => return Ok(()),
+                Step::Item(taken, Item::Key(k)) => {
+                    let value = k.value().map_err(ReloadError::Decode)?;
+                    let value =
+                        persist::from_value(value, &self.limits).ok_or(ReloadError::Value)?;
+                    let stored = Stored::Copied { value, expire_ms: k.expire_ms, user: 0 };
+                    let mut ks = self.keyspace(k.db as u16);
+                    ks.place(&k.key, stored, Event::RESTORE);
+                    ks.set_use(&k.key, k.idle_secs, k.freq);
+                    taken
+                }
+                Step::Item(taken, _) => taken,
+                Step::More(_) => unreachable!("the whole file is there"),
+            };
+            rest = rest.get(taken..).unwrap_or_default();
+        }
+    }
+
+    /// Applies each key to another shard, in the form in which the log would hold it.
+    fn feed_effects(&self, to: &mut Shard) -> Result<(), ReloadError> {
+        let (mut payload, mut effect) = (Vec::new(), Vec::new());
+        for (number, db) in (0u16..).zip(&self.dbs) {
+            for e in db.table.iter() {
+                payload.clear();
+                effect.clear();
+                put_effect(e, &mut payload, &mut effect)?;
+                to.apply(number, &effect).map_err(ReloadError::Apply)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The effect that makes a key.
+fn put_effect(e: &Live, payload: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), ReloadError> {
+    persist::put_payload(e.value(), payload).map_err(ReloadError::Unfit)?;
+    let at = Digits::of_u64(e.expire_ms().unwrap_or(0));
+    let words = [b"RESTORE".as_slice(), e.key(), at.as_bytes(), payload, b"ABSTTL"];
+    encode_command(out, words.into_iter());
+    Ok(())
+}
