@@ -152,7 +152,17 @@ impl Workload {
                 let name = self.core[self.rng.below(self.core.len() as u64) as usize];
                 self.row_named(name, client, now_ms)
             }
-            38..=45 => self.read(),
+            38..=43 => self.read(),
+            // What rows that remove members or move them find something in.
+            44..=45 => {
+                let (name, group) = match self.rng.below(2) {
+                    0 => ("SADD", Group::Set),
+                    _ => ("RPUSH", Group::List),
+                };
+                let mut full = words(&[name, "", "m0", "m1", "m2", "m3", "m6", "m8", "m10"]);
+                full[1] = self.key(group);
+                full
+            }
             46..=47 => words(&["SELECT", &self.rng.below(u64::from(DATABASES)).to_string()]),
             48..=57 if ttl => self.short_lived(client),
             48..=57 => {
@@ -203,7 +213,7 @@ impl Workload {
         let rows = std::mem::take(&mut self.rows);
         let Row { spec, args } = &rows[row];
         let mut out: Vec<Vec<u8>> = spec.name.split('|').map(|w| w.as_bytes().to_vec()).collect();
-        let mut made = Made { spec, client, now_ms, count: None };
+        let mut made = Made { spec, client, now_ms, count: None, key: Vec::new() };
         self.arguments(&mut made, args, &mut out);
         self.rows = rows;
         out
@@ -290,8 +300,12 @@ impl Workload {
             (_, "integer") | ("integer" | "exactly", _) => (1 + self.rng.below(5)).to_string(),
             (_, "double") | ("float", _) => format!("{}.5", self.rng.below(40)),
             ("ttl", _) => ["0", "0", "1000", "100000"][self.rng.below(4) as usize].into(),
-            ("serialized-value", _) => return self.payload(made.client),
-            (_, "key") | ("dst" | "src", _) => return self.key(made.spec.group),
+            ("serialized-value", _) => return self.payload(made),
+            (_, "key") | ("dst" | "src", _) => {
+                let key = self.key(made.spec.group);
+                made.key.clone_from(&key);
+                return key;
+            }
             ("group", _) => "group".into(),
             ("consumer", _) => format!("consumer{}", self.rng.below(2)),
             ("min-idle-time", _) => self.rng.below(300).to_string(),
@@ -356,23 +370,33 @@ impl Workload {
         value
     }
 
-    /// A DUMP payload: a string, a list or a set.
-    fn payload(&mut self, client: usize) -> Vec<u8> {
-        let elements = [self.content(client), self.token(client), b"17".to_vec()];
-        let elements = elements.iter().map(Vec::as_slice);
+    /// A DUMP payload of the type that the key's name promises.
+    fn payload(&mut self, made: &Made) -> Vec<u8> {
+        let members: Vec<Vec<u8>> = ["m0", "m3", "m7", "m11"].map(|m| m.into()).to_vec();
+        let contents: Vec<Vec<u8>> = members.iter().map(|_| self.content(made.client)).collect();
+        let members = || members.iter().map(Vec::as_slice);
         let mut body = Vec::new();
-        let kind = match self.rng.below(3) {
-            0 => {
-                value::put_string(&mut body, &self.content(client));
-                ValueType::String
-            }
-            1 => {
-                value::put_elements(&mut body, elements);
+        let kind = match made.key.first_chunk() {
+            Some(b"li") => {
+                value::put_elements(&mut body, contents.iter().map(Vec::as_slice));
                 ValueType::List
             }
-            _ => {
-                value::put_elements(&mut body, elements);
+            Some(b"se") => {
+                value::put_elements(&mut body, members());
                 ValueType::Set
+            }
+            Some(b"zs") => {
+                value::put_scored(&mut body, members().zip([1.0, 2.5, -3.0, 9.0]));
+                ValueType::ZSet
+            }
+            Some(b"ha") => {
+                let pairs = members().zip(contents.iter().map(Vec::as_slice));
+                value::put_hash(&mut body, pairs, [].into_iter());
+                ValueType::Hash
+            }
+            _ => {
+                value::put_string(&mut body, contents.first().map_or(b"", |c| c));
+                ValueType::String
             }
         };
         let value = Value::decode(&body, kind.code(), 0).expect("a body just written");
@@ -422,6 +446,8 @@ struct Made {
     now_ms: u64,
     /// Items that a count given before asks for.
     count: Option<u64>,
+    /// The key made last.
+    key: Vec<u8>,
 }
 
 fn words(words: &[&str]) -> Vec<Vec<u8>> {

@@ -2,10 +2,11 @@
 //!
 //! Shares no code with the server, so that the two cannot be wrong in the same way. Its own parts:
 //! a RESP client, a launcher for `moon` and a real `redis-server`, the differential tester
-//! ([`diff`]) and the script runner ([`script`]).
+//! ([`diff`]), the hand-over of values ([`exchange`]) and the script runner ([`script`]).
 
 pub mod client;
 pub mod diff;
+pub mod exchange;
 pub mod proxy;
 pub mod rng;
 pub mod script;

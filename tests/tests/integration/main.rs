@@ -3,6 +3,7 @@
 mod debug;
 mod differential;
 mod disk;
+mod exchange;
 mod harness;
 mod process;
 mod scripts;
