@@ -23,7 +23,7 @@ use moon_engine::commands::GROUPS;
 use moon_engine::error::CmdResult;
 use moon_engine::exec::{Host, Session, Shard, ShardConfig};
 use moon_engine::journal::EffectSink;
-use moon_engine::reload::Through;
+use moon_engine::reload::{ReloadError, Through};
 use moon_formats::resp::{CommandIter, Proto};
 use moon_formats::wal::RecordType;
 use std::any::Any;
@@ -175,7 +175,11 @@ impl Harness {
         let mut other = self.replayed();
         assert_eq!(self.state(), other.state(), "replay comes out differently");
         for through in [Through::RdbFile, Through::Effects] {
-            other.shard.reload(through).expect("a data set can be reloaded");
+            match other.shard.reload(through) {
+                // Some streams have no form in the versions of RDB that are written.
+                Ok(()) | Err(ReloadError::Unfit(_)) => {}
+                Err(e) => panic!("a reload was refused: {e}"),
+            }
             assert_eq!(self.state(), other.state(), "a reload changes the state");
         }
     }

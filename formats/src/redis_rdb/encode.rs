@@ -10,7 +10,7 @@ use super::prim::{put_integer, put_length, put_raw};
 use super::{VERSION, VERSION_FIELD_TTL, code, seal, stream};
 use crate::bytes::Put;
 use crate::number::{parse_i64, write_score};
-use crate::value::{Elements, Hash, Scored, Value};
+use crate::value::{Elements, Group, Hash, Scored, Value};
 use std::collections::HashMap;
 use std::fmt;
 use std::mem;
@@ -34,6 +34,8 @@ pub enum Unfit {
     FieldTtl,
     /// A stream is a durable queue: no version of other servers.
     DurableQueue,
+    /// A stream has pending entries that no consumer holds (XNACK): version 14.
+    Unowned,
 }
 
 impl fmt::Display for Unfit {
@@ -41,11 +43,17 @@ impl fmt::Display for Unfit {
         f.write_str(match self {
             Unfit::FieldTtl => "hash fields that expire need RDB version 12",
             Unfit::DurableQueue => "durable queues have no form in RDB",
+            Unfit::Unowned => "stream entries that were given back (XNACK) need RDB version 14",
         })
     }
 }
 
 impl std::error::Error for Unfit {}
+
+/// Whether some pending entry belongs to no consumer.
+fn has_unowned(group: &Group<'_>) -> bool {
+    group.consumers.iter().map(|c| c.pending.len()).sum::<usize>() < group.pel.len()
+}
 
 /// Writes values; keeps its buffers from value to value.
 pub struct Encoder {
@@ -123,6 +131,7 @@ impl Encoder {
             Value::Stream(s) if s.ext.is_some_and(|ext| ext.durable_queue) => {
                 return Err(Unfit::DurableQueue);
             }
+            Value::Stream(s) if s.groups.iter().any(has_unowned) => return Err(Unfit::Unowned),
             Value::Stream(_) if self.version >= 11 => code::STREAM_3,
             Value::Stream(_) => code::STREAM_2,
         })
