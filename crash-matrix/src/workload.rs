@@ -74,7 +74,9 @@ const CORE: [&str; 13] = [
 ];
 
 /// Rows that seldom find what they need, so they get a share of their own.
-const PICKY: [&str; 10] = [
+const PICKY: [&str; 12] = [
+    "function|delete",
+    "function|load",
     "georadius",
     "lrem",
     "smove",
@@ -295,6 +297,12 @@ impl Workload {
             ("min", _) => "0".into(),
             ("max", _) => self.rng.below(9).to_string(),
             ("pattern", _) => "*".into(),
+            ("function-code", _) => {
+                let n = self.rng.below(12);
+                format!(
+                    "#!lua name=m{n}\nredis.register_function('f{n}', function() return {n} end)"
+                )
+            }
             ("lowerbound", _) => "-1000".into(),
             ("upperbound", _) => "1000000".into(),
             (_, "integer") | ("integer" | "exactly", _) => (1 + self.rng.below(5)).to_string(),

@@ -14,6 +14,7 @@
 //! | [`longdouble`] | the 80-bit numbers of INCRBYFLOAT |
 //! | [`redis_digest`] | DEBUG DIGEST, as Redis computes it |
 //! | [`reload`] | the whole data set through another form and back |
+//! | [`script`] | Lua: scripts, libraries of functions |
 //! | [`types`] | lists, hashes, sets, sorted sets |
 
 pub mod args;
@@ -31,4 +32,5 @@ pub mod longdouble;
 mod persist;
 pub mod redis_digest;
 pub mod reload;
+pub mod script;
 pub mod types;

@@ -15,6 +15,7 @@ mod redis_digest;
 mod replay;
 mod rows;
 mod scan;
+mod script;
 mod set;
 mod sort;
 mod stream;

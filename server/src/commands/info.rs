@@ -171,8 +171,11 @@ fn memory_section(out: &mut String, v: &View<'_>) {
     line(out, "allocator_resident", a.resident);
     line(out, "total_system_memory", memory::total());
     line(out, "total_system_memory_human", memory::human(memory::total()));
-    line(out, "used_memory_lua", 0);
-    line(out, "used_memory_scripts", 0);
+    line(out, "used_memory_lua", v.shard.scripts.mem_bytes());
+    line(out, "used_memory_scripts", v.shard.scripts.mem_bytes());
+    line(out, "number_of_cached_scripts", v.shard.scripts.cached());
+    line(out, "number_of_functions", v.shard.scripts.functions());
+    line(out, "number_of_libraries", v.shard.scripts.libraries());
     let max = v.config.int(OptionId::MaxMemory);
     line(out, "maxmemory", max);
     line(out, "maxmemory_human", memory::human(max as u64));

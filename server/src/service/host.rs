@@ -198,6 +198,8 @@ pub(crate) struct ServerHost {
     protected_mode: bool,
     bind_given: bool,
     hz: u64,
+    /// How long a script may run that has written nothing; 0 is for ever.
+    script_max_us: u64,
     pub(crate) clients_max: usize,
     pub(crate) keepalive_secs: i64,
 }
@@ -239,6 +241,7 @@ impl ServerHost {
             protected_mode: true,
             bind_given: false,
             hz: 10,
+            script_max_us: 0,
             clients_max: 0,
             keepalive_secs: 0,
         }
@@ -252,6 +255,7 @@ impl ServerHost {
         self.protected_mode = config.bool(OptionId::ProtectedMode);
         self.bind_given = config.is_set(OptionId::Bind);
         self.hz = config.int(OptionId::Hz) as u64;
+        self.script_max_us = (config.int(OptionId::LuaTimeLimit) as u64).saturating_mul(1000);
         self.clients_max = config.size(OptionId::MaxClients);
         self.slow_us = u64::try_from(config.int(OptionId::SlowlogLogSlowerThan)).ok();
         self.slow_log.set_max(config.size(OptionId::SlowlogMaxLen));
@@ -466,6 +470,22 @@ impl Host for ServerHost {
     #[inline]
     fn ticks(&self) -> u64 {
         ticks()
+    }
+
+    fn clock_us(&self) -> u64 {
+        self.shared.facts.started.elapsed().as_micros() as u64
+    }
+
+    fn script_may_go_on(&mut self, started_us: u64) -> bool {
+        self.script_max_us == 0 || self.clock_us() - started_us < self.script_max_us
+    }
+
+    fn script_log(&mut self, level: u8, text: &str) {
+        match level {
+            0 | 1 => tracing::debug!(target: "script", "{text}"),
+            2 => tracing::info!(target: "script", "{text}"),
+            _ => tracing::warn!(target: "script", "{text}"),
+        }
     }
 
     fn committed(&mut self, unit: &Unit, origin: Origin) {

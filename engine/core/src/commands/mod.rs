@@ -13,6 +13,7 @@ pub mod introspection;
 pub mod list;
 mod sampling;
 mod scan;
+pub mod scripting;
 pub mod set;
 pub mod stream;
 pub mod string;
@@ -34,6 +35,7 @@ pub const GROUPS: &[&[CommandSpec]] = &[
     hyperloglog::COMMANDS,
     introspection::COMMANDS,
     list::COMMANDS,
+    scripting::COMMANDS,
     set::COMMANDS,
     stream::COMMANDS,
     string::COMMANDS,

@@ -6,6 +6,7 @@ use crate::error::{CmdError, CmdResult};
 use crate::event::Event;
 use crate::exec::stats::Stats;
 use crate::journal::Unit;
+use crate::script::Scripts;
 use crate::types::{Collection, Limits, Object};
 use moon_ds::{BytesMut, Entry, Lookup, NewValue, Removed, ValueRef};
 use moon_formats::number::parse_i64;
@@ -83,6 +84,8 @@ pub struct Keyspace<'a> {
     pub(crate) access: &'a Access,
     /// Encoding thresholds.
     pub limits: &'a Limits,
+    /// Libraries of functions.
+    pub(crate) scripts: &'a mut Scripts,
 }
 
 impl<'a> Keyspace<'a> {
@@ -108,6 +111,7 @@ impl<'a> Keyspace<'a> {
             now: self.now,
             access: self.access,
             limits: self.limits,
+            scripts: self.scripts,
         }
     }
 

@@ -21,6 +21,20 @@ pub trait Host: Any {
     /// A clock for command statistics in a unit of the host's choice; 0 forever is allowed.
     fn ticks(&self) -> u64;
 
+    /// A monotonic clock in microseconds, for the time scripts take; 0 forever is allowed.
+    fn clock_us(&self) -> u64 {
+        0
+    }
+
+    /// Whether a script that began at `started_us` of [`Host::clock_us`] and has written
+    /// nothing may go on.
+    fn script_may_go_on(&mut self, _started_us: u64) -> bool {
+        true
+    }
+
+    /// A script says something to the server's log; levels 0 (debug) to 3 (warning).
+    fn script_log(&mut self, _level: u8, _text: &str) {}
+
     /// A unit has been committed: its keys and events, if somebody listens (see
     /// [`Shard::listen`]). Whoever follows keys from outside is driven from here.
     fn committed(&mut self, _: &Unit, _: Origin) {}
@@ -122,7 +136,7 @@ impl Shard {
     }
 
     #[inline]
-    pub(super) fn admit_command(
+    pub(crate) fn admit_command(
         &mut self,
         host: &mut dyn Host,
         session: &Session,
@@ -163,7 +177,7 @@ impl Shard {
 
     /// Runs a row inside the open unit and writes its reply, errors included.
     #[inline]
-    pub(super) fn execute(
+    pub(crate) fn execute(
         &mut self,
         host: &mut dyn Host,
         session: &mut Session,

@@ -9,6 +9,7 @@ use crate::command::CommandTable;
 use crate::db::{Access, Db, Keyspace};
 use crate::error::CmdResult;
 use crate::journal::{Journal, Origin, Unit};
+use crate::script::Scripts;
 use crate::types::Limits;
 use moon_ds::HashSeed;
 
@@ -76,6 +77,8 @@ pub struct Shard {
     pub limits: Limits,
     /// Counters.
     pub stats: Stats,
+    /// Cached scripts and libraries of functions.
+    pub scripts: Scripts,
     /// The log behind the shard.
     pub journal: Journal,
     /// Recovery has not ended: only commands with the `loading` flag run.
@@ -109,6 +112,7 @@ impl Shard {
             deny_waits: false,
             limits: Limits { hash_seed: seed, ..config.limits.clone() },
             stats: Stats::new(table.len()),
+            scripts: Scripts::default(),
             journal: Journal::default(),
             loading: false,
             slow_ticks: u64::MAX,
@@ -215,6 +219,7 @@ impl Shard {
             now: self.now,
             access: &self.access,
             limits: &self.limits,
+            scripts: &mut self.scripts,
         }
     }
 

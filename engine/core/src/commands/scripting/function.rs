@@ -1,0 +1,253 @@
+//! FCALL and FUNCTION: functions that live with the data.
+
+use super::{NOT_BUSY, READS, RUNS, SUB, keys_and_args};
+use crate::args::Args;
+use crate::command::{CommandSpec, Flags, Group, Run};
+use crate::error::{CmdError, CmdResult};
+use crate::exec::{SessionCx, WriteCx};
+use crate::glob::glob_match;
+
+/// Row of FCALL.
+pub(super) const FCALL: CommandSpec = CommandSpec {
+    name: "fcall",
+    since: "7.0.0",
+    summary: "Runs a function.",
+    complexity: "Depends on the function that is executed.",
+    syntax: "function numkeys [key [key ...]] [arg [arg ...]]",
+    run: Run::Session(fcall),
+    ..RUNS
+};
+
+/// Row of FCALL_RO.
+pub(super) const FCALL_RO: CommandSpec = CommandSpec {
+    name: "fcall_ro",
+    summary: "Runs a function that writes nothing.",
+    complexity: "Depends on the function that is executed.",
+    syntax: "function numkeys [key [key ...]] [arg [arg ...]]",
+    run: Run::Session(fcall_ro),
+    ..READS
+};
+
+/// Row of FUNCTION.
+pub(super) const FUNCTION: CommandSpec = CommandSpec {
+    name: "function",
+    group: Group::Scripting,
+    since: "7.0.0",
+    summary: "Commands about libraries of functions.",
+    complexity: "Depends on subcommand.",
+    arity: -2,
+    subs: SUBS,
+    ..CommandSpec::DEFAULT
+};
+
+const SINCE: CommandSpec = CommandSpec { since: "7.0.0", ..SUB };
+
+const SUBS: &[CommandSpec] = &[
+    CommandSpec {
+        name: "function|delete",
+        summary: "Removes a library.",
+        arity: 3,
+        syntax: "library-name",
+        tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+        run: Run::Write(delete),
+        ..SINCE
+    },
+    CommandSpec {
+        name: "function|flush",
+        summary: "Removes all libraries.",
+        complexity: "O(N) where N is the number of functions deleted",
+        arity: -2,
+        syntax: "[ASYNC | SYNC]",
+        tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+        run: Run::Write(flush),
+        ..SINCE
+    },
+    CommandSpec {
+        name: "function|help",
+        summary: "Returns a text about the subcommands.",
+        arity: 2,
+        flags: Flags::LOADING.and(Flags::STALE),
+        run: Run::Session(help),
+        ..SINCE
+    },
+    CommandSpec {
+        name: "function|kill",
+        summary: "Stops the function that runs.",
+        arity: 2,
+        flags: Flags::NOSCRIPT.and(Flags::ALLOW_BUSY),
+        tips: &["request_policy:all_shards", "response_policy:one_succeeded"],
+        run: Run::Session(kill),
+        ..SINCE
+    },
+    CommandSpec {
+        name: "function|list",
+        summary: "Returns the libraries and their functions.",
+        complexity: "O(N) where N is the number of functions",
+        arity: -2,
+        syntax: "[LIBRARYNAME library-name-pattern] [WITHCODE]",
+        tips: &["nondeterministic_output_order"],
+        run: Run::Session(list),
+        ..SINCE
+    },
+    CommandSpec {
+        name: "function|load",
+        summary: "Loads a library.",
+        complexity: "O(1) (considering compilation time is redundant)",
+        arity: -3,
+        syntax: "[REPLACE] function-code",
+        flags: Flags::NOSCRIPT.and(Flags::DENYOOM),
+        tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+        run: Run::Write(load),
+        ..SINCE
+    },
+    CommandSpec {
+        name: "function|stats",
+        summary: "Returns what runs and how much is loaded.",
+        arity: 2,
+        flags: Flags::NOSCRIPT.and(Flags::ALLOW_BUSY),
+        tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
+        run: Run::Session(stats),
+        ..SINCE
+    },
+];
+
+fn call(cx: &mut SessionCx<'_>, a: Args<'_>, read_only: bool) -> CmdResult {
+    let request = cx.shard.scripts.function(a.get(1));
+    let request = request.ok_or(CmdError::fixed("ERR Function not found"))?;
+    let (keys, args) = keys_and_args(a, CmdError::fixed("ERR Bad number of keys provided"))?;
+    let (host, session, out) = (&mut *cx.host, &mut *cx.session, cx.out.buffer());
+    cx.shard.run_script(host, session, cx.command.id, &request, read_only, (keys, args), out)
+}
+
+fn fcall(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
+    call(cx, a, false)
+}
+
+fn fcall_ro(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
+    call(cx, a, true)
+}
+
+fn load(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
+    let last = a.len() - 1;
+    let mut replace = false;
+    for (i, option) in a.all().iter().enumerate().take(last).skip(2) {
+        if !a.is(i, "REPLACE") {
+            let option = String::from_utf8_lossy(option);
+            return Err(CmdError::text(format!("ERR Unknown option given: {option}")));
+        }
+        replace = true;
+    }
+    let name = cx.ks.scripts.load_library(a.get(last), replace)?;
+    cx.ks.unit.touch_quietly();
+    cx.out.bulk(&name);
+    Ok(())
+}
+
+fn delete(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
+    if !cx.ks.scripts.delete_library(a.get(2)) {
+        return Err(CmdError::fixed("ERR Library not found"));
+    }
+    cx.ks.unit.touch_quietly();
+    cx.out.ok();
+    Ok(())
+}
+
+fn flush(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
+    if a.len() > 3 || (a.len() == 3 && !a.is(2, "SYNC") && !a.is(2, "ASYNC")) {
+        return Err(CmdError::fixed("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
+    }
+    cx.ks.scripts.flush_libraries();
+    cx.ks.unit.touch_quietly();
+    cx.out.ok();
+    Ok(())
+}
+
+fn list(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
+    let (mut with_code, mut pattern, mut i) = (false, None, 2);
+    while i < a.len() {
+        if !with_code && a.is(i, "WITHCODE") {
+            with_code = true;
+        } else if pattern.is_none() && a.is(i, "LIBRARYNAME") {
+            i += 1;
+            let given = a.opt(i);
+            pattern =
+                Some(given.ok_or(CmdError::fixed("ERR library name argument was not given"))?);
+        } else {
+            let option = String::from_utf8_lossy(a.get(i));
+            return Err(CmdError::text(format!("ERR Unknown argument {option}")));
+        }
+        i += 1;
+    }
+    let out = &mut cx.out;
+    let at = out.defer();
+    let mut n = 0;
+    for (name, library) in cx.shard.scripts.all_libraries() {
+        if pattern.is_some_and(|p| !glob_match(p, name, true)) {
+            continue;
+        }
+        n += 1;
+        out.map(if with_code { 4 } else { 3 });
+        out.bulk(b"library_name");
+        out.bulk(name);
+        out.bulk(b"engine");
+        out.bulk(b"LUA");
+        out.bulk(b"functions");
+        out.array(library.functions.len());
+        for (name, function) in &library.functions {
+            out.map(3);
+            out.bulk(b"name");
+            out.bulk(name);
+            out.bulk(b"description");
+            match &function.description {
+                Some(text) => out.bulk(text),
+                None => out.null(),
+            }
+            out.bulk(b"flags");
+            out.set(function.flags.names().count());
+            function.flags.names().for_each(|flag| out.simple(flag));
+        }
+        if with_code {
+            out.bulk(b"library_code");
+            out.bulk(&library.code);
+        }
+    }
+    out.array_at(at, n);
+    Ok(())
+}
+
+fn stats(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
+    let out = &mut cx.out;
+    out.map(2);
+    // Nobody else's commands run while a function does.
+    out.bulk(b"running_script");
+    out.null();
+    out.bulk(b"engines");
+    out.map(1);
+    out.bulk(b"LUA");
+    out.map(2);
+    out.bulk(b"libraries_count");
+    out.int(cx.shard.scripts.libraries() as i64);
+    out.bulk(b"functions_count");
+    out.int(cx.shard.scripts.functions() as i64);
+    Ok(())
+}
+
+fn kill(_: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
+    Err(NOT_BUSY)
+}
+
+fn help(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
+    crate::commands::help(
+        &mut cx.out,
+        "FUNCTION",
+        &[
+            ("DELETE <library-name>", "Remove a library."),
+            ("FLUSH [ASYNC|SYNC]", "Remove all libraries."),
+            ("KILL", "Stop the function that runs."),
+            ("LIST [LIBRARYNAME <pattern>] [WITHCODE]", "Return the libraries."),
+            ("LOAD [REPLACE] <code>", "Load a library."),
+            ("STATS", "Return what runs and how much is loaded."),
+        ],
+    );
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! Replies as Lua values, and Lua values as replies (redis-surface §16).
+
+use mlua::{Lua, Table, Value};
+use moon_formats::resp::{Proto, Reply, Value as RespValue};
+
+/// Deepest table a script may answer with.
+const DEPTH_MAX: usize = 1000;
+
+/// A reply as a script sees it, in the protocol it asked for.
+pub(super) fn to_lua(lua: &Lua, value: &RespValue, proto: Proto) -> mlua::Result<Value> {
+    Ok(match value {
+        RespValue::Simple(s) => field(lua, "ok", Value::String(lua.create_string(s)?))?,
+        RespValue::Error(s) => field(lua, "err", Value::String(lua.create_string(s)?))?,
+        RespValue::Int(n) => Value::Number(*n as f64),
+        RespValue::Bulk(b) => Value::String(lua.create_string(b)?),
+        RespValue::Null | RespValue::NullArray => match proto {
+            Proto::Resp2 => Value::Boolean(false),
+            Proto::Resp3 => Value::Nil,
+        },
+        RespValue::Array(all) | RespValue::Push(all) => {
+            let table = lua.create_table_with_capacity(all.len(), 0)?;
+            for (i, v) in all.iter().enumerate() {
+                table.raw_set(i + 1, to_lua(lua, v, proto)?)?;
+            }
+            Value::Table(table)
+        }
+        RespValue::Map(all) => {
+            let table = lua.create_table_with_capacity(0, all.len())?;
+            for (k, v) in all {
+                table.raw_set(to_lua(lua, k, proto)?, to_lua(lua, v, proto)?)?;
+            }
+            field(lua, "map", Value::Table(table))?
+        }
+        RespValue::Set(all) => {
+            let table = lua.create_table_with_capacity(0, all.len())?;
+            for v in all {
+                table.raw_set(to_lua(lua, v, proto)?, true)?;
+            }
+            field(lua, "set", Value::Table(table))?
+        }
+        RespValue::Double(d) => field(lua, "double", Value::Number(*d))?,
+        RespValue::Bool(b) => Value::Boolean(*b),
+        RespValue::BigNumber(n) => field(lua, "big_number", Value::String(lua.create_string(n)?))?,
+        RespValue::Verbatim(format, text) => {
+            let table = lua.create_table_with_capacity(0, 2)?;
+            table.raw_set("format", lua.create_string(format)?)?;
+            table.raw_set("string", lua.create_string(text)?)?;
+            field(lua, "verbatim_string", Value::Table(table))?
+        }
+        RespValue::Attribute(_, value) => to_lua(lua, value, proto)?,
+    })
+}
+
+fn field(lua: &Lua, name: &str, value: Value) -> mlua::Result<Value> {
+    let table = lua.create_table_with_capacity(0, 1)?;
+    table.raw_set(name, value)?;
+    Ok(Value::Table(table))
+}
+
+/// Writes what a script returned; `proto` is the one it asked for.
+pub(super) fn write(reply: &mut Reply<'_>, value: &Value, proto: Proto) {
+    write_at(reply, value, proto, 0);
+}
+
+fn write_at(reply: &mut Reply<'_>, value: &Value, proto: Proto, depth: usize) {
+    if depth > DEPTH_MAX {
+        return reply.error("ERR reached lua stack limit");
+    }
+    match value {
+        Value::String(s) => reply.bulk(&s.as_bytes()),
+        Value::Boolean(b) if proto == Proto::Resp3 => reply.bool(*b),
+        Value::Boolean(true) => reply.int(1),
+        Value::Integer(n) => reply.int(*n),
+        Value::Number(n) => reply.int(*n as i64),
+        Value::Table(t) => write_table(reply, t, proto, depth + 1),
+        _ => reply.null(),
+    }
+}
+
+fn write_table(reply: &mut Reply<'_>, t: &Table, proto: Proto, depth: usize) {
+    let get = |name: &str| t.raw_get::<Value>(name).unwrap_or_default();
+    if let Value::String(s) = get("err") {
+        return reply.error_bytes(&s.as_bytes());
+    }
+    if let Value::String(s) = get("ok") {
+        return reply.simple_bytes(&s.as_bytes());
+    }
+    match get("double") {
+        Value::Number(d) => return reply.double(d),
+        Value::Integer(n) => return reply.double(n as f64),
+        _ => {}
+    }
+    if let Value::String(s) = get("big_number") {
+        return reply.big_number(&s.to_string_lossy().replace(['\r', '\n'], " "));
+    }
+    if let Value::Table(v) = get("verbatim_string")
+        && let Ok(Value::String(format)) = v.raw_get::<Value>("format")
+        && let Ok(Value::String(text)) = v.raw_get::<Value>("string")
+    {
+        let mut three = [b' '; 3];
+        for (to, from) in three.iter_mut().zip(format.as_bytes().iter()) {
+            *to = *from;
+        }
+        return reply.verbatim_as(three, &text.as_bytes());
+    }
+    if let Value::Table(map) = get("map") {
+        let pairs: Vec<(Value, Value)> = map.pairs().filter_map(Result::ok).collect();
+        reply.map(pairs.len());
+        for (k, v) in &pairs {
+            write_at(reply, k, proto, depth);
+            write_at(reply, v, proto, depth);
+        }
+        return;
+    }
+    if let Value::Table(set) = get("set") {
+        let keys: Vec<Value> =
+            set.pairs::<Value, Value>().filter_map(Result::ok).map(|(k, _)| k).collect();
+        reply.set(keys.len());
+        for k in &keys {
+            write_at(reply, k, proto, depth);
+        }
+        return;
+    }
+    let at = reply.defer();
+    let mut n = 0;
+    loop {
+        match t.raw_get::<Value>(n + 1) {
+            Ok(Value::Nil) | Err(_) => break,
+            Ok(v) => write_at(reply, &v, proto, depth),
+        }
+        n += 1;
+    }
+    reply.array_at(at, n);
+}

@@ -1,0 +1,138 @@
+//! Scripts: Lua 5.1 as Redis runs it (redis-surface §16).
+//!
+//! A script is one unit: its commands run through [`Shard::execute`] inside the unit that its
+//! EVAL opened, and what they changed is logged as one record when it ends. Invariants:
+//! * The interpreter holds no data. Cached scripts may be forgotten at any time; libraries of
+//!   functions are data, live in [`Scripts`] and are logged as FUNCTION commands.
+//! * It reads no clock and no chance of its own: `os.clock` is the instant of the unit, and
+//!   `math.random` starts from the same seed in every script.
+//! * Whatever a script does, the error stays inside it: there is no `unsafe` here, bytecode is
+//!   never loaded, memory is bounded and the host is asked regularly whether to go on.
+//!
+//! [`Shard::execute`]: crate::exec::Shard
+
+mod bit;
+mod call;
+mod cjson;
+mod convert;
+mod drand;
+mod library;
+mod run;
+mod sha1;
+mod shebang;
+mod vm;
+
+use library::Library;
+pub(crate) use shebang::ScriptFlags;
+
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use vm::Vm;
+
+/// Scripts that EVAL brought are forgotten beyond this number, the longest unused first.
+const EVAL_MAX: usize = 500;
+
+/// Lower-case hexadecimal SHA-1 of a script: its name.
+pub(crate) type Sha = [u8; 40];
+
+/// The name of a script.
+pub(crate) fn sha1hex(body: &[u8]) -> Sha {
+    sha1::hex(body)
+}
+
+struct Cached {
+    body: Box<[u8]>,
+    flags: ScriptFlags,
+    function: mlua::Function,
+    /// From SCRIPT LOAD: never forgotten for room.
+    kept: bool,
+    used: u64,
+}
+
+/// Cached scripts and loaded libraries of a shard.
+#[derive(Default)]
+pub struct Scripts {
+    eval: Option<Rc<Vm>>,
+    cache: HashMap<Sha, Cached>,
+    uses: u64,
+    functions: Option<Rc<Vm>>,
+    libraries: BTreeMap<Box<[u8]>, Library>,
+}
+
+impl Scripts {
+    /// Number of cached scripts.
+    pub fn cached(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// Number of libraries.
+    pub fn libraries(&self) -> usize {
+        self.libraries.len()
+    }
+
+    /// Number of functions in all libraries.
+    pub fn functions(&self) -> usize {
+        self.libraries.values().map(|l| l.functions.len()).sum()
+    }
+
+    /// Bytes the interpreters use.
+    pub fn mem_bytes(&self) -> usize {
+        self.eval.iter().chain(&self.functions).map(|vm| vm.mem_bytes()).sum()
+    }
+
+    /// Whether a script is cached.
+    pub(crate) fn knows(&self, sha: &[u8]) -> bool {
+        as_sha(sha).is_some_and(|sha| self.cache.contains_key(&sha))
+    }
+
+    /// The text of a cached script.
+    pub(crate) fn body(&self, sha: &[u8]) -> Option<&[u8]> {
+        self.cache.get(&as_sha(sha)?).map(|c| &*c.body)
+    }
+
+    /// Forgets all cached scripts, and what they left in their interpreter.
+    pub(crate) fn flush(&mut self) {
+        self.cache.clear();
+        self.eval = None;
+    }
+
+    /// Makes sure that a script is cached; `kept` as SCRIPT LOAD does.
+    pub(crate) fn compile(&mut self, body: &[u8], kept: bool) -> crate::error::CmdResult<Sha> {
+        let sha = sha1hex(body);
+        self.uses += 1;
+        if let Some(cached) = self.cache.get_mut(&sha) {
+            cached.kept |= kept;
+            cached.used = self.uses;
+            return Ok(sha);
+        }
+        let (flags, source) = shebang::of_script(body)?;
+        let vm = Vm::get_or_new(&mut self.eval, false)?;
+        let function = vm.compile(source, "@user_script").map_err(|e| {
+            crate::error::CmdError::text(format!("ERR Error compiling script (new function): {e}"))
+        })?;
+        if !kept {
+            self.make_room();
+        }
+        let cached = Cached { body: body.into(), flags, function, kept, used: self.uses };
+        self.cache.insert(sha, cached);
+        Ok(sha)
+    }
+
+    fn make_room(&mut self) {
+        let evaled = self.cache.values().filter(|c| !c.kept).count();
+        if evaled < EVAL_MAX {
+            return;
+        }
+        let oldest = self.cache.iter().filter(|(_, c)| !c.kept).min_by_key(|(_, c)| c.used);
+        if let Some(sha) = oldest.map(|(sha, _)| *sha) {
+            self.cache.remove(&sha);
+        }
+    }
+}
+
+/// A name given by a client; any case.
+fn as_sha(text: &[u8]) -> Option<Sha> {
+    let mut sha: Sha = text.try_into().ok()?;
+    sha.make_ascii_lowercase();
+    Some(sha)
+}

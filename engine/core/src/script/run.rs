@@ -1,0 +1,134 @@
+//! Running a script inside the unit of the command that asked for it.
+
+use super::call::{self, Running};
+use super::convert;
+use super::shebang::ScriptFlags;
+use super::vm::{Asking, How, Vm};
+use super::{Scripts, as_sha};
+use crate::error::{CmdError, CmdResult};
+use crate::exec::{Host, Session, Shard};
+use mlua::{Function, LuaString, MultiValue, Value};
+use moon_formats::resp::{Proto, Reply};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+const WRITER: CmdError =
+    CmdError::fixed("ERR Can not execute a script with write flag using *_ro command.");
+
+/// A script or function that is to run.
+pub(crate) struct Request {
+    pub(super) vm: Rc<Vm>,
+    pub(super) function: Function,
+    pub(super) name: Box<[u8]>,
+    pub(super) flags: ScriptFlags,
+    /// A function of a library: keys and arguments are handed over.
+    pub(super) callback: bool,
+}
+
+impl Scripts {
+    /// A cached script, ready to run.
+    pub(crate) fn request(&mut self, sha: &[u8]) -> Option<Request> {
+        let sha = as_sha(sha)?;
+        let vm = self.eval.clone()?;
+        self.uses += 1;
+        let cached = self.cache.get_mut(&sha)?;
+        cached.used = self.uses;
+        Some(Request {
+            vm,
+            function: cached.function.clone(),
+            name: Box::from(sha.as_slice()),
+            flags: cached.flags,
+            callback: false,
+        })
+    }
+}
+
+impl Shard {
+    /// Runs a script with keys and arguments; `command` is the id of the row that asked for it.
+    pub(crate) fn run_script(
+        &mut self,
+        host: &mut dyn Host,
+        session: &mut Session,
+        command: u16,
+        request: &Request,
+        read_only: bool,
+        (keys, args): (&[&[u8]], &[&[u8]]),
+        out: &mut Vec<u8>,
+    ) -> CmdResult {
+        let declared = !request.flags.has(ScriptFlags::UNDECLARED);
+        let no_writes = declared && request.flags.has(ScriptFlags::NO_WRITES);
+        if read_only && declared && !no_writes {
+            return Err(WRITER);
+        }
+        let (db, proto) = (session.db, session.proto);
+        let in_exec = std::mem::replace(&mut session.in_exec, true);
+        let denied = std::mem::replace(&mut self.deny_waits, true);
+        let started_us = host.clock_us();
+        let running = RefCell::new(Running {
+            shard: self,
+            host,
+            session,
+            proto: Proto::Resp2,
+            read_only: read_only || no_writes,
+            wrote: false,
+            started_us,
+            reply: Vec::new(),
+        });
+        let vm = &request.vm;
+        let result = vm.lua.scope(|scope| {
+            let call = scope.create_function(|lua, args: MultiValue| {
+                running.borrow_mut().call(lua, &args)?.map_err(mlua::Error::external)
+            })?;
+            let pcall = scope.create_function(|lua, args: MultiValue| {
+                let answer = running.borrow_mut().call(lua, &args)?;
+                answer.or_else(|raised| raised.table(lua))
+            })?;
+            let other = scope.create_function(|lua, (what, args): (LuaString, MultiValue)| {
+                running.borrow_mut().ask(lua, &what.as_bytes(), args)
+            })?;
+            let poll = scope.create_function(|_, ()| {
+                let mut running = running.borrow_mut();
+                vm.lent.clock.set(running.host.clock_us() as f64 / 1e6);
+                Ok(running.poll())
+            })?;
+            let ask = Asking { call: Some(call), pcall: Some(pcall), other };
+            vm.begin(started_us, &poll)?;
+            let how = if request.callback { How::Callback } else { How::Script };
+            let result = vm.run(how(&request.function), keys, args, &ask);
+            vm.end();
+            result
+        });
+        let asked = running.borrow().proto;
+        drop(running);
+        session.db = db;
+        session.proto = proto;
+        session.in_exec = in_exec;
+        self.deny_waits = denied;
+        let (text, counted) = match &result {
+            Ok((true, value)) => match error_field(value) {
+                Some(failure) => failure,
+                None => {
+                    convert::write(&mut Reply::new(out, proto), value, asked);
+                    return Ok(());
+                }
+            },
+            Ok((false, error)) => call::final_error(&request.name, error),
+            Err(e) => {
+                let name = String::from_utf8_lossy(&request.name);
+                (format!("ERR Error running script {name}, {e}"), false)
+            }
+        };
+        if !counted {
+            return Err(CmdError::text(text));
+        }
+        self.stats.by_command[usize::from(command)].failed += 1;
+        Reply::new(out, proto).error(&text);
+        Ok(())
+    }
+}
+
+/// The error a script returned, if it did.
+fn error_field(value: &Value) -> Option<(String, bool)> {
+    let Value::Table(table) = value else { return None };
+    matches!(table.raw_get("err"), Ok(Value::String(_))).then(|| call::error_of(table))
+}

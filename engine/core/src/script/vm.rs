@@ -1,0 +1,294 @@
+//! One interpreter: the sandbox and what the host lends it.
+
+use super::drand::Drand;
+use super::{bit, cjson};
+use crate::error::{CmdError, CmdResult};
+use mlua::{
+    Error, Function, HookTriggers, Lua, LuaOptions, LuaString, StdLib, Table, Value, VmState,
+};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// Most bytes the values of an interpreter may take.
+const MEMORY_MAX: usize = 1 << 30;
+/// Instructions between two questions whether to go on.
+const INSTRUCTIONS: u32 = 100_000;
+/// Where the running script keeps the function that answers them.
+const POLL: &str = "moon.poll";
+
+/// State the host shares with the functions it lends.
+#[derive(Default)]
+pub(super) struct Lent {
+    /// The running script was stopped.
+    pub(super) killed: Cell<bool>,
+    /// Seconds, what `os.clock` answers.
+    pub(super) clock: Cell<f64>,
+    random: RefCell<Option<Drand>>,
+}
+
+/// An interpreter with its sandbox.
+pub(super) struct Vm {
+    pub(super) lua: Lua,
+    pub(super) lent: Rc<Lent>,
+    env: Table,
+    script: Function,
+    callback: Function,
+    load: Function,
+}
+
+/// What a stopped script answers.
+pub(super) const KILLED: &str = "ERR Error running script, it was stopped: it ran longer than \
+     busy-reply-threshold and had written nothing";
+
+impl Vm {
+    /// The interpreter of a slot, made now if it is the first use.
+    pub(super) fn get_or_new(slot: &mut Option<Rc<Vm>>, functions: bool) -> CmdResult<Rc<Vm>> {
+        if slot.is_none() {
+            let vm = Vm::new(functions).map_err(|e| {
+                CmdError::text(format!("ERR the Lua interpreter does not start: {e}"))
+            })?;
+            *slot = Some(Rc::new(vm));
+        }
+        slot.clone().ok_or(CmdError::fixed("ERR the Lua interpreter does not start"))
+    }
+
+    fn new(functions: bool) -> mlua::Result<Vm> {
+        let libs = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
+        let lua = Lua::new_with(libs, LuaOptions::new().catch_rust_panics(false))?;
+        let lent = Rc::<Lent>::default();
+        let host = lend(&lua, &lent)?;
+        host.set("functions", functions)?;
+        let prelude = lua
+            .load(include_str!("prelude.lua"))
+            .set_name("=prelude")
+            .set_environment(lua.create_table()?)
+            .into_function()?;
+        let run: Table = prelude.call((host, lua.globals()))?;
+        let env: Table = run.get("env")?;
+        lua.set_globals(env.clone())?;
+        lua.set_memory_limit(MEMORY_MAX)?;
+        let killed = lent.clone();
+        let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS);
+        lua.set_global_hook(triggers, move |lua, _| {
+            if !killed.killed.get()
+                && let Ok(poll) = lua.named_registry_value::<Function>(POLL)
+            {
+                killed.killed.set(!poll.call::<bool>(())?);
+            }
+            if killed.killed.get() {
+                return Err(Error::runtime(KILLED));
+            }
+            Ok(VmState::Continue)
+        })?;
+        Ok(Vm {
+            env,
+            script: run.get("script")?,
+            callback: run.get("callback")?,
+            load: run.get("load")?,
+            lua,
+            lent,
+        })
+    }
+
+    /// Bytes in use.
+    pub(super) fn mem_bytes(&self) -> usize {
+        self.lua.used_memory()
+    }
+
+    /// Compiles a text; the error is what Lua says.
+    pub(super) fn compile(&self, source: &[u8], name: &str) -> Result<Function, String> {
+        if source.first() == Some(&0x1b) {
+            return Err("bytecode is not loaded".to_string());
+        }
+        let chunk = self.lua.load(source).set_name(name);
+        chunk.set_environment(self.env.clone()).into_function().map_err(|e| match e {
+            Error::SyntaxError { message, .. } => message,
+            other => other.to_string(),
+        })
+    }
+
+    /// Starts a run: chance and clock are what the unit says.
+    pub(super) fn begin(&self, mono_us: u64, poll: &Function) -> mlua::Result<()> {
+        self.lent.killed.set(false);
+        self.lent.clock.set(mono_us as f64 / 1e6);
+        *self.lent.random.borrow_mut() = Some(Drand::seed(0));
+        self.lua.set_named_registry_value(POLL, poll)
+    }
+
+    /// Runs a compiled script with its keys and arguments.
+    pub(super) fn run(
+        &self,
+        how: How<'_>,
+        keys: &[&[u8]],
+        args: &[&[u8]],
+        ask: &Asking,
+    ) -> mlua::Result<(bool, Value)> {
+        match how {
+            How::Load(f) => self.load.call((f, &ask.other)),
+            How::Script(f) | How::Callback(f) => {
+                let run = if matches!(how, How::Script(_)) { &self.script } else { &self.callback };
+                let (keys, args) = (self.list(keys)?, self.list(args)?);
+                run.call((f, keys, args, &ask.other, ask.call.as_ref(), ask.pcall.as_ref()))
+            }
+        }
+    }
+
+    /// Ends a run: nothing of it can be asked any more.
+    pub(super) fn end(&self) {
+        // Only a missing name could fail, and it has been set.
+        let _ = self.lua.unset_named_registry_value(POLL);
+    }
+
+    fn list(&self, items: &[&[u8]]) -> mlua::Result<Table> {
+        let table = self.lua.create_table_with_capacity(items.len(), 0)?;
+        for (i, item) in items.iter().enumerate() {
+            table.raw_set(i + 1, self.lua.create_string(item)?)?;
+        }
+        Ok(table)
+    }
+}
+
+/// What a script may ask while it runs.
+pub(super) struct Asking {
+    /// `redis.call`; none while a library loads.
+    pub(super) call: Option<Function>,
+    /// `redis.pcall`.
+    pub(super) pcall: Option<Function>,
+    /// Everything else, by name.
+    pub(super) other: Function,
+}
+
+/// An error that a host function raises as a table.
+#[derive(Debug)]
+pub(super) struct Raised {
+    /// The field `err`.
+    pub(super) text: Vec<u8>,
+    /// It has been counted where it arose.
+    pub(super) counted: bool,
+}
+
+impl std::fmt::Display for Raised {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.text))
+    }
+}
+
+impl std::error::Error for Raised {}
+
+impl Raised {
+    /// The table that scripts see.
+    pub(super) fn table(&self, lua: &Lua) -> mlua::Result<Value> {
+        let table = lua.create_table_with_capacity(0, 4)?;
+        table.raw_set("err", lua.create_string(&self.text)?)?;
+        if self.counted {
+            table.raw_set("ignore_error_stats_update", true)?;
+        }
+        Ok(Value::Table(table))
+    }
+}
+
+/// An error of a library function, with the place of its caller in front.
+pub(super) fn library_error(lua: &Lua, text: &str) -> Error {
+    match position(lua) {
+        (Some(source), Some(line)) => {
+            Error::runtime(format!("{}:{line}: {text}", source.trim_start_matches('@')))
+        }
+        _ => Error::runtime(text),
+    }
+}
+
+/// What an error stands for: the table or string that a script would see in Redis.
+fn unwrap(lua: &Lua, error: Value) -> mlua::Result<Value> {
+    let Value::Error(error) = error else { return Ok(error) };
+    let mut error = &*error;
+    while let Error::CallbackError { cause, .. } = error {
+        error = cause;
+    }
+    if let Some(raised) = error.downcast_ref::<Raised>() {
+        return raised.table(lua);
+    }
+    let text = match error {
+        Error::RuntimeError(text) => text.clone(),
+        other => other.to_string(),
+    };
+    Ok(Value::String(lua.create_string(text)?))
+}
+
+/// What is run, and with it what it sees.
+#[derive(Clone, Copy)]
+pub(super) enum How<'a> {
+    /// A script: keys and arguments are globals.
+    Script(&'a Function),
+    /// A function of a library: they are its arguments.
+    Callback(&'a Function),
+    /// A library that registers its functions.
+    Load(&'a Function),
+}
+
+fn lend(lua: &Lua, lent: &Rc<Lent>) -> mlua::Result<Table> {
+    let host = lua.create_table()?;
+    host.set("cjson", cjson::library(lua)?)?;
+    host.set("bit", bit::library(lua)?)?;
+    let shared = lent.clone();
+    host.set("killed", lua.create_function(move |_, ()| Ok(shared.killed.get()))?)?;
+    host.set("kill_text", KILLED)?;
+    let shared = lent.clone();
+    host.set("clock", lua.create_function(move |_, ()| Ok(shared.clock.get()))?)?;
+    let shared = lent.clone();
+    let random = move |_: &Lua, ()| {
+        Ok(shared.random.borrow_mut().get_or_insert_with(|| Drand::seed(0)).unit())
+    };
+    host.set("random", lua.create_function(random)?)?;
+    let shared = lent.clone();
+    let seed = move |lua: &Lua, seed: Value| match lua.coerce_number(seed)? {
+        Some(n) => {
+            *shared.random.borrow_mut() = Some(Drand::seed(n as i64 as i32));
+            Ok(())
+        }
+        None => Err(library_error(lua, "bad argument #1 to 'randomseed' (number expected)")),
+    };
+    host.set("randomseed", lua.create_function(seed)?)?;
+    let sha = |lua: &Lua, text: LuaString| lua.create_string(super::sha1hex(&text.as_bytes()));
+    host.set("sha1hex", lua.create_function(sha)?)?;
+    let error_text =
+        |lua: &Lua, text: LuaString| lua.create_string(super::call::error_text(&text.as_bytes()));
+    host.set("error_text", lua.create_function(error_text)?)?;
+    host.set("where", lua.create_function(|lua, ()| Ok(position(lua)))?)?;
+    host.set("unwrap", lua.create_function(unwrap)?)?;
+    let constants = lua.create_table()?;
+    for (name, value) in [
+        ("LOG_DEBUG", 0),
+        ("LOG_VERBOSE", 1),
+        ("LOG_NOTICE", 2),
+        ("LOG_WARNING", 3),
+        ("REPL_NONE", 0),
+        ("REPL_AOF", 1),
+        ("REPL_SLAVE", 2),
+        ("REPL_REPLICA", 2),
+        ("REPL_ALL", 3),
+        ("REDIS_VERSION_NUM", 0x0008_0000),
+    ] {
+        constants.set(name, value)?;
+    }
+    constants.set("REDIS_VERSION", "8.0.0")?;
+    host.set("constants", constants)?;
+    Ok(host)
+}
+
+/// Source and line of the innermost function of a script.
+fn position(lua: &Lua) -> (Option<String>, Option<usize>) {
+    for level in 1..32 {
+        let found = lua.inspect_stack(level, |debug| {
+            let source = debug.source();
+            let name = source.source.as_deref().unwrap_or_default();
+            (name.starts_with('@'))
+                .then(|| (name.to_string(), debug.current_line().unwrap_or_default()))
+        });
+        match found {
+            None => break,
+            Some(None) => {}
+            Some(Some((source, line))) => return (Some(source), Some(line)),
+        }
+    }
+    (None, None)
+}
