@@ -456,10 +456,13 @@ pub(super) fn library(lua: &Lua) -> mlua::Result<Table> {
     table.set("encode", lua.create_function(encode)?)?;
     let (o, mt) = (options.clone(), array_mt);
     let decode = move |lua: &Lua, args: MultiValue| {
-        let text = match args.get(0) {
+        let text = match args.front() {
             Some(v) if args.len() == 1 => lua.coerce_string(v.clone())?,
             _ => {
-                return answer(lua, Err("bad argument #1 to 'decode' (expected 1 argument)".into()));
+                return answer(
+                    lua,
+                    Err("bad argument #1 to 'decode' (expected 1 argument)".into()),
+                );
             }
         };
         let Some(text) = text else {

@@ -138,7 +138,7 @@ type Added = Result<(Box<[u8]>, Function), &'static str>;
 
 /// Reads the arguments of `redis.register_function`.
 fn add(lua: &Lua, args: &MultiValue) -> Added {
-    let (name, function) = match (args.len(), args.get(0), args.get(1)) {
+    let (name, function) = match (args.len(), args.front(), args.get(1)) {
         (1, Some(Value::Table(table)), _) => named(lua, table)?,
         (1, ..) => {
             return Err("calling redis.register_function with a single argument is only \

@@ -6,9 +6,9 @@ use super::shebang::ScriptFlags;
 use super::vm::{Asking, How, Vm};
 use super::{Scripts, as_sha};
 use crate::error::{CmdError, CmdResult};
-use crate::exec::{Host, Session, Shard};
+use crate::exec::SessionCx;
 use mlua::{Function, LuaString, MultiValue, Value};
-use moon_formats::resp::{Proto, Reply};
+use moon_formats::resp::Proto;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -43,38 +43,35 @@ impl Scripts {
     }
 }
 
-impl Shard {
-    /// Runs a script with keys and arguments; `command` is the id of the row that asked for it.
-    pub(crate) fn run_script(
-        &mut self,
-        host: &mut dyn Host,
-        session: &mut Session,
-        command: u16,
-        request: &Request,
+impl Request {
+    /// Runs the script with keys and arguments, and writes its reply.
+    pub(crate) fn run(
+        &self,
+        cx: &mut SessionCx<'_>,
         read_only: bool,
-        (keys, args): (&[&[u8]], &[&[u8]]),
-        out: &mut Vec<u8>,
+        keys: &[&[u8]],
+        args: &[&[u8]],
     ) -> CmdResult {
-        let declared = !request.flags.has(ScriptFlags::UNDECLARED);
-        let no_writes = declared && request.flags.has(ScriptFlags::NO_WRITES);
+        let declared = !self.flags.has(ScriptFlags::UNDECLARED);
+        let no_writes = declared && self.flags.has(ScriptFlags::NO_WRITES);
         if read_only && declared && !no_writes {
             return Err(WRITER);
         }
-        let (db, proto) = (session.db, session.proto);
-        let in_exec = std::mem::replace(&mut session.in_exec, true);
-        let denied = std::mem::replace(&mut self.deny_waits, true);
-        let started_us = host.clock_us();
+        let (db, proto) = (cx.session.db, cx.session.proto);
+        let in_exec = std::mem::replace(&mut cx.session.in_exec, true);
+        let denied = std::mem::replace(&mut cx.shard.deny_waits, true);
+        let started_us = cx.host.clock_us();
         let running = RefCell::new(Running {
-            shard: self,
-            host,
-            session,
+            shard: cx.shard,
+            host: cx.host,
+            session: cx.session,
             proto: Proto::Resp2,
             read_only: read_only || no_writes,
             wrote: false,
             started_us,
             reply: Vec::new(),
         });
-        let vm = &request.vm;
+        let vm = &self.vm;
         let result = vm.lua.scope(|scope| {
             let call = scope.create_function(|lua, args: MultiValue| {
                 running.borrow_mut().call(lua, &args)?.map_err(mlua::Error::external)
@@ -93,36 +90,36 @@ impl Shard {
             })?;
             let ask = Asking { call: Some(call), pcall: Some(pcall), other };
             vm.begin(started_us, &poll)?;
-            let how = if request.callback { How::Callback } else { How::Script };
-            let result = vm.run(how(&request.function), keys, args, &ask);
+            let how = if self.callback { How::Callback } else { How::Script };
+            let result = vm.run(how(&self.function), keys, args, &ask);
             vm.end();
             result
         });
         let asked = running.borrow().proto;
         drop(running);
-        session.db = db;
-        session.proto = proto;
-        session.in_exec = in_exec;
-        self.deny_waits = denied;
+        cx.session.db = db;
+        cx.session.proto = proto;
+        cx.session.in_exec = in_exec;
+        cx.shard.deny_waits = denied;
         let (text, counted) = match &result {
             Ok((true, value)) => match error_field(value) {
                 Some(failure) => failure,
                 None => {
-                    convert::write(&mut Reply::new(out, proto), value, asked);
+                    convert::write(&mut cx.out, value, asked);
                     return Ok(());
                 }
             },
-            Ok((false, error)) => call::final_error(&request.name, error),
+            Ok((false, error)) => call::final_error(&self.name, error),
             Err(e) => {
-                let name = String::from_utf8_lossy(&request.name);
+                let name = String::from_utf8_lossy(&self.name);
                 (format!("ERR Error running script {name}, {e}"), false)
             }
         };
         if !counted {
             return Err(CmdError::text(text));
         }
-        self.stats.by_command[usize::from(command)].failed += 1;
-        Reply::new(out, proto).error(&text);
+        cx.shard.stats.by_command[usize::from(cx.command.id)].failed += 1;
+        cx.out.error(&text);
         Ok(())
     }
 }

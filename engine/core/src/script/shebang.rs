@@ -53,9 +53,12 @@ fn bad(text: &str, what: &[u8]) -> CmdError {
     CmdError::text(format!("ERR {text}{}", String::from_utf8_lossy(what)))
 }
 
+/// The words of the first line, and what follows it.
+type FirstLine<'a> = (Vec<&'a [u8]>, &'a [u8]);
+
 /// Splits off the first line, if it is a shebang: its words, and the rest from the line break on,
 /// so that line numbers stay right. `None` inside: a shebang without end.
-fn split(body: &[u8]) -> Option<Option<(Vec<&[u8]>, &[u8])>> {
+fn split(body: &[u8]) -> Option<Option<FirstLine<'_>>> {
     if !body.starts_with(b"#!") {
         return None;
     }

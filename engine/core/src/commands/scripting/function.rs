@@ -115,8 +115,7 @@ fn call(cx: &mut SessionCx<'_>, a: Args<'_>, read_only: bool) -> CmdResult {
     let request = cx.shard.scripts.function(a.get(1));
     let request = request.ok_or(CmdError::fixed("ERR Function not found"))?;
     let (keys, args) = keys_and_args(a, CmdError::fixed("ERR Bad number of keys provided"))?;
-    let (host, session, out) = (&mut *cx.host, &mut *cx.session, cx.out.buffer());
-    cx.shard.run_script(host, session, cx.command.id, &request, read_only, (keys, args), out)
+    request.run(cx, read_only, keys, args)
 }
 
 fn fcall(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {

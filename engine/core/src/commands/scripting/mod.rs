@@ -141,11 +141,10 @@ const SCRIPT: &[CommandSpec] = &[
     },
 ];
 
+type Words<'a> = &'a [&'a [u8]];
+
 /// Splits what follows the count of keys into keys and arguments.
-fn keys_and_args<'a>(
-    a: Args<'a>,
-    not_a_count: CmdError,
-) -> CmdResult<(&'a [&'a [u8]], &'a [&'a [u8]])> {
+fn keys_and_args<'a>(a: Args<'a>, not_a_count: CmdError) -> CmdResult<(Words<'a>, Words<'a>)> {
     let rest = a.from(3);
     let count = parse_i64(a.get(2)).ok_or(not_a_count)?;
     if count > rest.len() as i64 {
@@ -159,8 +158,7 @@ fn keys_and_args<'a>(
 fn run_cached(cx: &mut SessionCx<'_>, a: Args<'_>, sha: &[u8], read_only: bool) -> CmdResult {
     let (keys, args) = keys_and_args(a, CmdError::NOT_INT)?;
     let request = cx.shard.scripts.request(sha).ok_or(NO_SCRIPT)?;
-    let (host, session, out) = (&mut *cx.host, &mut *cx.session, cx.out.buffer());
-    cx.shard.run_script(host, session, cx.command.id, &request, read_only, (keys, args), out)
+    request.run(cx, read_only, keys, args)
 }
 
 fn by_text(cx: &mut SessionCx<'_>, a: Args<'_>, read_only: bool) -> CmdResult {
