@@ -45,6 +45,21 @@ fn filled() -> (Harness, Vec<String>) {
     add(&mut h, "bigzset", format!("ZADD bigzset 1 a 2.5 b -inf {text} 0.1 e"));
     add(&mut h, "hash", "HSET hash f v 1 2 g \"\"".into());
     add(&mut h, "bighash", format!("HSET bighash f {text} 1 2"));
+    add(&mut h, "ttlhash", "HSET ttlhash f v g w h 3".into());
+    h.run("HPEXPIREAT ttlhash 4102444800000 FIELDS 2 f g");
+    add(&mut h, "bigttlhash", format!("HSET bigttlhash f {text} g w"));
+    h.run("HPEXPIREAT bigttlhash 4102444800000 FIELDS 1 g");
+    add(&mut h, "stream", "XADD stream 1-1 f v g 2".into());
+    for line in [
+        "XADD stream 1-2 f w g 3",
+        "XADD stream 5-0 other x",
+        "XGROUP CREATE stream g 0",
+        "XREADGROUP GROUP g alice COUNT 2 STREAMS stream >",
+        "XREADGROUP GROUP g bob STREAMS stream >",
+        "XDEL stream 1-2",
+    ] {
+        assert!(!h.run(line).starts_with('-'), "{line}");
+    }
     for n in 0..300 {
         h.run(&format!("ZADD many {n}.25 m{n}"));
         h.run(&format!("RPUSH manylist e{n}"));
@@ -206,7 +221,8 @@ proptest! {
 /// `MOON_PAYLOADS=1000000 cargo test --release -p moon-engine --test main mutated_payloads` makes a million.
 #[test]
 fn mutated_payloads() {
-    let rounds = std::env::var("MOON_PAYLOADS").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000);
+    let rounds =
+        std::env::var("MOON_PAYLOADS").ok().and_then(|n| n.parse().ok()).unwrap_or(100_000);
     let (mut source, keys) = filled();
     let mut samples: Vec<Vec<u8>> = keys.iter().map(|k| dump(&mut source, k)).collect();
     for sample in &mut samples {
@@ -270,6 +286,11 @@ fn mutated_payloads() {
                 "HDEL k a",
                 "DUMP k",
                 "OBJECT ENCODING k",
+                "XADD k * f v",
+                "XRANGE k - +",
+                "XINFO STREAM k FULL",
+                "XTRIM k MAXLEN 1",
+                "XREADGROUP GROUP g c STREAMS k >",
             ] {
                 h.run(line);
             }
