@@ -74,10 +74,12 @@ const CORE: [&str; 13] = [
 ];
 
 /// Rows that seldom find what they need, so they get a share of their own.
-const PICKY: [&str; 12] = [
+const PICKY: [&str; 14] = [
     "function|delete",
     "function|load",
     "georadius",
+    "hexpire",
+    "hpersist",
     "lrem",
     "smove",
     "srem",
