@@ -19,7 +19,7 @@ struct Explained {
     reason: &'static str,
 }
 
-const TABLE: [Explained; 12] = [
+const TABLE: [Explained; 14] = [
     Explained {
         command: "GETRANGE",
         oracle: "",
@@ -71,7 +71,21 @@ const TABLE: [Explained; 12] = [
     },
     Explained {
         command: "BITCOUNT",
+        oracle: "-WRONGTYPE",
+        subject: "-ERR ",
+        contains: "",
+        reason: "arguments are read before the key is looked up since 7.2",
+    },
+    Explained {
+        command: "BITCOUNT",
         oracle: ":0",
+        subject: "-ERR ",
+        contains: "",
+        reason: "arguments are read before the key is looked up since 7.2",
+    },
+    Explained {
+        command: "BITPOS",
+        oracle: "-WRONGTYPE",
         subject: "-ERR ",
         contains: "",
         reason: "arguments are read before the key is looked up since 7.2",

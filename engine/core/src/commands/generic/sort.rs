@@ -249,8 +249,10 @@ fn weigh(
     number(text).map(Weight::Number)
 }
 
-/// As C `strtod` over the whole text, in which nothing is zero and what overflows an error.
+/// As C `strtod` over a C string, which ends at a zero byte: nothing is zero, and what overflows
+/// an error.
 fn number(text: &[u8]) -> CmdResult<f64> {
+    let text = text.split(|b| *b == 0).next().unwrap_or_default();
     if text.is_empty() {
         return Ok(0.0);
     }
