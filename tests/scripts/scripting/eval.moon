@@ -1,7 +1,9 @@
 @redis
 # What scripts return, raise and may not do.
-> EVAL "return {1,'a',true,false,{ok='fine'}}" 0
-[1, "a", 1, nil, +fine]
+> EVAL "return {1,'a',true,false}" 0
+[:1, "a", :1, nil]
+> EVAL "return {ok='fine'}" 0
++fine
 > EVAL "return redis.call('set',KEYS[1],ARGV[1])" 1 k v
 +OK
 > GET k
@@ -19,7 +21,7 @@
 > EVALSHA 4CA238F611C9D0AE4E9A75A5DBAC22AEDC379801 0
 :5
 > SCRIPT EXISTS 4ca238f611c9d0ae4e9a75a5dbac22aedc379801 x
-[1, 0]
+[:1, :0]
 > SCRIPT FLUSH
 +OK
 > EVALSHA 4ca238f611c9d0ae4e9a75a5dbac22aedc379801 0
