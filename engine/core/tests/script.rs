@@ -158,3 +158,18 @@ fn json_and_bits() {
     let own = "local t = {} t[1] = t return t";
     assert!(h.raw(&[b"EVAL", own.as_bytes(), b"0"]).ends_with(b"-ERR reached lua stack limit\r\n"));
 }
+
+#[test]
+fn many_scripts_stay_callable() {
+    let mut h = Harness::new();
+    for n in 0..20_000 {
+        let script = format!("return {n}");
+        assert_eq!(h.raw(&[b"SCRIPT", b"LOAD", script.as_bytes()]).len(), 47, "{n}");
+    }
+    for n in 0..2000 {
+        let script = format!("return {n} + 1");
+        assert_eq!(h.run(&format!("EVAL \"{script}\" 0")), format!(":{}", n + 1));
+    }
+    assert_eq!(h.shard.scripts.cached(), 20_500);
+    assert_eq!(h.run("EVAL \"return 7\" 0"), ":7");
+}

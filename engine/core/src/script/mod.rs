@@ -43,7 +43,6 @@ pub(crate) fn sha1hex(body: &[u8]) -> Sha {
 struct Cached {
     body: Box<[u8]>,
     flags: ScriptFlags,
-    function: mlua::Function,
     /// From SCRIPT LOAD: never forgotten for room.
     kept: bool,
     used: u64,
@@ -113,7 +112,8 @@ impl Scripts {
         if !kept {
             self.make_room();
         }
-        let cached = Cached { body: body.into(), flags, function, kept, used: self.uses };
+        vm.keep(&sha, &function)?;
+        let cached = Cached { body: body.into(), flags, kept, used: self.uses };
         self.cache.insert(sha, cached);
         Ok(sha)
     }
@@ -126,6 +126,9 @@ impl Scripts {
         let oldest = self.cache.iter().filter(|(_, c)| !c.kept).min_by_key(|(_, c)| c.used);
         if let Some(sha) = oldest.map(|(sha, _)| *sha) {
             self.cache.remove(&sha);
+            if let Some(vm) = &self.eval {
+                vm.forget(&sha);
+            }
         }
     }
 }

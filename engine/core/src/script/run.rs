@@ -34,8 +34,8 @@ impl Scripts {
         let cached = self.cache.get_mut(&sha)?;
         cached.used = self.uses;
         Some(Request {
+            function: vm.kept(&sha)?,
             vm,
-            function: cached.function.clone(),
             name: Box::from(sha.as_slice()),
             flags: cached.flags,
             callback: false,

@@ -31,6 +31,9 @@ pub(super) struct Vm {
     pub(super) lua: Lua,
     pub(super) lent: Rc<Lent>,
     env: Table,
+    /// Compiled scripts and functions by name. They are kept in Lua: handles of the host lie on
+    /// a Lua stack, which holds some thousands.
+    kept: Table,
     script: Function,
     callback: Function,
     load: Function,
@@ -82,6 +85,7 @@ impl Vm {
         })?;
         Ok(Vm {
             env,
+            kept: lua.create_table()?,
             script: run.get("script")?,
             callback: run.get("callback")?,
             load: run.get("load")?,
@@ -105,6 +109,23 @@ impl Vm {
             Error::SyntaxError { message, .. } => message,
             other => other.to_string(),
         })
+    }
+
+    /// Keeps a compiled function under a name.
+    pub(super) fn keep(&self, name: &[u8], function: &Function) -> CmdResult {
+        let kept = self.lua.create_string(name).and_then(|n| self.kept.raw_set(n, function));
+        kept.map_err(|e| CmdError::text(format!("ERR the script cannot be kept: {e}")))
+    }
+
+    /// A function that was kept.
+    pub(super) fn kept(&self, name: &[u8]) -> Option<Function> {
+        self.kept.raw_get(self.lua.create_string(name).ok()?).ok()
+    }
+
+    /// Forgets a function that was kept.
+    pub(super) fn forget(&self, name: &[u8]) {
+        // Without memory for the name it stays until the interpreter goes.
+        let _ = self.lua.create_string(name).and_then(|n| self.kept.raw_remove(n));
     }
 
     /// Starts a run: chance and clock are what the unit says.
