@@ -2,6 +2,9 @@
 
 use super::hash::{Area, Cell, LAT, LON, Position, Span, lat_degrees, lon_degrees, steps_for};
 
+/// Degrees by which the middle stays off the northern edge, where no cell begins.
+const EDGE: f64 = 1e-9;
+
 /// A region; lengths in metres.
 pub(super) enum Shape {
     /// All within a distance of the centre.
@@ -86,7 +89,8 @@ impl Region {
         let bounds = self.bounds();
         let mut steps = steps_for(self.radius(bounds), self.centre.lat);
         // The middle of a polygon may lie beyond the grid, near a pole.
-        let centre = Position { lat: self.centre.lat.clamp(LAT.min, LAT.max), ..self.centre };
+        let lat = self.centre.lat.clamp(LAT.min, LAT.max - EDGE);
+        let centre = Position { lat, ..self.centre };
         // The estimate is at times one step too fine; of a polygon it is only a guess.
         let retries = if matches!(self.shape, Shape::Polygon(_)) { steps } else { 1 };
         for _ in 0..retries {
@@ -217,6 +221,15 @@ mod tests {
                 prop_assert!(found(&region, p));
             }
         }
+    }
+
+    /// The middle of corners half around the world is the pole, and no cell begins there.
+    #[test]
+    fn a_polygon_with_the_pole_for_its_middle_is_covered() {
+        let at = |lon: f64, lat: f64| Position { lon, lat };
+        let points = vec![at(0., -8.4), at(180., -8.4), at(180., 85.), at(0., 85.)];
+        let region = Region { centre: centroid(&points), shape: Shape::Polygon(points), unit: 1.0 };
+        assert!(found(&region, at(1.0, -8.0)) && found(&region, at(179.0, 84.0)));
     }
 
     #[test]
