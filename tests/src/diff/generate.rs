@@ -89,6 +89,15 @@ pub struct Generator {
     pub(super) queued: bool,
 }
 
+/// Appends `command`. Redis' SORT takes an ERANGE that any earlier command has left in `errno` for
+/// its own, so one that has no effect but to reset it goes in front.
+fn put(commands: &mut Vec<Command>, command: Command) {
+    if command[0].to_ascii_uppercase().starts_with(b"SORT") {
+        commands.push(cmd!["ZADD", "errno", 0, "m", "x", "m"]);
+    }
+    commands.push(command);
+}
+
 /// Ops between two state comparisons.
 const CHECKPOINT_EVERY: usize = 1500;
 
@@ -157,7 +166,9 @@ impl Generator {
             }
             _ => {
                 let command = self.command();
-                Op::pipe(vec![self.mutated(command)])
+                let mut commands = Vec::new();
+                put(&mut commands, self.mutated(command));
+                Op::pipe(commands)
             }
         }
     }
@@ -214,8 +225,7 @@ impl Generator {
                     .collect(),
                 _ => self.command(),
             };
-            let command = self.mutated(command);
-            commands.push(command);
+            put(&mut commands, self.mutated(command));
         }
         self.queued = false;
         commands.push(if self.rng.chance(90) { cmd!["EXEC"] } else { cmd!["DISCARD"] });
