@@ -17,7 +17,12 @@ pub(super) fn commands(g: &mut Generator) -> Vec<Command> {
         commands.push(cmd!["MULTI"]);
     }
     for _ in 0..1 + g.rng.below(4) {
-        commands.push(waking(g));
+        let command = waking(g);
+        // When a key of another type is overwritten, Redis does not serve who waits for it.
+        if command[0] == b"ZUNIONSTORE" {
+            commands.push(cmd!["DEL", command[1]]);
+        }
+        commands.push(command);
     }
     if in_multi {
         commands.push(cmd!["EXEC"]);
