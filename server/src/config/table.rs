@@ -174,7 +174,7 @@ Network, Real {
     ConnParkSecs = "conn-park-secs", Kind::Secs(0, I32), "60", Live, "Idle clients give their buffers back after so many seconds; 0 never.";
     IoDriver = "io-driver", Kind::Enum(&["auto", "uring", "epoll"]), "auto", Immutable, "Network driver; `auto` probes io_uring at start.";
     UringEntries = "uring-entries", Kind::Int(64, 32768), "1024", Immutable, "Submission queue entries of the network ring.";
-    IoBusyPollUs = "io-busy-poll-us", Kind::Micros(0, 1_000_000), "0", Live, "Spin so long for new requests before sleeping; trades CPU for latency.";
+    IoBusyPollUs = "io-busy-poll-us", Kind::Micros(0, 1_000_000), "20", Live, "Look so long for new requests before sleeping, while they come that soon; 0 sleeps at once.";
 }
 Process, Real {
     Shards = "shards", Kind::Int(0, 1024), "1", Immutable, "Shard threads; only 1 for now.";

@@ -7,6 +7,7 @@
 //! * The clock is read once per turn; all requests of a turn see one instant.
 //! * Storage tasks get a look every turn, however busy the network is.
 
+mod busy_poll;
 pub(crate) mod host;
 mod startup;
 
@@ -26,6 +27,7 @@ use crate::net::listen::Listener;
 use crate::net::{Driver, Wait};
 use crate::service::ShardService;
 use crate::service::shared::Shared;
+use busy_poll::BusyPoll;
 use startup::{Recovered, StartError, Startup};
 
 /// Milliseconds between two looks at the log's directory and its free space.
@@ -97,8 +99,7 @@ pub(crate) struct ShardLoop<D> {
     phase: Phase,
     sweep_at_ms: u64,
     probe_at_ms: u64,
-    busy_poll_us: u64,
-    busy_since_us: u64,
+    busy_poll: BusyPoll,
     now_us: u64,
 }
 
@@ -125,14 +126,13 @@ impl<D: Driver> ShardLoop<D> {
         let service = ShardService::new(waiting_room, shared.clone());
         Ok(Self {
             hub: Hub::new(driver, service),
-            busy_poll_us: shared.with_config(|c| c.int(OptionId::IoBusyPollUs)) as u64,
+            busy_poll: BusyPoll::default(),
             rt,
             gate,
             shared,
             phase: Phase::Recovering(startup),
             sweep_at_ms: 0,
             probe_at_ms: 0,
-            busy_since_us: 0,
             now_us: 0,
         })
     }
@@ -150,12 +150,14 @@ impl<D: Driver> ShardLoop<D> {
         self.hub.release();
         self.hub.service.host.stats.turns += 1;
         if events > 0 {
-            self.busy_since_us = self.now_us;
+            self.busy_poll.arrived();
         }
         let now_ms = self.now_us / 1000;
         if now_ms >= self.sweep_at_ms || self.shared.is_stopping() {
             self.sweep_at_ms = now_ms + SWEEP_MS;
             self.hub.sweep();
+            let window = self.shared.with_config(|c| c.int(OptionId::IoBusyPollUs));
+            self.busy_poll.set_window(u64::try_from(window).unwrap_or(0));
             self.probe(now_ms);
             self.advance(now_ms);
         } else if matches!(self.phase, Phase::Recovering(_) | Phase::Closing(_)) {
@@ -178,11 +180,11 @@ impl<D: Driver> ShardLoop<D> {
     }
 
     /// How long the next turn may sleep if nothing else bounds it.
-    pub(crate) fn wait(&self) -> Wait {
+    pub(crate) fn wait(&mut self) -> Wait {
         if self.gate.is_open() || self.hub.service.has_orders() {
             return Wait::No;
         }
-        if self.busy_poll_us > 0 && self.rt.mono_us() - self.busy_since_us < self.busy_poll_us {
+        if self.busy_poll.look(self.rt.mono_us()) {
             return Wait::No;
         }
         let due_ms = self.hub.service.due_ms().min(self.sweep_at_ms);
