@@ -28,7 +28,9 @@ pub struct Series {
     /// The binary.
     pub moon: PathBuf,
     /// `--io-driver`.
-    pub driver: &'static str,
+    pub net: &'static str,
+    /// `--disk-driver`.
+    pub disk: &'static str,
     /// `--appendfsync`.
     pub policy: &'static str,
     /// Kills in a row.
@@ -65,7 +67,8 @@ fn start(series: &Series, dir: &Path) -> Result<Server, String> {
     let port = free.map_err(|e| e.to_string())?.port();
     let child = Command::new(&series.moon)
         .args(["--dir".as_ref(), dir.as_os_str()])
-        .args(["--port", &port.to_string(), "--io-driver", series.driver])
+        .args(["--port", &port.to_string(), "--io-driver", series.net])
+        .args(["--disk-driver", series.disk])
         .args(["--appendfsync", series.policy, "--loglevel", "warning"])
         .stdout(Stdio::null())
         .stderr(Stdio::inherit())
@@ -239,7 +242,8 @@ fn applied(c: &mut Client, client: usize) -> Result<u64, String> {
 /// # Errors
 /// The broken promise, with the directory.
 pub fn run(series: &Series) -> Result<Killed, String> {
-    let name = format!("moon-crash-{}-{}-{}", std::process::id(), series.driver, series.policy);
+    let Series { net, disk, policy, .. } = series;
+    let name = format!("moon-crash-{}-{net}-{disk}-{policy}", std::process::id());
     let dir = std::env::temp_dir().join(name);
     std::fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     let result = rounds(series, &dir);

@@ -18,7 +18,7 @@ moon-crash <verb> [--threads n] [--first-seed n] [--json file] [--seeds dir]
   mutants   runs with one deliberate bug each; every one must be noticed
             (build with --features mutants for those of the storage layer)
   kill      the binary --moon path under load, killed --runs n times in a row (default 10)
-            under each driver and policy
+            under each network driver, disk driver and policy
   soak      --hours n (default 24): kills, then a sweep with fresh seeds, again and again; stops
             at the first broken promise
   run       one run, or one crash of it:
@@ -168,15 +168,17 @@ fn mutants(flags: &Flags) -> bool {
     killed == all.len()
 }
 
-/// Layer K: drivers times policies.
+/// Layer K: network drivers times disk drivers times policies.
 fn kill(flags: &Flags) -> Result<bool, String> {
     let mut sound = true;
     let (mut kills, mut acked) = (0, 0);
-    for driver in ["epoll", "uring"] {
+    for (net, disk) in [("epoll", "posix"), ("uring", "posix"), ("epoll", "dma"), ("uring", "dma")]
+    {
         for policy in ["always", "everysec", "no"] {
             let series = Series {
                 moon: flags.moon.clone(),
-                driver,
+                net,
+                disk,
                 policy,
                 kills: flags.runs.unwrap_or(10) as u32,
                 seed: flags.first_seed,
@@ -186,14 +188,14 @@ fn kill(flags: &Flags) -> Result<bool, String> {
                     kills += k.kills;
                     acked += k.acked;
                     println!(
-                        "{driver:<6} {policy:<9} {} kills, {} acknowledged, 0 lost; {} in doubt, \
-                         {} of them applied",
+                        "{net:<6} {disk:<6} {policy:<9} {} kills, {} acknowledged, 0 lost; {} in \
+                         doubt, {} of them applied",
                         k.kills, k.acked, k.in_doubt.0, k.in_doubt.1
                     );
                 }
                 Err(e) => {
                     sound = false;
-                    println!("{driver:<6} {policy:<9} FAILED {e}");
+                    println!("{net:<6} {disk:<6} {policy:<9} FAILED {e}");
                 }
             }
         }
