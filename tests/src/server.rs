@@ -46,6 +46,8 @@ impl Drop for TempDir {
 #[derive(Clone, Debug)]
 pub struct Program {
     path: PathBuf,
+    /// Arguments in front of those that every server gets.
+    first: Vec<String>,
     args: Vec<String>,
 }
 
@@ -53,17 +55,24 @@ impl Program {
     /// The installed `redis-server`, without persistence.
     pub fn redis() -> Program {
         let args = ["--save", "", "--appendonly", "no", "--bind", "127.0.0.1"];
-        Program { path: "redis-server".into(), args: args.map(String::from).to_vec() }
+        Program::at("redis-server").with(&args)
     }
 
     /// `moon` of this workspace with default durability.
     pub fn moon() -> Program {
-        Program { path: moon_binary().to_path_buf(), args: Vec::new() }
+        Program::at(moon_binary())
+    }
+
+    /// The same where the kernel refuses io_uring.
+    pub fn moon_without_io_uring() -> Program {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/compat/without_io_uring.py");
+        let first = vec![script.to_string(), moon_binary().display().to_string()];
+        Program { first, ..Program::at("python3") }
     }
 
     /// Any server that understands `--port` and `--dir`.
     pub fn at(path: impl Into<PathBuf>) -> Program {
-        Program { path: path.into(), args: Vec::new() }
+        Program { path: path.into(), first: Vec::new(), args: Vec::new() }
     }
 
     /// The same with further arguments.
@@ -134,6 +143,7 @@ impl Server {
         let log = dir.with_extension(format!("{port}.log"));
         let output = fs::File::create(&log)?;
         let child = Command::new(&program.path)
+            .args(&program.first)
             .args(["--port", &port.to_string(), "--dir"])
             .arg(dir)
             .args(&program.args)

@@ -78,18 +78,46 @@ fn killed_and_started_again_everything_is_there() {
 
 /// Goal: which disk driver runs, and why, can be asked. Where the host lacks what `dma` needs, the
 /// reason says so and `posix` runs.
+/// Value of a row of `INFO server`.
+fn info(server: &Server, name: &str) -> String {
+    let info = server.client().unwrap().line("INFO server").unwrap();
+    let Value::Bulk(text) = info else { panic!("{info:?}") };
+    let text = String::from_utf8(text).unwrap();
+    let found = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':'));
+    found.unwrap_or_else(|| panic!("{name} is missing in {text}")).to_owned()
+}
+
+#[test]
+fn refused_io_uring_it_serves_by_other_means_and_says_why() {
+    for disk in ["auto", "dma"] {
+        let program = Program::moon_without_io_uring().with(&["--disk-driver", disk]);
+        let mut server = Server::start(program).unwrap();
+        fill(&mut server.client().unwrap());
+        server.kill().unwrap();
+        server.restart().unwrap();
+        verify(&mut server.client().unwrap());
+        assert_eq!(info(&server, "multiplexing_api"), "epoll");
+        let why = info(&server, "io_driver_reason");
+        assert!(why.starts_with("io_uring is not permitted"), "{why}");
+        assert_eq!(info(&server, "disk_driver"), "posix");
+        if disk == "dma" {
+            let why = info(&server, "disk_driver_reason");
+            assert!(why.contains("io_uring is forbidden"), "{why}");
+        }
+    }
+    let dir = TempDir::new().unwrap();
+    let program = Program::moon_without_io_uring().with(&["--io-driver", "uring"]);
+    let mut server = Server::launch(program, dir.path()).unwrap();
+    assert!(!server.wait_exit().unwrap().success());
+    assert!(server.log_text().contains("io_uring is not permitted"), "{}", server.log_text());
+}
+
 #[test]
 fn info_tells_the_disk_driver() {
     for disk in ["auto", "posix", "dma"] {
         let server = Server::start(Program::moon().with(&["--disk-driver", disk])).unwrap();
-        let info = server.client().unwrap().line("INFO server").unwrap();
-        let Value::Bulk(text) = info else { panic!("{info:?}") };
-        let text = String::from_utf8(text).unwrap();
-        let row = |name: &str| {
-            let found = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':'));
-            found.unwrap_or_else(|| panic!("{name} is missing in {text}")).to_owned()
-        };
-        let (driver, reason) = (row("disk_driver"), row("disk_driver_reason"));
+        let driver = info(&server, "disk_driver");
+        let reason = info(&server, "disk_driver_reason");
         match disk {
             "dma" if driver == "dma" => assert_eq!(reason, "disk-driver dma"),
             "posix" => assert_eq!(reason, "disk-driver posix"),
