@@ -3,6 +3,33 @@
 //! To add a command: write the function, put its row into the group's `COMMANDS`, add its
 //! script to `tests/scripts`. Everything else derives from the row.
 
+/// Defines `row`: what the rows of a group's table spell out, in this order, and the usual rest.
+macro_rules! rows_of {
+    ($group:expr) => {
+        const fn row(
+            name: &'static str,
+            since: &'static str,
+            summary: &'static str,
+            arity: i16,
+            syntax: &'static str,
+            keys: &'static [KeySpec],
+            run: Run,
+        ) -> CommandSpec {
+            CommandSpec {
+                name,
+                group: $group,
+                since,
+                summary,
+                arity,
+                syntax,
+                keys,
+                run,
+                ..CommandSpec::DEFAULT
+            }
+        }
+    };
+}
+
 pub mod bitmap;
 pub mod connection;
 pub mod generic;

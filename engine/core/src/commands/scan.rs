@@ -3,6 +3,8 @@
 use crate::args::Args;
 use crate::error::{CmdError, CmdResult};
 use crate::glob::glob_match;
+use moon_formats::number::Digits;
+use moon_formats::resp::Reply;
 
 /// Type names that SCAN accepts; a database need not have any key of the type.
 const TYPE_NAMES: [&str; 6] = ["string", "list", "set", "zset", "hash", "stream"];
@@ -70,6 +72,32 @@ impl<'a> Options<'a> {
     pub(super) fn matches(&self, name: &[u8]) -> bool {
         self.pattern.is_none_or(|p| glob_match(p, name, false))
     }
+}
+
+/// What one step of a scan has found so far.
+pub(super) struct Found<'a> {
+    elements: Reply<'a>,
+    count: usize,
+}
+
+impl Found<'_> {
+    /// Adds a bulk string.
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        self.elements.bulk(bytes);
+        self.count += 1;
+    }
+}
+
+/// Writes the reply of one step: the cursor that `walk` returns, then what it has found.
+pub(super) fn step(out: &mut Reply<'_>, walk: impl FnOnce(&mut Found<'_>) -> u64) {
+    let mut bytes = Vec::new();
+    let mut found = Found { elements: Reply::new(&mut bytes, out.proto()), count: 0 };
+    let next = walk(&mut found);
+    let count = found.count;
+    out.array(2);
+    out.bulk(Digits::of_u64(next).as_bytes());
+    out.array(count);
+    out.raw(&bytes);
 }
 
 /// A cursor as C `strtoull` reads it: blanks and a sign may stand in front.

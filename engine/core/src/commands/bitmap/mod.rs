@@ -26,27 +26,7 @@ const SETBIT: Event = Event::new(Class::STRING, "setbit");
 
 const BAD_OFFSET: CmdError = CmdError::fixed("ERR bit offset is not an integer or out of range");
 
-const fn row(
-    name: &'static str,
-    since: &'static str,
-    summary: &'static str,
-    arity: i16,
-    syntax: &'static str,
-    keys: &'static [KeySpec],
-    run: Run,
-) -> CommandSpec {
-    CommandSpec {
-        name,
-        group: Group::Bitmap,
-        since,
-        summary,
-        arity,
-        syntax,
-        keys,
-        run,
-        ..CommandSpec::DEFAULT
-    }
-}
+rows_of!(Group::Bitmap);
 
 /// Rows of the group.
 pub const COMMANDS: &[CommandSpec] = &[

@@ -47,27 +47,7 @@ const SORTING: &str = "O(N+M*log(M)) where N is the number of elements to sort a
 const BY_KEYS: &str = "O(N) where N is the number of keys.";
 const BY_SIZE: &str = "O(N) where N is the size of the value; O(N log N) for sorted sets.";
 
-const fn row(
-    name: &'static str,
-    since: &'static str,
-    summary: &'static str,
-    arity: i16,
-    syntax: &'static str,
-    keys: &'static [KeySpec],
-    run: Run,
-) -> CommandSpec {
-    CommandSpec {
-        name,
-        group: Group::Generic,
-        since,
-        summary,
-        arity,
-        syntax,
-        keys,
-        run,
-        ..CommandSpec::DEFAULT
-    }
-}
+rows_of!(Group::Generic);
 
 /// Rows of the group, and of the server group's commands on whole databases.
 pub const COMMANDS: &[CommandSpec] = &[

@@ -1,13 +1,11 @@
 //! Going through the keys of a database.
 
 use crate::args::Args;
-use crate::commands::scan::{Of, Options, cursor};
+use crate::commands::scan::{Of, Options, cursor, step};
 use crate::db::type_name;
 use crate::error::CmdResult;
 use crate::exec::ReadCx;
 use crate::glob::glob_match;
-use moon_formats::number::Digits;
-use moon_formats::resp::Reply;
 
 /// Picks of RANDOMKEY that may hit expired keys before it looks for a live one in order.
 const RANDOM_TRIES: usize = 100;
@@ -59,19 +57,15 @@ pub(super) fn randomkey(cx: &mut ReadCx<'_>, _: Args<'_>) -> CmdResult {
 pub(super) fn scan(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
     let cursor = cursor(a.get(1))?;
     let o = Options::parse(a, Of::Keys)?;
-    let (mut found, mut n) = (Vec::new(), 0);
-    let mut keys = Reply::new(&mut found, cx.out.proto());
-    let next = cx.ks.db().table().scan(cursor, o.count, |e| {
-        let wanted =
-            o.type_name.is_none_or(|name| type_name(&e.value()) == name) && o.matches(e.key());
-        if wanted && cx.ks.is_live(e) {
-            keys.bulk(e.key());
-            n += 1;
-        }
+    let ks = &mut cx.ks;
+    step(&mut cx.out, |found| {
+        ks.db().table().scan(cursor, o.count, |e| {
+            let wanted =
+                o.type_name.is_none_or(|name| type_name(&e.value()) == name) && o.matches(e.key());
+            if wanted && ks.is_live(e) {
+                found.put(e.key());
+            }
+        })
     });
-    cx.out.array(2);
-    cx.out.bulk(Digits::of_u64(next).as_bytes());
-    cx.out.array(n);
-    cx.out.raw(&found);
     Ok(())
 }

@@ -32,27 +32,7 @@ const fn radius_keys(options: i16) -> [KeySpec; 3] {
 const SEARCH: &str = "O(N+log(M)) where N is the number of members in the cells around the region and M \
                       the number of members inside it.";
 
-const fn row(
-    name: &'static str,
-    since: &'static str,
-    summary: &'static str,
-    arity: i16,
-    syntax: &'static str,
-    keys: &'static [KeySpec],
-    run: Run,
-) -> CommandSpec {
-    CommandSpec {
-        name,
-        group: Group::Geo,
-        since,
-        summary,
-        arity,
-        syntax,
-        keys,
-        run,
-        ..CommandSpec::DEFAULT
-    }
-}
+rows_of!(Group::Geo);
 
 /// Rows of the group.
 pub const COMMANDS: &[CommandSpec] = &[

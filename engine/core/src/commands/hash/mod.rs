@@ -41,27 +41,7 @@ const ANY_OUTPUT: &[&str] = &["nondeterministic_output"];
 const PER_FIELD: &str = "O(N) where N is the number of fields given.";
 const WHOLE: &str = "O(N) where N is the size of the hash.";
 
-const fn row(
-    name: &'static str,
-    since: &'static str,
-    summary: &'static str,
-    arity: i16,
-    syntax: &'static str,
-    keys: &'static [KeySpec],
-    run: Run,
-) -> CommandSpec {
-    CommandSpec {
-        name,
-        group: Group::Hash,
-        since,
-        summary,
-        arity,
-        syntax,
-        keys,
-        run,
-        ..CommandSpec::DEFAULT
-    }
-}
+rows_of!(Group::Hash);
 
 /// Rows of the group.
 pub const COMMANDS: &[CommandSpec] = &[

@@ -2,11 +2,10 @@
 
 use crate::args::Args;
 use crate::commands::put_item;
-use crate::commands::scan::{Of, Options, cursor};
+use crate::commands::scan::{Of, Options, cursor, step};
 use crate::error::CmdResult;
 use crate::exec::ReadCx;
 use crate::types::{Hash, Item, ItemBuf};
-use moon_formats::number::Digits;
 use moon_formats::resp::Reply;
 
 /// HLEN key
@@ -54,29 +53,21 @@ fn all<'a>(
 pub(super) fn hscan(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
     let cursor = cursor(a.get(2))?;
     let Some(hash) = cx.ks.collection::<Hash>(a.get(1))? else {
-        cx.out.array(2);
-        cx.out.bulk(b"0");
-        cx.out.array(0);
+        step(&mut cx.out, |_| 0);
         return Ok(());
     };
     let o = Options::parse(a, Of::Fields)?;
-    let (mut found, mut n) = (Vec::new(), 0);
-    let mut fields = Reply::new(&mut found, cx.out.proto());
-    let mut buf = ItemBuf::new();
-    let next = hash.scan(cursor, o.count, cx.ks.now.unix_ms, |field, value| {
-        let name = field.as_bytes(&mut buf);
-        if o.matches(name) {
-            fields.bulk(name);
-            n += 1;
-            if !o.no_values {
-                put_item(&mut fields, value);
-                n += 1;
+    let now_ms = cx.ks.now.unix_ms;
+    step(&mut cx.out, |found| {
+        let mut buf = ItemBuf::new();
+        hash.scan(cursor, o.count, now_ms, |field, value| {
+            if o.matches(field.as_bytes(&mut buf)) {
+                found.put(field.as_bytes(&mut buf));
+                if !o.no_values {
+                    found.put(value.as_bytes(&mut buf));
+                }
             }
-        }
+        })
     });
-    cx.out.array(2);
-    cx.out.bulk(Digits::of_u64(next).as_bytes());
-    cx.out.array(n);
-    cx.out.raw(&found);
     Ok(())
 }

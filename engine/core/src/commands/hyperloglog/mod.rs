@@ -40,27 +40,7 @@ fn bytes_of(value: StrValue<'_>) -> CmdResult<&[u8]> {
     check(bytes).map(|_| bytes)
 }
 
-const fn row(
-    name: &'static str,
-    since: &'static str,
-    summary: &'static str,
-    arity: i16,
-    syntax: &'static str,
-    keys: &'static [KeySpec],
-    run: Run,
-) -> CommandSpec {
-    CommandSpec {
-        name,
-        group: Group::HyperLogLog,
-        since,
-        summary,
-        arity,
-        syntax,
-        keys,
-        run,
-        ..CommandSpec::DEFAULT
-    }
-}
+rows_of!(Group::HyperLogLog);
 
 /// Rows of the group.
 pub const COMMANDS: &[CommandSpec] = &[

@@ -39,27 +39,7 @@ const PICKED: &str = "O(1) without a count, else O(N) where N is the count.";
 const INTER: &str = "O(N*M) where N is the size of the smallest set and M the number of sets.";
 const ALL: &str = "O(N) where N is the size of all sets together.";
 
-const fn row(
-    name: &'static str,
-    since: &'static str,
-    summary: &'static str,
-    arity: i16,
-    syntax: &'static str,
-    keys: &'static [KeySpec],
-    run: Run,
-) -> CommandSpec {
-    CommandSpec {
-        name,
-        group: Group::Set,
-        since,
-        summary,
-        arity,
-        syntax,
-        keys,
-        run,
-        ..CommandSpec::DEFAULT
-    }
-}
+rows_of!(Group::Set);
 
 /// Rows of the group.
 pub const COMMANDS: &[CommandSpec] = &[

@@ -82,27 +82,7 @@ const CHANGES_BY_ITSELF: &[&str] = &["nondeterministic_output"];
 const BY_IDS: &str = "O(1) for each entry.";
 const RANGE: &str = "O(N) where N is the number of entries returned.";
 
-const fn row(
-    name: &'static str,
-    since: &'static str,
-    summary: &'static str,
-    arity: i16,
-    syntax: &'static str,
-    keys: &'static [KeySpec],
-    run: Run,
-) -> CommandSpec {
-    CommandSpec {
-        name,
-        group: Group::Stream,
-        since,
-        summary,
-        arity,
-        syntax,
-        keys,
-        run,
-        ..CommandSpec::DEFAULT
-    }
-}
+rows_of!(Group::Stream);
 
 /// Rows of the group.
 pub const COMMANDS: &[CommandSpec] = &[

@@ -35,27 +35,7 @@ const EXTENDABLE: &str = "O(1) amortised";
 const BY_KEYS: &str = "O(N) where N is the number of keys.";
 const BY_LENGTH: &str = "O(N) where N is the length of the returned string.";
 
-const fn row(
-    name: &'static str,
-    since: &'static str,
-    summary: &'static str,
-    arity: i16,
-    syntax: &'static str,
-    keys: &'static [KeySpec],
-    run: Run,
-) -> CommandSpec {
-    CommandSpec {
-        name,
-        group: Group::String,
-        since,
-        summary,
-        arity,
-        syntax,
-        keys,
-        run,
-        ..CommandSpec::DEFAULT
-    }
-}
+rows_of!(Group::String);
 
 /// Rows of the group.
 pub const COMMANDS: &[CommandSpec] = &[

@@ -73,27 +73,7 @@ const INTER: &str = "O(N*K + M*log(M)) where N is the size of the smallest input
 const DIFF: &str = "O(L + M*log(M)) where L is the size of all inputs together and M that of the \
                     result.";
 
-const fn row(
-    name: &'static str,
-    since: &'static str,
-    summary: &'static str,
-    arity: i16,
-    syntax: &'static str,
-    keys: &'static [KeySpec],
-    run: Run,
-) -> CommandSpec {
-    CommandSpec {
-        name,
-        group: Group::SortedSet,
-        since,
-        summary,
-        arity,
-        syntax,
-        keys,
-        run,
-        ..CommandSpec::DEFAULT
-    }
-}
+rows_of!(Group::SortedSet);
 
 /// Rows of the group.
 pub const COMMANDS: &[CommandSpec] = &[

@@ -4,12 +4,11 @@ use super::reply::Pairs;
 use crate::args::Args;
 use crate::commands::put_item;
 use crate::commands::sampling::{Count, repeated};
-use crate::commands::scan::{Of, Options, cursor};
+use crate::commands::scan::{Of, Options, cursor, step};
 use crate::error::{CmdError, CmdResult};
 use crate::exec::ReadCx;
 use crate::types::{ItemBuf, ZSet};
-use moon_formats::number::{Digits, write_score};
-use moon_formats::resp::Reply;
+use moon_formats::number::write_score;
 
 /// ZRANDMEMBER key [count [WITHSCORES]]
 pub(super) fn zrandmember(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
@@ -57,28 +56,21 @@ pub(super) fn zrandmember(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
 pub(super) fn zscan(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
     let cursor = cursor(a.get(2))?;
     let Some(zset) = cx.ks.collection::<ZSet>(a.get(1))? else {
-        cx.out.array(2);
-        cx.out.bulk(b"0");
-        cx.out.array(0);
+        step(&mut cx.out, |_| 0);
         return Ok(());
     };
     let o = Options::parse(a, Of::Members)?;
-    let (mut found, mut n) = (Vec::new(), 0);
-    let mut pairs = Reply::new(&mut found, cx.out.proto());
-    let (mut buf, mut text) = (ItemBuf::new(), Vec::new());
-    let next = zset.scan(cursor, o.count, |member, score| {
-        let name = member.as_bytes(&mut buf);
-        if o.matches(name) {
-            pairs.bulk(name);
-            text.clear();
-            write_score(&mut text, score);
-            pairs.bulk(&text);
-            n += 2;
-        }
+    step(&mut cx.out, |found| {
+        let (mut buf, mut text) = (ItemBuf::new(), Vec::new());
+        zset.scan(cursor, o.count, |member, score| {
+            let name = member.as_bytes(&mut buf);
+            if o.matches(name) {
+                found.put(name);
+                text.clear();
+                write_score(&mut text, score);
+                found.put(&text);
+            }
+        })
     });
-    cx.out.array(2);
-    cx.out.bulk(Digits::of_u64(next).as_bytes());
-    cx.out.array(n);
-    cx.out.raw(&found);
     Ok(())
 }
