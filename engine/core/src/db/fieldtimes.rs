@@ -1,8 +1,12 @@
 //! Which hashes have fields that expire, in the order in which they will.
 //!
 //! One pair of (next expiry of a field, place of the key in hash order) a hash, and only for
-//! hashes that have such a field. Reads and writes ask one question, whether anything is due in
-//! the whole database, which is a comparison; active expiry takes the pairs from the front.
+//! hashes that have such a field. Writes ask one question, whether anything is due in the whole database,
+//! which is a comparison; active expiry takes the pairs from the front.
+//!
+//! A field whose time has come is not there for whoever names it or lists fields, and goes when it
+//! is named or when active expiry finds it. Until then it counts, as in Redis: HLEN includes it,
+//! HDEL removes it, and a hash of such fields alone is still a key.
 //!
 //! Invariant: the set holds exactly `(next_expire, hash48)` of every hash in the table whose
 //! `next_expire` is some; `earliest` is the first of them.
@@ -15,8 +19,6 @@ use std::collections::BTreeSet;
 
 /// A field reached its time to live.
 const HEXPIRED: Event = Event::new(Class::HASH, "hexpired");
-/// Fields one logged HDEL names at most.
-const HDEL_FIELDS: usize = 256;
 /// Bytes a pair takes in the tree, as filled on average.
 const PAIR_BYTES: usize = 26;
 
@@ -70,7 +72,7 @@ impl FieldTimes {
 
 /// The hash of an entry, if a field of it is due.
 #[inline]
-pub(super) fn due_hash(e: &Entry<Object>, now_ms: u64) -> Option<&Hash> {
+fn due_hash(e: &Entry<Object>, now_ms: u64) -> Option<&Hash> {
     match e.value() {
         ValueRef::Object(Object::Hash(hash)) if hash.next_expire()? <= now_ms => Some(hash),
         _ => None,
@@ -78,15 +80,10 @@ pub(super) fn due_hash(e: &Entry<Object>, now_ms: u64) -> Option<&Hash> {
 }
 
 impl Db {
-    /// Whether an entry of this database is a key at an instant: its time has not run out, and if
-    /// it is a hash, not that of all its fields.
+    /// Whether an entry is a key at an instant: its time has not run out.
     #[inline]
     pub fn is_live(&self, e: &Entry<Object>, now_ms: u64) -> bool {
-        if e.expire_ms().is_some_and(|t| t <= now_ms) {
-            return false;
-        }
-        !self.field_times.any_due(now_ms)
-            || due_hash(e, now_ms).is_none_or(|hash| hash.len_at(now_ms) > 0)
+        e.expire_ms().is_none_or(|t| t > now_ms)
     }
 
     /// Hashes that have fields with a time to live (`subexpiry` of INFO).
@@ -117,9 +114,34 @@ impl Db {
 }
 
 impl Keyspace<'_> {
-    /// Removes up to `budget` due fields of a key, each logged in an HDEL, and the key if none is
-    /// left. Returns how many.
+    /// Removes those of `fields` that are due, before the running command looks at them.
+    #[inline]
+    pub fn settle_fields<'f>(&mut self, key: &[u8], fields: impl IntoIterator<Item = &'f [u8]>) {
+        let now_ms = self.now.unix_ms;
+        if self.dbs[usize::from(self.cur)].field_times.any_due(now_ms) {
+            self.reap_with(key, |hash, gone| {
+                let due = fields.into_iter().filter(|field| hash.remove_if_due(field, now_ms));
+                gone.extend(due.map(Box::from));
+            });
+        }
+    }
+
+    /// Counts fields that a command removed because the time it gave them has come.
+    pub fn count_expired_fields(&mut self, n: usize) {
+        self.stats.expired_subkeys += n as u64;
+    }
+
+    /// Removes up to `budget` due fields of a key. Returns how many.
     pub(crate) fn reap_fields(&mut self, key: &[u8], budget: usize) -> usize {
+        let now_ms = self.now.unix_ms;
+        self.reap_with(key, |hash, gone| {
+            hash.reap(now_ms, budget, |field| gone.push(field.into()));
+        })
+    }
+
+    /// Lets `f` remove due fields of a key and name them: each is logged as an HDEL of its own, all
+    /// are told as one event, and the key goes with the last. Returns how many.
+    fn reap_with(&mut self, key: &[u8], f: impl FnOnce(&mut Hash, &mut Vec<Box<[u8]>>)) -> usize {
         let now_ms = self.now.unix_ms;
         let db = &mut self.dbs[usize::from(self.cur)];
         let Some(mut e) = db.table.get_mut(key) else { return 0 };
@@ -128,16 +150,17 @@ impl Keyspace<'_> {
         }
         let Some(Object::Hash(hash)) = e.object_mut() else { return 0 };
         let (bytes, next) = (hash.mem_bytes(), hash.next_expire());
-        let mut fields: Vec<Box<[u8]>> = Vec::new();
-        hash.reap(now_ms, budget, |field| fields.push(field.into()));
+        let mut fields = Vec::new();
+        f(hash, &mut fields);
         let (left, new) = (hash.next_expire(), hash.mem_bytes());
         let emptied = hash.is_empty();
         db.object_bytes = db.object_bytes + new - bytes;
         db.retime(key, next, left);
-        for some in fields.chunks(HDEL_FIELDS) {
-            let mut words: Vec<&[u8]> = vec![b"HDEL", key];
-            words.extend(some.iter().map(|field| &**field));
-            self.unit.side_effect(self.cur, &words);
+        if fields.is_empty() {
+            return 0;
+        }
+        for field in &fields {
+            self.unit.side_effect(self.cur, &[b"HDEL", key, field]);
         }
         self.unit.note(self.cur, key, HEXPIRED);
         if emptied {

@@ -120,16 +120,11 @@ impl<'a> Keyspace<'a> {
         &mut self.dbs[usize::from(self.cur)]
     }
 
-    /// Drops the key if its time has run out, or those of its fields whose time has. Costs two
-    /// branches in a database without TTLs.
+    /// Drops the key if its time has run out. Costs a branch in a database without TTLs.
     #[inline]
     fn settle(&mut self, key: &[u8]) {
         if self.db().table.expires() > 0 {
             self.expire_if_due(key);
-        }
-        let now_ms = self.now.unix_ms;
-        if self.db().field_times.any_due(now_ms) {
-            self.reap_fields(key, usize::MAX);
         }
     }
 

@@ -17,6 +17,7 @@ pub(crate) use access::Access;
 pub use access::Lfu;
 pub use edit::{Collection, Edit};
 pub use keyspace::{CopiedValue, Keyspace, Stored, Ttl};
+pub(crate) use read::{Overdue, OverduePart};
 pub use read::{ReadSpace, StrValue, encoding, entry_bytes, type_name};
 pub use watch::{WatchFlag, WatchId};
 

@@ -1,12 +1,11 @@
 //! Looking at keys without changing any.
 
-use super::fieldtimes::due_hash;
 use super::{Access, Db, USER_RAW};
 use crate::clock::Now;
 use crate::error::{CmdError, CmdResult};
 use crate::exec::stats::Stats;
 use crate::journal::Unit;
-use crate::types::{Collection, Limits, Object};
+use crate::types::{Collection, Hash, Item, Limits, Object};
 use moon_ds::{Entry, ValueRef};
 use moon_formats::number::Digits;
 
@@ -64,12 +63,29 @@ impl<'a> StrValue<'a> {
     }
 }
 
+/// What a read has found to be over, to be removed when its unit has ended.
+pub(crate) struct Overdue {
+    pub(crate) db: u16,
+    pub(crate) key: Box<[u8]>,
+    pub(crate) what: OverduePart,
+}
+
+/// See [`Overdue`].
+pub(crate) enum OverduePart {
+    /// The key.
+    Key,
+    /// These fields of it.
+    Fields(Vec<Box<[u8]>>),
+    /// Whichever of its fields are due.
+    AllFields,
+}
+
 /// A view of the databases for commands that read. Keys that it finds expired are noted and
 /// removed, with their logged DEL, when the command has ended.
 pub struct ReadSpace<'a> {
     pub(crate) dbs: &'a [Db],
     pub(crate) cur: u16,
-    pub(crate) expired: &'a mut Vec<(u16, Box<[u8]>)>,
+    pub(crate) expired: &'a mut Vec<Overdue>,
     /// Takes looks in vain, nothing else.
     pub(crate) unit: &'a mut Unit,
     pub(crate) stats: &'a mut Stats,
@@ -148,16 +164,49 @@ impl<'a> ReadSpace<'a> {
         self.is_live(e).then_some(e)
     }
 
-    /// Whether a key, found by walking the table, is live. Notes it for removal if not, or if
-    /// fields of it are due; a hash with no other fields is not live.
+    /// Whether a key, found by walking the table, is live. Notes it for removal if not.
     #[inline]
     pub fn is_live(&mut self, e: &Entry<Object>) -> bool {
-        let (db, now_ms) = (self.db(), self.now.unix_ms);
-        let live = db.is_live(e, now_ms);
-        if !live || db.field_times.any_due(now_ms) && due_hash(e, now_ms).is_some() {
-            self.expired.push((self.cur, e.key().into()));
+        let live = self.db().is_live(e, self.now.unix_ms);
+        if !live {
+            let key = e.key().into();
+            self.expired.push(Overdue { db: self.cur, key, what: OverduePart::Key });
         }
         live
+    }
+
+    /// A field that the command names, with its value, of the hash at `key`. One that is due is not
+    /// there, and noted for removal.
+    #[inline]
+    pub fn field(&mut self, key: &[u8], hash: &'a Hash, field: &[u8]) -> Option<Item<'a>> {
+        let (value, expire_ms) = hash.find(field)?;
+        if expire_ms.is_some_and(|at| at <= self.now.unix_ms) {
+            self.note_field(key, field);
+            return None;
+        }
+        Some(value)
+    }
+
+    #[cold]
+    fn note_field(&mut self, key: &[u8], field: &[u8]) {
+        if let Some(last) = self.expired.last_mut()
+            && last.db == self.cur
+            && *last.key == *key
+            && let OverduePart::Fields(fields) = &mut last.what
+        {
+            fields.push(field.into());
+            return;
+        }
+        let what = OverduePart::Fields(vec![field.into()]);
+        self.expired.push(Overdue { db: self.cur, key: key.into(), what });
+    }
+
+    /// The command must not meet any due field of the hash at `key`: they are noted for removal.
+    pub fn note_due_fields(&mut self, key: &[u8], hash: &Hash) {
+        if hash.next_expire().is_some_and(|at| at <= self.now.unix_ms) {
+            let what = OverduePart::AllFields;
+            self.expired.push(Overdue { db: self.cur, key: key.into(), what });
+        }
     }
 
     /// A string.

@@ -6,7 +6,7 @@ use super::stats::Stats;
 use super::wait::{Wait, Waiters};
 use crate::clock::{Now, Rng};
 use crate::command::CommandTable;
-use crate::db::{Access, Db, Keyspace};
+use crate::db::{Access, Db, Keyspace, Overdue, OverduePart};
 use crate::error::CmdResult;
 use crate::journal::{Journal, Origin, Unit};
 use crate::script::Scripts;
@@ -60,7 +60,7 @@ pub struct Shard {
     pub(crate) eviction: Eviction,
     pub(crate) rng: Rng,
     pub(crate) table: &'static CommandTable,
-    pub(crate) expired: Vec<(u16, Box<[u8]>)>,
+    pub(crate) expired: Vec<Overdue>,
     pub(crate) ticks_last: u64,
     /// Keys watched by all sessions together.
     pub(crate) watches: usize,
@@ -223,14 +223,18 @@ impl Shard {
         }
     }
 
-    /// Removes the keys and fields that reads found expired, each key as its own logged DEL.
+    /// Removes the keys and fields that reads found expired, each as its own logged DEL or HDEL.
     pub(crate) fn drop_expired(&mut self, host: &mut dyn Host) {
         let mut found = std::mem::take(&mut self.expired);
         self.begin_unit();
-        for (db, key) in found.drain(..) {
+        for Overdue { db, key, what } in found.drain(..) {
             let mut ks = self.keyspace(db);
-            if !ks.expire_if_due(&key) {
-                ks.reap_fields(&key, READ_REAPS);
+            match what {
+                OverduePart::Key => drop(ks.expire_if_due(&key)),
+                OverduePart::Fields(fields) => {
+                    ks.settle_fields(&key, fields.iter().map(|field| &**field));
+                }
+                OverduePart::AllFields => drop(ks.reap_fields(&key, READ_REAPS)),
             }
         }
         self.commit_unit(host, Origin::Expiry);

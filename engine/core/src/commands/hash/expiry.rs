@@ -1,7 +1,8 @@
 //! Times to live of fields.
 //!
-//! One answer a field, in the order asked. Times are logged as milliseconds since 1970; one that
-//! has come already removes the field, logged as HDEL.
+//! One answer a field, in the order asked. Times are logged as milliseconds since 1970, with the
+//! condition they were given under and the fields that met it; a time that has come already removes
+//! the fields, each logged as an HDEL of its own.
 
 use super::{HDEL, HEXPIRE, HPERSIST};
 use crate::args::Args;
@@ -97,10 +98,19 @@ enum Condition {
 
 impl Condition {
     fn parse(a: Args<'_>, i: usize) -> Self {
-        [("NX", Self::Nx), ("XX", Self::Xx), ("GT", Self::Gt), ("LT", Self::Lt)]
-            .into_iter()
-            .find(|(word, _)| a.is(i, word))
-            .map_or(Self::Always, |(_, condition)| condition)
+        let all = [Self::Nx, Self::Xx, Self::Gt, Self::Lt];
+        let named = all.into_iter().find(|c| c.word().is_some_and(|word| a.is(i, word)));
+        named.unwrap_or(Self::Always)
+    }
+
+    fn word(self) -> Option<&'static str> {
+        match self {
+            Condition::Always => None,
+            Condition::Nx => Some("NX"),
+            Condition::Xx => Some("XX"),
+            Condition::Gt => Some("GT"),
+            Condition::Lt => Some("LT"),
+        }
     }
 
     fn allows(self, old: Option<u64>, new: u64) -> bool {
@@ -168,12 +178,22 @@ fn expire_at(
         return Ok(());
     };
     if past {
-        log_removal(ks, key, &changed);
+        log_each_removal(ks, key, &changed);
     } else {
         let at = Digits::of_u64(at_ms);
-        effect(ks, &[b"HPEXPIREAT", key, at.as_bytes()], &changed, 1);
+        let mut head = vec![b"HPEXPIREAT".as_slice(), key, at.as_bytes()];
+        head.extend(condition.word().map(str::as_bytes));
+        effect(ks, &head, &changed, 1);
     }
     Ok(())
+}
+
+/// States that fields were removed because the time they were given has come.
+pub(super) fn log_each_removal(ks: &mut Keyspace<'_>, key: &[u8], fields: &[&[u8]]) {
+    for field in fields {
+        ks.effect(&[b"HDEL", key, field]);
+    }
+    ks.count_expired_fields(fields.len());
 }
 
 /// States the removal of fields, if there is one.
@@ -192,6 +212,7 @@ fn expire(cx: &mut WriteCx<'_>, a: Args<'_>, measure: Measure) -> CmdResult {
     let condition = Condition::parse(a, 3);
     let at = if matches!(condition, Condition::Always) { 3 } else { 4 };
     let fields = fields(a, at, "ERR Parameter `numFields` should be greater than 0")?;
+    cx.ks.settle_fields(key, fields.iter().copied());
     cx.out.array(fields.len());
     let out = &mut cx.out;
     expire_at(&mut cx.ks, key, fields, at_ms, condition, |n| out.int(n))
@@ -257,6 +278,7 @@ pub(super) fn hpersist(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     let key = a.get(1);
     cx.ks.collection::<Hash>(key)?;
     let fields = fields(a, 2, BAD_COUNT)?;
+    cx.ks.settle_fields(key, fields.iter().copied());
     cx.out.array(fields.len());
     let out = &mut cx.out;
     persist(&mut cx.ks, key, fields, |n| out.int(n))
@@ -311,6 +333,7 @@ pub(super) fn hgetex(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     }
     let fields = fields(a, at, BAD_COUNT)?;
     let at_ms = measure.map(|m| m.at_ms(a.get(3), cx.ks.now, cx.command.spec.name)).transpose()?;
+    cx.ks.settle_fields(key, fields.iter().copied());
     super::fields::values(cx, key, fields)?;
     match at_ms {
         Some(at_ms) => expire_at(&mut cx.ks, key, fields, at_ms, Condition::Always, |_| ()),

@@ -38,6 +38,7 @@ fn set(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult<usize> {
 /// HSETNX key field value
 pub(super) fn hsetnx(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     let (key, field, value) = (a.get(1), a.get(2), a.get(3));
+    cx.ks.settle_fields(key, [field]);
     let set = cx.ks.edit_or_create(key, |hash: &mut Hash, edit| {
         if hash.contains(field, edit.now.unix_ms) {
             return Ok(false);
@@ -50,7 +51,7 @@ pub(super) fn hsetnx(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     Ok(())
 }
 
-/// HDEL key field [field ...]
+/// HDEL key field [field ...]. Counts fields that were due.
 pub(super) fn hdel(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     let removed = cx.ks.edit(a.get(1), |hash: &mut Hash, edit| {
         let n = a.from(2).iter().filter(|field| hash.remove(field)).count();
@@ -81,6 +82,7 @@ pub(super) fn values(cx: &mut WriteCx<'_>, key: &[u8], fields: &[&[u8]]) -> CmdR
 pub(super) fn hgetdel(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     let key = a.get(1);
     let fields = expiry::fields(a, 2, BAD_COUNT)?;
+    cx.ks.settle_fields(key, fields.iter().copied());
     let out = &mut cx.out;
     out.array(fields.len());
     let removed = cx.ks.edit(key, |hash: &mut Hash, edit| {
@@ -109,8 +111,8 @@ pub(super) fn hgetdel(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
 
 /// HGET key field
 pub(super) fn hget(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
-    let now_ms = cx.ks.now.unix_ms;
-    match cx.ks.collection::<Hash>(a.get(1))?.and_then(|h| h.get(a.get(2), now_ms)) {
+    let hash = cx.ks.collection::<Hash>(a.get(1))?;
+    match hash.and_then(|h| cx.ks.field(a.get(1), h, a.get(2))) {
         Some(value) => put_item(&mut cx.out, value),
         None => cx.out.null(),
     }
@@ -119,12 +121,11 @@ pub(super) fn hget(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
 
 /// HMGET key field [field ...]
 pub(super) fn hmget(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
-    let now_ms = cx.ks.now.unix_ms;
     let hash = cx.ks.collection::<Hash>(a.get(1))?;
     let fields = a.from(2);
     cx.out.array(fields.len());
     for field in fields {
-        match hash.and_then(|h| h.get(field, now_ms)) {
+        match hash.and_then(|h| cx.ks.field(a.get(1), h, field)) {
             Some(value) => put_item(&mut cx.out, value),
             None => cx.out.null(),
         }
@@ -134,16 +135,16 @@ pub(super) fn hmget(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
 
 /// HEXISTS key field
 pub(super) fn hexists(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
-    let now_ms = cx.ks.now.unix_ms;
     let hash = cx.ks.collection::<Hash>(a.get(1))?;
-    cx.out.int(i64::from(hash.is_some_and(|h| h.contains(a.get(2), now_ms))));
+    let found = hash.and_then(|h| cx.ks.field(a.get(1), h, a.get(2)));
+    cx.out.int(i64::from(found.is_some()));
     Ok(())
 }
 
 /// HSTRLEN key field
 pub(super) fn hstrlen(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
-    let now_ms = cx.ks.now.unix_ms;
-    let value = cx.ks.collection::<Hash>(a.get(1))?.and_then(|h| h.get(a.get(2), now_ms));
+    let hash = cx.ks.collection::<Hash>(a.get(1))?;
+    let value = hash.and_then(|h| cx.ks.field(a.get(1), h, a.get(2)));
     cx.out.int(value.map_or(0, |v| v.len()) as i64);
     Ok(())
 }

@@ -12,6 +12,7 @@ use moon_formats::number::{Digits, parse_i64};
 pub(super) fn hincrby(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     let by = a.int(3)?;
     let (key, field) = (a.get(1), a.get(2));
+    cx.ks.settle_fields(key, [field]);
     let new = cx.ks.edit_or_create(key, |hash: &mut Hash, edit| {
         let value = match hash.get(field, edit.now.unix_ms) {
             None => 0,
@@ -37,6 +38,7 @@ pub(super) fn hincrbyfloat(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
         return Err(CmdError::fixed("ERR value is NaN or Infinity"));
     }
     let (key, field) = (a.get(1), a.get(2));
+    cx.ks.settle_fields(key, [field]);
     let (new, expires) = cx.ks.edit_or_create(key, |hash: &mut Hash, edit| {
         let (value, expires) = match hash.get_with_expire(field, edit.now.unix_ms) {
             None => (LongDouble::ZERO, false),

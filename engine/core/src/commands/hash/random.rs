@@ -32,14 +32,16 @@ impl Shape {
     }
 }
 
-/// HRANDFIELD key [count [WITHVALUES]]
+/// HRANDFIELD key [count [WITHVALUES]]. Fields that are due are removed, whatever is picked.
 pub(super) fn hrandfield(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
     let rng = &mut *cx.rng;
     let mut random = || rng.next_u64();
     let now_ms = cx.ks.now.unix_ms;
     let out = &mut cx.out;
     if a.len() == 2 {
-        match cx.ks.collection::<Hash>(a.get(1))?.and_then(|h| h.random(now_ms, &mut random)) {
+        let hash = cx.ks.collection::<Hash>(a.get(1))?;
+        hash.into_iter().for_each(|h| cx.ks.note_due_fields(a.get(1), h));
+        match hash.and_then(|h| h.random(now_ms, &mut random)) {
             Some((field, _)) => put_item(out, field),
             None => out.null(),
         }
@@ -55,6 +57,7 @@ pub(super) fn hrandfield(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
         shape = if out.proto() == Proto::Resp3 { Shape::Nested } else { Shape::Flat };
     }
     let hash = cx.ks.collection::<Hash>(a.get(1))?;
+    hash.into_iter().for_each(|h| cx.ks.note_due_fields(a.get(1), h));
     let len = hash.map_or(0, |h| h.len_at(now_ms));
     let Some(hash) = hash.filter(|_| len > 0) else {
         out.array(0);

@@ -103,6 +103,7 @@ pub(super) fn hsetex(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
         Ttl::Given(measure, text) => Some(measure.at_ms(text, now, name)?),
         Ttl::Keep | Ttl::Clear => None,
     };
+    cx.ks.settle_fields(key, o.pairs.iter().step_by(2).copied());
     let hash = cx.ks.collection::<Hash>(key)?;
     let is_there = |field: &[u8]| hash.is_some_and(|h| h.contains(field, now.unix_ms));
     let mut fields = o.pairs.iter().step_by(2);
@@ -165,6 +166,6 @@ fn remove(cx: &mut WriteCx<'_>, key: &[u8], pairs: &[&[u8]]) -> CmdResult {
         }
         Ok(removed)
     })?;
-    expiry::log_removal(&mut cx.ks, key, &removed.unwrap_or_default());
+    expiry::log_each_removal(&mut cx.ks, key, &removed.unwrap_or_default());
     Ok(())
 }

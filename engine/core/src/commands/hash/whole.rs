@@ -8,10 +8,9 @@ use crate::exec::ReadCx;
 use crate::types::{Hash, Item, ItemBuf};
 use moon_formats::resp::Reply;
 
-/// HLEN key
+/// HLEN key. Counts fields that are due until they are removed.
 pub(super) fn hlen(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
-    let now_ms = cx.ks.now.unix_ms;
-    let len = cx.ks.collection::<Hash>(a.get(1))?.map_or(0, |h| h.len_at(now_ms));
+    let len = cx.ks.collection::<Hash>(a.get(1))?.map_or(0, Hash::len);
     cx.out.int(len as i64);
     Ok(())
 }

@@ -68,7 +68,7 @@ impl Hash {
         hash
     }
 
-    /// Number of fields, due ones included.
+    /// Number of fields, due ones included (HLEN).
     #[inline]
     pub fn len(&self) -> usize {
         match self.form.form() {
@@ -78,7 +78,7 @@ impl Hash {
         }
     }
 
-    /// Number of fields not due at `now_ms` (HLEN). Constant time
+    /// Number of fields not due at `now_ms`. Constant time
     /// for a packed hash without expiries, logarithmic for a large one.
     pub fn len_at(&self, now_ms: u64) -> usize {
         match self.form.form() {
@@ -181,17 +181,22 @@ impl Hash {
         }
     }
 
-    /// The value of a field and its expiry, if the field is there and not due.
-    pub fn get_with_expire(&self, field: &[u8], now_ms: u64) -> Option<(Item<'_>, Option<u64>)> {
-        let (value, expire) = match self.form.form() {
+    /// The value of a field and its expiry, if the field is there, due or not.
+    #[inline]
+    pub fn find(&self, field: &[u8]) -> Option<(Item<'_>, Option<u64>)> {
+        Some(match self.form.form() {
             Form::First(pack) => read(pack, find(pack, field)?),
             Form::Second(never) => match *never {},
             Form::Large(large) => {
                 let entry = large.table().get(field)?;
                 (value_of(entry), entry.expire_ms())
             }
-        };
-        (!is_due(expire, now_ms)).then_some((value, expire))
+        })
+    }
+
+    /// The value of a field and its expiry, if the field is there and not due.
+    pub fn get_with_expire(&self, field: &[u8], now_ms: u64) -> Option<(Item<'_>, Option<u64>)> {
+        self.find(field).filter(|(_, expire)| !is_due(*expire, now_ms))
     }
 
     /// The value of a field, if the field is there and not due (HGET).
@@ -216,6 +221,12 @@ impl Hash {
             FormMut::Second(never) => match *never {},
             FormMut::Large(large) => large.remove(field),
         }
+    }
+
+    /// Removes a field that is due; true if it was there and due.
+    pub fn remove_if_due(&mut self, field: &[u8], now_ms: u64) -> bool {
+        let due = self.find(field).is_some_and(|(_, expire)| is_due(expire, now_ms));
+        due && self.remove(field)
     }
 
     /// Sets or removes the expiry of a field (milliseconds since 1970); false if the field is not there.
