@@ -8,6 +8,7 @@ mod geo;
 mod hash;
 mod hash_ttl;
 mod hyperloglog;
+mod lazyfree;
 mod list;
 mod memory;
 mod numbers;

@@ -22,6 +22,8 @@ pub struct NodeLimit {
     pub bytes: usize,
     /// Elements of a node.
     pub count: usize,
+    /// Bytes from which on an element has a node to itself; 0 for those that no node holds.
+    pub lone: usize,
 }
 
 impl NodeLimit {
@@ -29,9 +31,10 @@ impl NodeLimit {
     /// number counts elements, within 8 KiB (quicklist.c, `quicklistNodeLimit`).
     pub fn from_fill(fill: i64) -> NodeLimit {
         if fill >= 0 {
-            NodeLimit { bytes: 8192, count: usize::try_from(fill.max(1)).unwrap_or(usize::MAX) }
+            let count = usize::try_from(fill.max(1)).unwrap_or(usize::MAX);
+            NodeLimit { bytes: 8192, count, lone: 0 }
         } else {
-            NodeLimit { bytes: 4096 << (-fill.max(-5) - 1), count: usize::MAX }
+            NodeLimit { bytes: 4096 << (-fill.max(-5) - 1), count: usize::MAX, lone: 0 }
         }
     }
 
@@ -44,7 +47,7 @@ impl NodeLimit {
     /// Whether an element is too large to share a node.
     #[inline]
     fn is_large(&self, len: usize) -> bool {
-        len > self.bytes
+        if self.lone > 0 { len >= self.lone } else { len > self.bytes }
     }
 }
 
@@ -66,11 +69,18 @@ impl Node {
         Node { pack, count: 1 }
     }
 
+    /// Whether it holds one element that is not to share a node.
+    fn is_lone(&self, limit: NodeLimit) -> bool {
+        let large = |item: Item<'_>| limit.is_large(item.len());
+        limit.lone > 0 && self.count == 1 && self.pack.index(0).is_some_and(large)
+    }
+
     /// Redis estimates eight bytes around an element before it is encoded
     /// (`SIZE_ESTIMATE_OVERHEAD`).
     #[inline]
     fn takes(&self, len: usize, limit: NodeLimit) -> bool {
         !limit.is_large(len)
+            && !self.is_lone(limit)
             && !limit.exceeded_by(self.pack.redis_bytes() + len + 8, self.count as usize + 1)
     }
 }
@@ -361,6 +371,9 @@ impl ChunkList {
         let (Some(a), Some(b)) = (self.nodes.get(at), self.nodes.get(at.wrapping_add(1))) else {
             return false;
         };
+        if a.is_lone(limit) || b.is_lone(limit) {
+            return false;
+        }
         let bytes = a.pack.redis_bytes() + b.pack.redis_bytes();
         if limit.exceeded_by(bytes + bytes / 3, a.count as usize + b.count as usize) {
             return false;

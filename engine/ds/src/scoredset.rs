@@ -52,6 +52,9 @@ fn score_of(entry: &Entry<()>) -> f64 {
     }
 }
 
+// SAFETY: the tree refers to entries of the table beside it and to nothing else, so both move together.
+unsafe impl Send for ScoredSet {}
+
 impl ScoredSet {
     /// An empty set whose table hashes with `seed`.
     pub fn new(seed: HashSeed) -> ScoredSet {

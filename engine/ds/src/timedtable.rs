@@ -39,6 +39,9 @@ pub struct TimedTable {
     order: Option<Box<CountedTree<EntryRef>>>,
 }
 
+// SAFETY: the tree refers to entries of the table beside it and to nothing else, so both move together.
+unsafe impl Send for TimedTable {}
+
 impl TimedTable {
     /// An empty table that hashes with `seed`.
     pub fn new(seed: HashSeed) -> TimedTable {

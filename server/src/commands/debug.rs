@@ -2,6 +2,7 @@
 //!
 //! A subcommand does what it says or is refused with the reason; none answers OK and does nothing.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use moon_engine::args::Args;
@@ -13,6 +14,7 @@ use moon_engine::exec::SessionCx;
 use moon_engine::glob::glob_match;
 use moon_engine::redis_digest;
 use moon_engine::reload::Through;
+use moon_engine::types::{Item, Object};
 use moon_formats::redis_rdb::Encoder;
 use moon_formats::resp::Proto;
 use moon_formats::value::Value;
@@ -71,6 +73,7 @@ fn debug(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
             Box::leak(Box::<[u8]>::from(a.get(2)));
             cx.out.ok();
         }
+        () if n == 3 && a.is(1, "LISTPACK") => return listpack(cx, a),
         () if n == 2 && a.is(1, "LOADAOF") => return reload(cx, Through::Effects),
         () if n == 3 && a.is(1, "LOG") => {
             tracing::warn!("DEBUG LOG: {}", String::from_utf8_lossy(a.get(2)));
@@ -83,6 +86,12 @@ fn debug(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         }
         () if (3..=5).contains(&n) && a.is(1, "POPULATE") => return populate(cx, a),
         () if n == 3 && a.is(1, "PROTOCOL") => return protocol(cx, a),
+        () if n == 3 && a.is(1, "QUICKLIST-PACKED-THRESHOLD") => {
+            cx.shard.limits.list_lone_bytes = lone_bytes(a.get(2)).ok_or(CmdError::fixed(
+                "ERR argument must be a memory value bigger than 1 and smaller than 4gb",
+            ))?;
+            cx.out.ok();
+        }
         () if a.is(1, "RELOAD") => return reload_file(cx, a),
         () if n == 3 && a.is(1, "SET-ACTIVE-EXPIRE") => {
             cx.shard.active_expire = a.int(2)? != 0;
@@ -183,6 +192,35 @@ fn object(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
     );
     cx.out.simple(&text);
     Ok(())
+}
+
+/// Bytes of an element that DEBUG LISTPACK shows.
+const SHOWN_BYTES: usize = 128;
+
+/// DEBUG LISTPACK key: the entries go to the log, as Redis prints them.
+fn listpack(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
+    let Some(e) = entry(cx, a.get(2)) else { return Err(CmdError::NO_KEY) };
+    let pack = e.object().and_then(Object::packed);
+    let pack = pack.ok_or(CmdError::fixed("ERR Not a listpack encoded object."))?;
+    let mut text = format!("{{total bytes {}}} {{num entries {}}}", pack.used_bytes(), pack.len());
+    for (i, item) in pack.iter().enumerate() {
+        let _ = match item {
+            Item::Int(n) => write!(text, "\n{{{i}}} [int]{n}"),
+            Item::Bytes(b) => {
+                let shown = b.get(..SHOWN_BYTES).unwrap_or(b);
+                write!(text, "\n{{{i}}} {{{} bytes}} [str]{}", b.len(), shown.escape_ascii())
+            }
+        };
+    }
+    tracing::info!("DEBUG LISTPACK: {text}");
+    cx.out.simple("Listpack structure written to the log");
+    Ok(())
+}
+
+/// A size below 4 GiB (Redis `quicklistSetPackedThreshold`).
+fn lone_bytes(text: &[u8]) -> Option<usize> {
+    let bytes = std::str::from_utf8(text).ok().and_then(crate::config::memory_size)?;
+    usize::try_from(bytes).ok().filter(|n| *n <= (1 << 32) - (1 << 20))
 }
 
 /// Length of a value in an RDB file, its type byte not counted.
@@ -350,6 +388,7 @@ fn help(cx: &mut SessionCx<'_>) {
             ("HTSTATS <dbid>", "Return figures of the table of a database."),
             ("HTSTATS-KEY <key>", "Return figures of the table behind <key>."),
             ("LEAK <string>", "Lose the memory of a copy of <string>."),
+            ("LISTPACK <key>", "Write the entries of a value kept as a listpack to the log."),
             ("LOADAOF", "Rebuild the data set from effects, as recovery does, if it is the same."),
             ("LOG <message>", "Write <message> to the server log."),
             ("OBJECT <key>", "Show how the value of <key> is kept."),
@@ -357,6 +396,10 @@ fn help(cx: &mut SessionCx<'_>) {
             ("PAUSE-CRON <0|1>", "Stop expiry and housekeeping in the background."),
             ("POPULATE <count> [<prefix> [<size>]]", "Create strings named <prefix>:<number>."),
             ("PROTOCOL <type>", "Reply with a test value of the specified type."),
+            (
+                "QUICKLIST-PACKED-THRESHOLD <size>",
+                "Give elements of a list from <size> on a node of their own; 0 as usual.",
+            ),
             (
                 "RELOAD [MERGE] [NOFLUSH]",
                 "Rebuild the data set from its RDB form, if it is the same.",

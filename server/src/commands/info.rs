@@ -139,7 +139,7 @@ fn clients(out: &mut String, v: &View<'_>) {
     line(out, "client_recent_max_input_buffer", input);
     line(out, "client_recent_max_output_buffer", output);
     let waits = v.shard.wait_figures();
-    line(out, "blocked_clients", waits.clients);
+    line(out, "blocked_clients", waits.clients + v.host.freer.waiting());
     line(out, "tracking_clients", v.host.tracking.clients);
     line(out, "pubsub_clients", subscribed);
     line(out, "watching_clients", watching);
@@ -187,7 +187,9 @@ fn memory_section(out: &mut String, v: &View<'_>) {
     line(out, "mem_clients_slaves", 0);
     line(out, "mem_allocator", "jemalloc");
     line(out, "active_defrag_running", 0);
-    line(out, "lazyfree_pending_objects", 0);
+    let (pending, _) = v.host.freer.pending(&v.shard.trash);
+    line(out, "lazyfree_pending_objects", pending);
+    line(out, "lazyfreed_objects", v.host.freer.freed());
 }
 
 fn persistence(out: &mut String, v: &View<'_>) {

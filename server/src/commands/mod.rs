@@ -18,6 +18,7 @@ mod tracking;
 use std::sync::OnceLock;
 
 use moon_engine::command::{CommandSpec, CommandTable, Flags, Group, Run};
+use moon_engine::db::LazyFree;
 use moon_engine::error::CmdResult;
 use moon_engine::exec::{MemoryRules, SessionCx, ShardConfig};
 use moon_engine::types::Limits;
@@ -71,6 +72,18 @@ pub(crate) fn apply_limits(config: &Config, limits: &mut Limits) {
     limits.stream_node_max_bytes = config.size(O::StreamNodeMaxBytes);
     limits.stream_node_max_entries = config.size(O::StreamNodeMaxEntries) as u64;
     limits.proto_max_bulk_len = config.size(O::ProtoMaxBulkLen);
+}
+
+/// Whose values another thread frees.
+pub(crate) fn lazy_free(config: &Config) -> LazyFree {
+    use OptionId as O;
+    LazyFree {
+        eviction: config.bool(O::LazyfreeLazyEviction),
+        expire: config.bool(O::LazyfreeLazyExpire),
+        server_del: config.bool(O::LazyfreeLazyServerDel),
+        user_del: config.bool(O::LazyfreeLazyUserDel),
+        user_flush: config.bool(O::LazyfreeLazyUserFlush),
+    }
 }
 
 /// The cap of memory and what happens at it.

@@ -19,7 +19,7 @@ pub use glob::matches as glob_matches;
 pub(crate) use rewrite::rewrite;
 pub use table::OptionId;
 use table::{Change, Effect, IDS, Kind, TABLE};
-pub use value::{OutputLimit, Value};
+pub use value::{OutputLimit, Value, memory as memory_size};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -267,11 +267,11 @@ Compatibility, Compat {
     MinReplicasToWrite = "min-replicas-to-write" / "min-slaves-to-write", Kind::Int(0, I32), "0", Live, "Replication option of Redis.";
     MinReplicasMaxLag = "min-replicas-max-lag" / "min-slaves-max-lag", Kind::Int(0, I32), "10", Live, "Replication option of Redis.";
     AclLogMaxLen = "acllog-max-len", Kind::Int(0, MAX), "128", Live, "ACL log of Redis.";
-    LazyfreeLazyEviction = "lazyfree-lazy-eviction", Kind::Bool, "no", Live, "Freeing is always off the hot path.";
-    LazyfreeLazyExpire = "lazyfree-lazy-expire", Kind::Bool, "no", Live, "Freeing is always off the hot path.";
-    LazyfreeLazyServerDel = "lazyfree-lazy-server-del", Kind::Bool, "no", Live, "Freeing is always off the hot path.";
-    LazyfreeLazyUserDel = "lazyfree-lazy-user-del", Kind::Bool, "no", Live, "Freeing is always off the hot path.";
-    LazyfreeLazyUserFlush = "lazyfree-lazy-user-flush", Kind::Bool, "no", Live, "Freeing is always off the hot path.";
+    LazyfreeLazyEviction = "lazyfree-lazy-eviction", Kind::Bool, "no", Live, "Evicted large values are freed by another thread.";
+    LazyfreeLazyExpire = "lazyfree-lazy-expire", Kind::Bool, "no", Live, "Expired large values are freed by another thread.";
+    LazyfreeLazyServerDel = "lazyfree-lazy-server-del", Kind::Bool, "no", Live, "Replaced large values are freed by another thread.";
+    LazyfreeLazyUserDel = "lazyfree-lazy-user-del", Kind::Bool, "no", Live, "DEL frees as UNLINK does.";
+    LazyfreeLazyUserFlush = "lazyfree-lazy-user-flush", Kind::Bool, "no", Live, "FLUSHALL and FLUSHDB without a mode are ASYNC.";
     IoThreads = "io-threads", Kind::Int(1, 128), "1", Immutable, "Each shard serves its own clients.";
     OomScoreAdj = "oom-score-adj", Kind::Enum(&["no", "yes", "relative", "absolute"]), "no", Live, "OOM killer setting of Redis.";
     OomScoreAdjValues = "oom-score-adj-values", Kind::Words, "0 200 800", Live, "OOM killer setting of Redis.";

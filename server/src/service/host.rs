@@ -15,6 +15,7 @@ use moon_storage::log::{Log, LogConfig, Policy};
 
 use super::client::Client;
 use super::latency::Monitor;
+use super::lazyfree::Freer;
 use super::pubsub::PubSub;
 use super::shared::Shared;
 use super::slowlog::SlowLog;
@@ -183,6 +184,8 @@ pub(crate) struct ServerHost {
     pub(crate) cron_paused: bool,
     pub(crate) slow_log: SlowLog,
     pub(crate) latency: Monitor,
+    /// What frees large values.
+    pub(crate) freer: Freer,
     /// `slowlog-log-slower-than` in microseconds; `None` logs nothing.
     slow_us: Option<u64>,
     /// Rows of the recovery for INFO: records and microseconds.
@@ -230,6 +233,7 @@ impl ServerHost {
             cron_paused: false,
             slow_log: SlowLog::default(),
             latency: Monitor::default(),
+            freer: Freer::default(),
             slow_us: None,
             recovered: None,
             log: None,
@@ -410,6 +414,7 @@ impl ServerHost {
         self.traffic_base.0 += self.stats.bytes_in;
         self.traffic_base.1 += self.stats.bytes_out;
         self.stats = NetStats::default();
+        self.freer.reset();
         self.rates = Rates::default();
         self.memory_peak = 0;
     }

@@ -9,6 +9,7 @@ pub(crate) mod client;
 mod degraded;
 pub(crate) mod host;
 pub(crate) mod latency;
+pub(crate) mod lazyfree;
 mod notify;
 pub(crate) mod pubsub;
 pub(crate) mod shared;
@@ -118,12 +119,21 @@ impl ShardService {
                 self.expire_at_ms = now_ms + self.host.period_ms();
             }
             let allocated = self.host.sample(&self.shard);
-            self.shard.outside_bytes = allocated.saturating_sub(self.shard.mem_bytes());
+            let (_, garbage) = self.host.freer.pending(&self.shard.trash);
+            let counted = self.shard.mem_bytes() + garbage as usize;
+            self.shard.outside_bytes = allocated.saturating_sub(counted);
             self.shard.slow_ticks = self.host.slow_ticks();
         }
         self.shard.time_out_waits();
         if self.shard.has_woken() {
             self.serve_waiting();
+        }
+        if !self.shard.trash.is_empty() {
+            self.host.freer.take_out(&mut self.shard.trash, &self.host.shared);
+        }
+        while let Some((slot, reply)) = self.host.freer.next_reply() {
+            self.host.deliver(slot, &reply);
+            self.host.orders.push(Order::Answered(slot, Next::Continue));
         }
         self.host.broadcast();
         if let Some(log) = &self.log {
@@ -204,6 +214,7 @@ impl ShardService {
             self.shard.discard(session);
         }
         self.shard = shard;
+        self.shard.trash.collect();
         if let Some(log) = &log {
             self.shard.journal.attach(Rc::new(log.clone()));
         }
@@ -237,6 +248,7 @@ impl ShardService {
             self.host.refresh(config);
             self.shard.slow_ticks = self.host.slow_ticks();
             crate::commands::apply_limits(config, &mut self.shard.limits);
+            self.shard.trash.lazy = crate::commands::lazy_free(config);
             self.shard.set_memory_rules(crate::commands::memory_rules(config));
             if let Some(log) = &self.log {
                 host::tune(log, config);
@@ -307,9 +319,15 @@ impl Executor for ShardService {
             return Next::Hold;
         }
         let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return Next::Close };
+        let start = out.len();
         let outcome = self.shard.run(&mut self.host, session, Args::new(args), out);
         self.host.end_request(slot, session.multi_len().is_some(), out);
+        let awaited = self.shard.trash.take_awaited();
         let next = match outcome {
+            Outcome::Done if awaited => {
+                self.host.freer.hold(slot, &self.shard.trash, out.split_off(start));
+                Next::Wait
+            }
             Outcome::Done => Next::Continue,
             Outcome::Close => Next::Close,
             Outcome::Blocked => {
@@ -392,6 +410,7 @@ impl hub::Service for ShardService {
                 self.waiting.remove(&session.id);
             }
         }
+        self.host.freer.forget(slot);
         self.host.stop_listening(slot);
         self.shard.listen(self.host.wanted());
         // The slot's next connection must not get what was meant for this one.

@@ -19,12 +19,23 @@ pub struct Edit<'a> {
     /// The instant of the command.
     pub now: Now,
     events: [Option<Event>; 2],
-    quiet: bool,
+    quiet: Quiet,
+}
+
+/// A change that watchers are not told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Quiet {
+    /// There is none.
+    No,
+    /// It is logged, and no change of the data set.
+    Uncounted,
+    /// It is logged and counted.
+    Counted,
 }
 
 impl<'a> Edit<'a> {
     pub(super) fn new(limits: &'a Limits, rng: &'a mut Rng, now: Now) -> Self {
-        Edit { limits, rng, now, events: [None, None], quiet: false }
+        Edit { limits, rng, now, events: [None, None], quiet: Quiet::No }
     }
 
     /// The value changed; `event` is what watchers are told. At most two per edit.
@@ -42,11 +53,18 @@ impl<'a> Edit<'a> {
     /// no part of what Redis calls the key's content.
     #[inline]
     pub fn changed_quietly(&mut self) {
-        self.quiet = true;
+        self.quiet = Quiet::Counted;
+    }
+
+    /// Something changed that is to survive a restart and that Redis forgets: neither are watchers told, nor
+    /// is it counted as a change (an entry delivered once more).
+    #[inline]
+    pub fn changed_uncounted(&mut self) {
+        self.quiet = self.quiet.max(Quiet::Uncounted);
     }
 
     #[inline]
-    pub(super) fn is_quiet(&self) -> bool {
+    pub(super) fn quiet(&self) -> Quiet {
         self.quiet
     }
 

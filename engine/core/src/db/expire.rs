@@ -28,7 +28,7 @@ impl Keyspace<'_> {
         let due =
             db.table.get(key).is_some_and(|e| e.expire_ms().is_some_and(|t| t <= self.now.unix_ms));
         if due {
-            self.drop_key(key);
+            self.drop_key(key, self.trash.lazy.expire);
             self.unit.side_effect(self.cur, &[b"DEL", key]);
             self.unit.note(self.cur, key, Event::EXPIRED);
             self.stats.expired_keys += 1;
@@ -38,7 +38,7 @@ impl Keyspace<'_> {
 
     /// Removes a key because memory is short; logged as DEL, told as `evicted`.
     pub(crate) fn evict(&mut self, key: &[u8]) {
-        if self.drop_key(key) {
+        if self.drop_key(key, self.trash.lazy.eviction) {
             self.unit.side_effect(self.cur, &[b"DEL", key]);
             self.unit.note(self.cur, key, Event::EVICTED);
             self.stats.evicted_keys += 1;

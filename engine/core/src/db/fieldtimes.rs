@@ -164,7 +164,7 @@ impl Keyspace<'_> {
         }
         self.unit.note(self.cur, key, HEXPIRED);
         if emptied {
-            self.drop_key(key);
+            self.drop_key(key, false);
             self.unit.note(self.cur, key, Event::DEL);
         }
         self.stats.expired_subkeys += fields.len() as u64;

@@ -1,6 +1,7 @@
 //! The one gate for mutation.
 
-use super::{Access, Db, Edit, Live, StrValue, USER_RAW, type_name};
+use super::edit::Quiet;
+use super::{Access, Db, Edit, Live, StrValue, Trash, USER_RAW, type_name};
 use crate::clock::{Now, Rng};
 use crate::error::{CmdError, CmdResult};
 use crate::event::Event;
@@ -86,6 +87,8 @@ pub struct Keyspace<'a> {
     pub limits: &'a Limits,
     /// Libraries of functions.
     pub(crate) scripts: &'a mut Scripts,
+    /// Values to be freed elsewhere.
+    pub(crate) trash: &'a mut Trash,
 }
 
 impl<'a> Keyspace<'a> {
@@ -112,17 +115,18 @@ impl<'a> Keyspace<'a> {
             access: self.access,
             limits: self.limits,
             scripts: self.scripts,
+            trash: self.trash,
         }
     }
 
     #[inline]
-    fn db(&mut self) -> &mut Db {
+    pub(super) fn db(&mut self) -> &mut Db {
         &mut self.dbs[usize::from(self.cur)]
     }
 
     /// Drops the key if its time has run out. Costs a branch in a database without TTLs.
     #[inline]
-    fn settle(&mut self, key: &[u8]) {
+    pub(super) fn settle(&mut self, key: &[u8]) {
         if self.db().table.expires() > 0 {
             self.expire_if_due(key);
         }
@@ -255,6 +259,7 @@ impl<'a> Keyspace<'a> {
                 if let Some(old) = e.set(value) {
                     db.object_bytes -= old.mem_bytes();
                     old_next = old.next_expire();
+                    self.trash.value(old, self.trash.lazy.server_del);
                 }
                 if let Some(old_type) = old_type
                     && (ttl != Ttl::Keep || event == Event::SET)
@@ -382,7 +387,7 @@ impl<'a> Keyspace<'a> {
         db.object_bytes = db.object_bytes + value.mem_bytes() - before;
         let (emptied, new_next) = (value.vanishes(), value.next_expire());
         self.access.touch(&e);
-        let (events, quiet) = (edit.events(), edit.is_quiet());
+        let (events, quiet) = (edit.events(), edit.quiet());
         db.retime(key, next, new_next);
         self.close_edit(key, events, quiet, emptied, false);
         result.map(Some)
@@ -408,9 +413,9 @@ impl<'a> Keyspace<'a> {
         let result = f(value, &mut edit);
         db.object_bytes = db.object_bytes + value.mem_bytes() - before;
         let events = edit.events();
-        let quiet = edit.is_quiet();
+        let quiet = edit.quiet();
         // A new value that nothing was done to is not kept.
-        let untouched = !existed && events[0].is_none() && !quiet;
+        let untouched = !existed && events[0].is_none() && quiet == Quiet::No;
         let (emptied, new_next) = (value.vanishes() || untouched, value.next_expire());
         self.access.stamp(&e, existed);
         db.retime(key, next, new_next);
@@ -423,7 +428,7 @@ impl<'a> Keyspace<'a> {
         &mut self,
         key: &[u8],
         events: [Option<Event>; 2],
-        quiet: bool,
+        quiet: Quiet,
         emptied: bool,
         created: bool,
     ) {
@@ -437,40 +442,18 @@ impl<'a> Keyspace<'a> {
                 self.unit.note(self.cur, key, event);
             }
         }
-        if quiet {
-            self.unit.touch_quietly();
+        match quiet {
+            Quiet::No => {}
+            Quiet::Uncounted => self.unit.touch_uncounted(),
+            Quiet::Counted => self.unit.touch_quietly(),
         }
         if emptied {
-            self.drop_key(key);
+            self.drop_key(key, false);
             if !created {
                 debug_assert!(events[0].is_some(), "a collection emptied without an event");
                 self.unit.note(self.cur, key, Event::DEL);
             }
         }
-    }
-
-    /// Removes a key; returns whether a live one was there.
-    pub fn remove(&mut self, key: &[u8], event: Event) -> bool {
-        self.settle(key);
-        let there = self.drop_key(key);
-        if there {
-            self.unit.touch(self.cur, key, event);
-        }
-        there
-    }
-
-    /// Takes a key out of the table, accounting included. Says nothing to anyone.
-    pub(crate) fn drop_key(&mut self, key: &[u8]) -> bool {
-        self.take_raw(key).is_some()
-    }
-
-    fn take_raw(&mut self, key: &[u8]) -> Option<Removed<Object>> {
-        let db = self.db();
-        let removed = db.table.remove(key)?;
-        if let ValueRef::Object(o) = removed.value() {
-            db.forget(key, o);
-        }
-        Some(removed)
     }
 
     /// Takes a live key out, to be put elsewhere (RENAME, MOVE). Its going is recorded when it
@@ -514,15 +497,15 @@ impl<'a> Keyspace<'a> {
         // What was there is gone, so this is a new key whether or not there was one.
         self.unit.note(cur, key, Event::NEW);
         if let Some((from_db, from_key, from_event)) = from {
-            self.unit.touch(from_db, &from_key, from_event);
+            self.unit.note(from_db, &from_key, from_event);
         }
         self.unit.touch(cur, key, event);
-        if let Some(old) = old
-            && let Some(new) = self.dbs[usize::from(cur)].table.get(key)
-        {
+        let Some(old) = old else { return };
+        if let Some(new) = self.dbs[usize::from(cur)].table.get(key) {
             let (old, new) = (type_name(&old.value()), type_name(&new.value()));
             replaced(self.unit, cur, key, old, new);
         }
+        self.trash.entry(old, self.trash.lazy.server_del);
     }
 
     /// A deep copy of a live key's value (COPY).
@@ -549,6 +532,11 @@ impl<'a> Keyspace<'a> {
         true
     }
 
+    /// What the running command has changed so far counts as one change, however many keys it took.
+    pub fn count_as_one_change(&mut self) {
+        self.unit.count_as_one();
+    }
+
     /// Names a second event of a change that has been made (`expire` after `set`).
     pub fn also(&mut self, key: &[u8], event: Event) {
         self.unit.note(self.cur, key, event);
@@ -569,38 +557,6 @@ impl<'a> Keyspace<'a> {
     /// The running command's effects are complete without its own words.
     pub fn no_own_effect(&mut self) {
         self.unit.rewritten();
-    }
-
-    /// Removes every key of a database and returns its old table, whose memory the caller frees
-    /// at leisure.
-    pub fn flush(&mut self, db: u16) -> u64 {
-        let now_ms = self.now.unix_ms;
-        let d = &mut self.dbs[usize::from(db)];
-        d.raise_existing(None, now_ms);
-        let n = d.table.len() as u64;
-        d.table.clear();
-        d.object_bytes = 0;
-        d.field_times.clear();
-        d.reap_cursor = 0;
-        self.unit.touch_db(db, Event::FLUSHED);
-        n
-    }
-
-    /// Exchanges the content of two databases.
-    pub fn swap(&mut self, a: u16, b: u16) {
-        let now_ms = self.now.unix_ms;
-        let (a, b) = (usize::from(a), usize::from(b));
-        if a != b {
-            self.dbs[a].raise_existing(Some(&self.dbs[b]), now_ms);
-            self.dbs[b].raise_existing(Some(&self.dbs[a]), now_ms);
-            self.dbs.swap(a, b);
-            // Watches belong to the number, not to the content.
-            let watchers = std::mem::take(&mut self.dbs[a].watchers);
-            let other = std::mem::replace(&mut self.dbs[b].watchers, watchers);
-            self.dbs[a].watchers = other;
-        }
-        self.unit.touch_db(a as u16, Event::SWAPPED);
-        self.unit.note(b as u16, &[], Event::SWAPPED);
     }
 }
 

@@ -9,13 +9,16 @@ mod access;
 mod edit;
 mod expire;
 mod fieldtimes;
+mod garbage;
 mod keyspace;
 mod read;
+mod removal;
 mod watch;
 
 pub(crate) use access::Access;
 pub use access::Lfu;
 pub use edit::{Collection, Edit};
+pub use garbage::{Garbage, LazyFree, Trash};
 pub use keyspace::{CopiedValue, Keyspace, Stored, Ttl};
 pub(crate) use read::{Overdue, OverduePart};
 pub use read::{ReadSpace, StrValue, encoding, entry_bytes, type_name};

@@ -6,7 +6,7 @@ use super::stats::Stats;
 use super::wait::{Wait, Waiters};
 use crate::clock::{Now, Rng};
 use crate::command::CommandTable;
-use crate::db::{Access, Db, Keyspace, Overdue, OverduePart};
+use crate::db::{Access, Db, Keyspace, Overdue, OverduePart, Trash};
 use crate::error::CmdResult;
 use crate::journal::{Journal, Origin, Unit};
 use crate::script::Scripts;
@@ -87,6 +87,8 @@ pub struct Shard {
     pub slow_ticks: u64,
     /// `DEBUG SET-ACTIVE-EXPIRE`.
     pub active_expire: bool,
+    /// Values to be freed elsewhere.
+    pub trash: Trash,
 }
 
 impl Shard {
@@ -117,6 +119,7 @@ impl Shard {
             loading: false,
             slow_ticks: u64::MAX,
             active_expire: true,
+            trash: Trash::default(),
         }
     }
 
@@ -164,7 +167,7 @@ impl Shard {
     /// Ends the open unit: log first, then whoever follows the keys.
     #[inline]
     pub(crate) fn commit_unit(&mut self, host: &mut dyn Host, origin: Origin) {
-        if self.unit.changes() > 0 {
+        if self.unit.changes() > 0 || self.unit.has_effects() {
             self.journal.commit(&self.unit, origin);
         }
         if self.unit.touched_len() == 0 {
@@ -220,6 +223,7 @@ impl Shard {
             access: &self.access,
             limits: &self.limits,
             scripts: &mut self.scripts,
+            trash: &mut self.trash,
         }
     }
 

@@ -91,6 +91,11 @@ impl Wait {
 pub struct Waiting<'a>(pub(super) Option<&'a mut Option<Box<Wait>>>);
 
 impl Waiting<'_> {
+    /// Whether the client may wait at all.
+    pub fn is_allowed(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Asks to wait. False inside EXEC, scripts and replay, where nobody waits: the command
     /// then answers as if its time were over.
     #[must_use]

@@ -151,6 +151,17 @@ impl Unit {
         self.changes += 1;
     }
 
+    /// Records something to be logged that is no change of the data set.
+    pub(crate) fn touch_uncounted(&mut self) {
+        self.command_changes += 1;
+    }
+
+    /// Makes the changes of the running command one.
+    pub(crate) fn count_as_one(&mut self) {
+        self.changes = self.changes.saturating_sub(self.command_changes.saturating_sub(1));
+        self.command_changes = self.command_changes.min(1);
+    }
+
     /// Whether the running command has changed something.
     pub fn command_changed(&self) -> bool {
         self.command_changes > 0

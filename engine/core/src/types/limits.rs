@@ -8,6 +8,9 @@ use moon_ds::{HashSeed, NodeLimit};
 pub struct Limits {
     /// `list-max-listpack-size`: positive = elements, -1..-5 = 4, 8, 16, 32, 64 KiB.
     pub list_max_listpack_size: i32,
+    /// `DEBUG QUICKLIST-PACKED-THRESHOLD`: bytes from which on an element of a list has a node to itself; 0
+    /// for those that no node holds.
+    pub list_lone_bytes: usize,
     /// `list-compress-depth`, accepted and reported.
     pub list_compress_depth: u32,
     /// `hash-max-listpack-entries`
@@ -43,6 +46,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             list_max_listpack_size: -2,
+            list_lone_bytes: 0,
             list_compress_depth: 0,
             hash_max_listpack_entries: 512,
             hash_max_listpack_value: 64,
@@ -64,6 +68,7 @@ impl Default for Limits {
 impl Limits {
     /// The limit of a list node.
     pub fn list_node(&self) -> NodeLimit {
-        NodeLimit::from_fill(i64::from(self.list_max_listpack_size))
+        let limit = NodeLimit::from_fill(i64::from(self.list_max_listpack_size));
+        NodeLimit { lone: self.list_lone_bytes, ..limit }
     }
 }

@@ -25,6 +25,7 @@ use moon_formats::value::{Value, ValueType};
 pub use hash::{Hash, HashIter};
 pub use limits::Limits;
 pub use list::{List, ListIter, ListIterBack};
+use moon_ds::Listpack;
 pub use moon_ds::chunklist::End;
 pub use moon_ds::{Item, ItemBuf, Upsert};
 pub use set::{Set, SetIter, difference, intersection, union, union_each};
@@ -49,6 +50,28 @@ pub enum Object {
 const _: () = assert!(size_of::<Object>() == 16);
 
 impl Object {
+    /// About how many allocations it consists of: what freeing it costs (Redis `lazyfreeGetFreeEffort`).
+    pub fn allocations(&self) -> usize {
+        match self {
+            Object::List(list) => list.allocations(),
+            Object::Hash(hash) => hash.allocations(),
+            Object::Set(set) => set.allocations(),
+            Object::ZSet(zset) => zset.allocations(),
+            Object::Stream(stream) => stream.allocations(),
+        }
+    }
+
+    /// The listpack it is kept as, if it is one.
+    pub fn packed(&self) -> Option<&Listpack> {
+        match self {
+            Object::List(list) => list.packed(),
+            Object::Hash(hash) => hash.packed(),
+            Object::Set(set) => set.packed(),
+            Object::ZSet(zset) => zset.packed(),
+            Object::Stream(_) => None,
+        }
+    }
+
     /// Name as TYPE prints it.
     pub fn type_name(&self) -> &'static str {
         match self {

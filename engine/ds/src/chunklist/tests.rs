@@ -22,8 +22,8 @@ fn limits_follow_redis_fill() {
     assert_eq!(NodeLimit::from_fill(-2).bytes, 8192);
     assert_eq!(NodeLimit::from_fill(-5).bytes, 65536);
     assert_eq!(NodeLimit::from_fill(-9).bytes, 65536);
-    assert_eq!(NodeLimit::from_fill(0), NodeLimit { bytes: 8192, count: 1 });
-    assert_eq!(NodeLimit::from_fill(128), NodeLimit { bytes: 8192, count: 128 });
+    assert_eq!(NodeLimit::from_fill(0), NodeLimit { bytes: 8192, count: 1, lone: 0 });
+    assert_eq!(NodeLimit::from_fill(128), NodeLimit { bytes: 8192, count: 128, lone: 0 });
     assert!(NodeLimit::from_fill(i64::MIN).exceeded_by(65537, 1));
 }
 
@@ -94,11 +94,11 @@ proptest! {
     fn agrees_with_a_deque(
         ops in prop::collection::vec(op(), 0..200),
         limit in prop::sample::select(vec![
-            NodeLimit { bytes: 64, count: usize::MAX },
-            NodeLimit { bytes: 300, count: usize::MAX },
-            NodeLimit { bytes: 8192, count: 1 },
-            NodeLimit { bytes: 8192, count: 5 },
-            NodeLimit { bytes: 8192, count: usize::MAX },
+            NodeLimit { bytes: 64, count: usize::MAX, lone: 0 },
+            NodeLimit { bytes: 300, count: usize::MAX, lone: 0 },
+            NodeLimit { bytes: 8192, count: 1, lone: 0 },
+            NodeLimit { bytes: 8192, count: 5, lone: 3 },
+            NodeLimit { bytes: 8192, count: usize::MAX, lone: 0 },
         ]),
     ) {
         let (mut list, mut model) = (ChunkList::new(), VecDeque::<Vec<u8>>::new());

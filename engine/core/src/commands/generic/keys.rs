@@ -15,9 +15,20 @@ const COPY_TO: Event = Event::new(Class::GENERIC, "copy_to");
 
 const SAME_OBJECT: CmdError = CmdError::fixed("ERR source and destination objects are the same");
 
-/// DEL key [key ...], UNLINK key [key ...]
+/// DEL key [key ...]
 pub(super) fn del(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
-    let n = a.from(1).iter().filter(|key| cx.ks.remove(key, Event::DEL)).count();
+    let later = cx.ks.lazy_free().user_del;
+    remove(cx, a, later)
+}
+
+/// UNLINK key [key ...]: as DEL, and large values are freed where nobody waits for it.
+pub(super) fn unlink(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
+    remove(cx, a, true)
+}
+
+fn remove(cx: &mut WriteCx<'_>, a: Args<'_>, later: bool) -> CmdResult {
+    let keys = a.from(1).iter();
+    let n = keys.filter(|key| cx.ks.remove_freeing(key, Event::DEL, later)).count();
     cx.out.int(n as i64);
     Ok(())
 }

@@ -20,7 +20,6 @@ mod walk;
 
 pub(super) use expire::expire_at;
 
-use crate::args::Args;
 use crate::command::spec::{Begin, Find};
 use crate::command::{Access, CommandSpec, Flags, Group, KeySpec, KeyUse, Run};
 use crate::error::{CmdError, CmdResult};
@@ -407,7 +406,7 @@ pub const COMMANDS: &[CommandSpec] = &[
             -2,
             "key [key ...]",
             REMOVE_ALL,
-            Run::Write(keys::del),
+            Run::Write(keys::unlink),
         )
     },
     CommandSpec {
@@ -523,13 +522,4 @@ pub(super) fn db_number(text: &[u8], count: usize) -> CmdResult<u16> {
 
 fn existing_db(n: i32, count: usize) -> CmdResult<u16> {
     u16::try_from(n).ok().filter(|n| usize::from(*n) < count).ok_or(CmdError::DB_INDEX)
-}
-
-/// Whether the only option, if there is one, is ASYNC or SYNC.
-fn check_flush_mode(a: Args<'_>) -> CmdResult {
-    if a.len() == 1 || (a.len() == 2 && (a.is(1, "SYNC") || a.is(1, "ASYNC"))) {
-        Ok(())
-    } else {
-        Err(CmdError::SYNTAX)
-    }
 }

@@ -170,5 +170,6 @@ fn transfer(
         edit.changed(popped(from));
         Ok(())
     })?;
+    cx.ks.count_as_one_change();
     Ok(())
 }

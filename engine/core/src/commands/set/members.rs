@@ -56,6 +56,7 @@ pub(super) fn smove(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
             }
             Ok(())
         })?;
+        cx.ks.count_as_one_change();
     }
     cx.out.int(i64::from(there));
     Ok(())

@@ -309,7 +309,7 @@ impl Reader<'_, '_, '_, '_> {
             put_entry(self.out, &entry);
             let deliveries = one_more(pending.deliveries);
             self.group.deliver(id, consumer, self.now, deliveries);
-            self.edit.changed_quietly();
+            self.edit.changed_uncounted();
             self.effects.delivered(id, deliveries);
         }
     }

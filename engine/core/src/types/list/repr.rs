@@ -62,6 +62,23 @@ impl List {
         }
     }
 
+    /// The listpack, if it is one.
+    pub fn packed(&self) -> Option<&Listpack> {
+        match self.form.form() {
+            Form::First(pack) => Some(pack),
+            _ => None,
+        }
+    }
+
+    /// About how many allocations it consists of.
+    pub fn allocations(&self) -> usize {
+        match self.form.form() {
+            Form::First(_) => 1,
+            Form::Second(never) => match *never {},
+            Form::Large(chunks) => chunks.node_count(),
+        }
+    }
+
     /// Name as OBJECT ENCODING prints it.
     pub fn encoding(&self) -> &'static str {
         match self.form.form() {

@@ -64,6 +64,17 @@ impl Stream {
             + self.0.group_bytes
     }
 
+    /// About how many allocations it consists of, in constant time: all groups are taken to be like the
+    /// first.
+    pub fn allocations(&self) -> usize {
+        let groups = self
+            .0
+            .groups
+            .first()
+            .map_or(0, |group| self.0.groups.len().saturating_mul(1 + group.pending_count()));
+        self.0.log.shape().0.saturating_add(groups)
+    }
+
     /// Name as OBJECT ENCODING prints it.
     pub fn encoding(&self) -> &'static str {
         "stream"

@@ -1,0 +1,84 @@
+//! Keys that leave: one by one, or a database at a time.
+
+use super::{Keyspace, LazyFree};
+use crate::event::Event;
+use crate::types::Object;
+use moon_ds::{Removed, ValueRef};
+
+impl Keyspace<'_> {
+    /// Which removals leave freeing to somebody else.
+    pub fn lazy_free(&self) -> LazyFree {
+        self.trash.lazy
+    }
+
+    /// Removes a key as a side effect; returns whether a live one was there.
+    pub fn remove(&mut self, key: &[u8], event: Event) -> bool {
+        let later = self.trash.lazy.server_del;
+        self.remove_freeing(key, event, later)
+    }
+
+    /// Removes a key; `later` leaves freeing a large value to somebody else. Returns whether a live one
+    /// was there.
+    pub fn remove_freeing(&mut self, key: &[u8], event: Event, later: bool) -> bool {
+        self.settle(key);
+        let there = self.drop_key(key, later);
+        if there {
+            self.unit.touch(self.cur, key, event);
+        }
+        there
+    }
+
+    /// Takes a key out of the table, accounting included. Says nothing to anyone.
+    pub(crate) fn drop_key(&mut self, key: &[u8], later: bool) -> bool {
+        let Some(entry) = self.take_raw(key) else { return false };
+        self.trash.entry(entry, later);
+        true
+    }
+
+    pub(super) fn take_raw(&mut self, key: &[u8]) -> Option<Removed<Object>> {
+        let db = self.db();
+        let removed = db.table.remove(key)?;
+        if let ValueRef::Object(o) = removed.value() {
+            db.forget(key, o);
+        }
+        Some(removed)
+    }
+
+    /// Removes every key of a database; `later` leaves freeing them to somebody else. Returns how many
+    /// there were.
+    pub fn flush(&mut self, db: u16, later: bool) -> u64 {
+        let now_ms = self.now.unix_ms;
+        let d = &mut self.dbs[usize::from(db)];
+        d.raise_existing(None, now_ms);
+        let n = d.table.len() as u64;
+        let bytes = d.table.mem_bytes() + d.object_bytes;
+        self.trash.database(d.table.take_all(), bytes, later);
+        d.object_bytes = 0;
+        d.field_times.clear();
+        d.reap_cursor = 0;
+        self.unit.touch_db(db, Event::FLUSHED);
+        n
+    }
+
+    /// The client of the running command is to be answered when what it left has been freed.
+    pub fn await_free(&mut self) {
+        self.trash.await_free();
+    }
+
+    /// Exchanges the content of two databases.
+    pub fn swap(&mut self, a: u16, b: u16) {
+        let now_ms = self.now.unix_ms;
+        let (a, b) = (usize::from(a), usize::from(b));
+        if a != b {
+            self.dbs[a].raise_existing(Some(&self.dbs[b]), now_ms);
+            self.dbs[b].raise_existing(Some(&self.dbs[a]), now_ms);
+            self.dbs.swap(a, b);
+            // Watches belong to the number, not to the content.
+            let watchers = std::mem::take(&mut self.dbs[a].watchers);
+            let other = std::mem::replace(&mut self.dbs[b].watchers, watchers);
+            self.dbs[a].watchers = other;
+        }
+        self.unit.touch_db(a as u16, Event::SWAPPED);
+        self.unit.note(b as u16, &[], Event::SWAPPED);
+    }
+}
