@@ -22,20 +22,20 @@ use crate::value::{Value, ValueType};
 use std::borrow::Cow;
 
 /// Opcodes.
-mod op {
-    pub(super) const SLOT_IMPORT: u8 = 243;
-    pub(super) const SLOT_INFO: u8 = 244;
-    pub(super) const FUNCTION: u8 = 245;
-    pub(super) const FUNCTION_PRE: u8 = 246;
-    pub(super) const MODULE_AUX: u8 = 247;
-    pub(super) const IDLE: u8 = 248;
-    pub(super) const FREQ: u8 = 249;
-    pub(super) const AUX: u8 = 250;
-    pub(super) const RESIZE: u8 = 251;
-    pub(super) const EXPIRE_MS: u8 = 252;
-    pub(super) const EXPIRE: u8 = 253;
-    pub(super) const SELECT: u8 = 254;
-    pub(super) const END: u8 = 255;
+pub(super) mod op {
+    pub(in crate::redis_rdb) const SLOT_IMPORT: u8 = 243;
+    pub(in crate::redis_rdb) const SLOT_INFO: u8 = 244;
+    pub(in crate::redis_rdb) const FUNCTION: u8 = 245;
+    pub(in crate::redis_rdb) const FUNCTION_PRE: u8 = 246;
+    pub(in crate::redis_rdb) const MODULE_AUX: u8 = 247;
+    pub(in crate::redis_rdb) const IDLE: u8 = 248;
+    pub(in crate::redis_rdb) const FREQ: u8 = 249;
+    pub(in crate::redis_rdb) const AUX: u8 = 250;
+    pub(in crate::redis_rdb) const RESIZE: u8 = 251;
+    pub(in crate::redis_rdb) const EXPIRE_MS: u8 = 252;
+    pub(in crate::redis_rdb) const EXPIRE: u8 = 253;
+    pub(in crate::redis_rdb) const SELECT: u8 = 254;
+    pub(in crate::redis_rdb) const END: u8 = 255;
 }
 
 /// A key with its value.

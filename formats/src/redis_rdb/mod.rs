@@ -39,6 +39,7 @@
 mod decode;
 mod encode;
 mod file;
+pub mod functions;
 mod lzf;
 mod packed;
 mod prim;

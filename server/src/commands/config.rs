@@ -138,6 +138,7 @@ fn raise_clients(clients: usize) -> Result<(), String> {
 
 fn resetstat(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
     cx.shard.stats.reset();
+    cx.shard.scripts.evicted = 0;
     host(cx)?.reset_stats();
     cx.out.ok();
     Ok(())

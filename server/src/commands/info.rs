@@ -171,11 +171,7 @@ fn memory_section(out: &mut String, v: &View<'_>) {
     line(out, "allocator_resident", a.resident);
     line(out, "total_system_memory", memory::total());
     line(out, "total_system_memory_human", memory::human(memory::total()));
-    line(out, "used_memory_lua", v.shard.scripts.mem_bytes());
-    line(out, "used_memory_scripts", v.shard.scripts.mem_bytes());
-    line(out, "number_of_cached_scripts", v.shard.scripts.cached());
-    line(out, "number_of_functions", v.shard.scripts.functions());
-    line(out, "number_of_libraries", v.shard.scripts.libraries());
+    scripts(out, v);
     let max = v.config.int(OptionId::MaxMemory);
     line(out, "maxmemory", max);
     line(out, "maxmemory_human", memory::human(max as u64));
@@ -190,6 +186,26 @@ fn memory_section(out: &mut String, v: &View<'_>) {
     let (pending, _) = v.host.freer.pending(&v.shard.trash);
     line(out, "lazyfree_pending_objects", pending);
     line(out, "lazyfreed_objects", v.host.freer.freed());
+}
+
+fn scripts(out: &mut String, v: &View<'_>) {
+    let scripts = &v.shard.scripts;
+    let (eval, functions) = scripts.vm_bytes();
+    let (texts, libraries) = scripts.text_bytes();
+    let human = |n: usize| memory::human(n as u64);
+    line(out, "used_memory_lua", eval);
+    line(out, "used_memory_vm_eval", eval);
+    line(out, "used_memory_lua_human", human(eval));
+    line(out, "used_memory_scripts_eval", texts);
+    line(out, "number_of_cached_scripts", scripts.cached());
+    line(out, "number_of_functions", scripts.functions());
+    line(out, "number_of_libraries", scripts.libraries());
+    line(out, "used_memory_vm_functions", functions);
+    line(out, "used_memory_vm_total", eval + functions);
+    line(out, "used_memory_vm_total_human", human(eval + functions));
+    line(out, "used_memory_functions", libraries);
+    line(out, "used_memory_scripts", texts + libraries);
+    line(out, "used_memory_scripts_human", human(texts + libraries));
 }
 
 fn persistence(out: &mut String, v: &View<'_>) {
@@ -265,6 +281,7 @@ fn stats(out: &mut String, v: &View<'_>) {
     line(out, "expired_keys", s.expired_keys);
     line(out, "evicted_keys", s.evicted_keys);
     line(out, "evicted_clients", 0);
+    line(out, "evicted_scripts", v.shard.scripts.evicted);
     line(out, "keyspace_hits", s.keyspace_hits);
     line(out, "keyspace_misses", s.keyspace_misses);
     line(out, "pubsub_channels", v.host.pubsub.count(Kind::Channel));

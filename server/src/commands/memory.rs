@@ -148,6 +148,7 @@ fn stats(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
     let lookup: usize = tables.iter().map(|(_, bytes)| bytes).sum();
     let overhead = a.allocated.saturating_sub(f.dataset) + lookup;
     let dataset = f.dataset.saturating_sub(lookup);
+    let (texts, libraries) = cx.shard.scripts.text_bytes();
     let bytes = |n: usize| Bytes(n as i64);
     let minus = |a: usize, b: usize| Bytes(a as i64 - b as i64);
     let before = [
@@ -159,8 +160,8 @@ fn stats(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
         ("clients.normal", bytes(f.clients)),
         ("cluster.links", bytes(0)),
         ("aof.buffer", bytes(0)),
-        ("lua.caches", bytes(0)),
-        ("functions.caches", bytes(0)),
+        ("lua.caches", bytes(texts)),
+        ("functions.caches", bytes(libraries)),
     ];
     let after = [
         ("overhead.db.hashtable.lut", bytes(lookup)),

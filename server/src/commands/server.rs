@@ -84,6 +84,11 @@ fn shutdown(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         // A stop that has begun takes no more requests, so there is none to abort here.
         return Err(CmdError::fixed("ERR No shutdown in progress."));
     }
+    if nosave {
+        cx.shard.abandon_script();
+    } else {
+        cx.shard.while_idle()?;
+    }
     tracing::info!("stop asked for by SHUTDOWN");
     shared.request_stop();
     cx.session.close = true;

@@ -218,7 +218,10 @@ impl<D: Driver> ShardLoop<D> {
                 self.gate.open();
                 self.phase = Phase::Draining(now_ms + secs * 1000);
             }
-            Phase::Draining(until) if self.hub.count == 0 || now_ms >= *until => {
+            Phase::Draining(until)
+                if (self.hub.count == 0 && !self.hub.service.is_busy()) || now_ms >= *until =>
+            {
+                self.hub.service.shard.abandon_script();
                 let result = Rc::new(RefCell::new(None));
                 match self.hub.service.take_log() {
                     None => *result.borrow_mut() = Some(Ok(())),

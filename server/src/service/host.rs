@@ -201,7 +201,7 @@ pub(crate) struct ServerHost {
     protected_mode: bool,
     bind_given: bool,
     hz: u64,
-    /// How long a script may run that has written nothing; 0 is for ever.
+    /// How long a script may run before others are told that the server is busy; 0 is for ever.
     script_max_us: u64,
     pub(crate) clients_max: usize,
     pub(crate) keepalive_secs: i64,
@@ -269,6 +269,17 @@ impl ServerHost {
             Class::parse(config.text(OptionId::NotifyKeyspaceEvents)).unwrap_or(Class::NONE);
         self.tracking.max_keys = config.size(OptionId::TrackingTableMaxKeys);
         self.output_max = config.output_limits().map(|l| l.hard);
+    }
+
+    /// Notes that a client's script keeps all others waiting.
+    pub(crate) fn say_slow(&self, slot: Slot) {
+        let client = self.client(slot).map_or(0, |c| c.id);
+        let millis = self.script_max_us / 1000;
+        tracing::warn!(
+            client,
+            millis,
+            "slow script: the server is busy until it ends or is killed"
+        );
     }
 
     /// True if the default user has a password.
@@ -481,8 +492,8 @@ impl Host for ServerHost {
         self.shared.facts.started.elapsed().as_micros() as u64
     }
 
-    fn script_may_go_on(&mut self, started_us: u64) -> bool {
-        self.script_max_us == 0 || self.clock_us() - started_us < self.script_max_us
+    fn script_is_slow(&mut self, started_us: u64) -> bool {
+        self.script_max_us > 0 && self.clock_us() - started_us >= self.script_max_us
     }
 
     fn script_log(&mut self, level: u8, text: &str) {

@@ -97,6 +97,9 @@ impl ShardService {
     /// The shard's own work of a turn: expiry, then the start of the log's write.
     #[inline]
     pub(crate) fn end_turn(&mut self) {
+        if self.shard.busy_client().is_some() {
+            self.go_on();
+        }
         let now_ms = self.shard.now().mono_us / 1000;
         if let Some(pause) = self.host.pause {
             if now_ms < pause.until_ms {
@@ -106,7 +109,7 @@ impl ShardService {
                 self.host.unpause();
             }
         }
-        if now_ms >= self.expire_at_ms && self.host.cron_paused {
+        if now_ms >= self.expire_at_ms && (self.host.cron_paused || self.is_busy()) {
             self.expire_at_ms = now_ms + self.host.period_ms();
         }
         if now_ms >= self.expire_at_ms && !self.log_is_behind() {
@@ -124,9 +127,11 @@ impl ShardService {
             self.shard.outside_bytes = allocated.saturating_sub(counted);
             self.shard.slow_ticks = self.host.slow_ticks();
         }
-        self.shard.time_out_waits();
-        if self.shard.has_woken() {
-            self.serve_waiting();
+        if !self.is_busy() {
+            self.shard.time_out_waits();
+            if self.shard.has_woken() {
+                self.serve_waiting();
+            }
         }
         if !self.shard.trash.is_empty() {
             self.host.freer.take_out(&mut self.shard.trash, &self.host.shared);
@@ -161,17 +166,41 @@ impl ShardService {
             self.host.current = slot;
             let mut reply = Vec::new();
             let outcome = self.shard.resume(&mut self.host, session, woken, &mut reply);
-            self.host.end_request(slot, false, &mut reply);
-            let next = match outcome {
-                Outcome::Blocked => continue,
-                Outcome::Done => Next::Continue,
-                Outcome::Close => Next::Close,
-            };
-            self.host.observe(slot, session);
-            self.waiting.remove(&client);
-            self.host.deliver(slot, &reply);
-            self.host.orders.push(Order::Answered(slot, next));
+            self.answer(slot, client, outcome, reply);
         }
+    }
+
+    /// Lets a script that others wait for go on, and answers its client if it has ended.
+    #[cold]
+    fn go_on(&mut self) {
+        let Some(client) = self.shard.busy_client() else { return };
+        let slot = self.waiting.get(&client).copied().unwrap_or(Slot::MAX);
+        let session = self.sessions.get_mut(slot as usize).and_then(Option::as_mut);
+        self.host.current = slot;
+        let mut reply = Vec::new();
+        let outcome = self.shard.go_on(&mut self.host, session, &mut reply);
+        self.answer(slot, client, outcome, reply);
+    }
+
+    /// Hands over the reply that a client has waited for.
+    fn answer(&mut self, slot: Slot, client: u64, outcome: Outcome, mut reply: Vec<u8>) {
+        self.host.end_request(slot, false, &mut reply);
+        let next = match outcome {
+            Outcome::Blocked => return,
+            Outcome::Done => Next::Continue,
+            Outcome::Close => Next::Close,
+        };
+        self.waiting.remove(&client);
+        let Some(Some(session)) = self.sessions.get(slot as usize) else { return };
+        self.host.observe(slot, session);
+        self.host.deliver(slot, &reply);
+        self.host.orders.push(Order::Answered(slot, next));
+    }
+
+    /// Whether a script is paused, and everybody else is told so.
+    #[inline]
+    pub(crate) fn is_busy(&self) -> bool {
+        self.shard.busy_client().is_some()
     }
 
     /// Whether so much is not durable, or for so long, that the policy's bound on what a power
@@ -237,7 +266,7 @@ impl ShardService {
 
     /// True if a request has asked for something that the next turn does.
     pub(crate) fn has_orders(&self) -> bool {
-        !self.host.orders.is_empty()
+        !self.host.orders.is_empty() || self.is_busy()
     }
 
     fn refresh(&mut self) {
@@ -333,10 +362,13 @@ impl Executor for ShardService {
             Outcome::Blocked => {
                 self.waiting.insert(session.id, slot);
                 self.host.observe(slot, session);
+                if self.is_busy() {
+                    self.host.say_slow(slot);
+                }
                 Next::Wait
             }
         };
-        if self.shard.has_woken() {
+        if self.shard.has_woken() && !self.is_busy() {
             self.serve_waiting();
         }
         next
@@ -408,6 +440,7 @@ impl hub::Service for ShardService {
             if session.waiting {
                 self.shard.stop_waiting(session.id);
                 self.waiting.remove(&session.id);
+                self.shard.adopt(session);
             }
         }
         self.host.freer.forget(slot);

@@ -95,7 +95,7 @@ fn exec(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
             Ok(())
         }
         Some(Exec::Run(multi)) => {
-            cx.shard.run_queue(cx.host, cx.session, &multi, cx.out.buffer());
+            cx.shard.run_queue(cx.host, cx.session, multi, 0, cx.out.buffer());
             Ok(())
         }
     }

@@ -6,6 +6,7 @@
 //! Invariants: one unit is open at a time; a request either runs to its end and its unit is
 //! committed, or it is refused and nothing has changed.
 
+mod busy;
 mod context;
 mod evict;
 pub(crate) mod multi;

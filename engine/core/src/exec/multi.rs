@@ -30,6 +30,16 @@ impl Multi {
         self.queued.len()
     }
 
+    /// A queued command.
+    pub(super) fn command(&self, at: usize) -> &'static Command {
+        self.queued[at].command
+    }
+
+    /// Its words.
+    pub(super) fn words(&self, at: usize) -> &[Box<[u8]>] {
+        &self.queued[at].words
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -136,18 +146,22 @@ impl Shard {
         })
     }
 
-    /// Runs a queue inside the open unit, replies as one array.
+    /// Runs a queue inside the open unit from one of its commands on, replies as one array. It leaves off
+    /// where a script is paused.
     pub(crate) fn run_queue(
         &mut self,
         host: &mut dyn Host,
         session: &mut Session,
-        multi: &Multi,
+        multi: Box<Multi>,
+        from: usize,
         out: &mut Vec<u8>,
     ) {
-        Reply::new(out, session.proto).array(multi.queued.len());
+        if from == 0 {
+            Reply::new(out, session.proto).array(multi.queued.len());
+        }
         session.in_exec = true;
         let denied = std::mem::replace(&mut self.deny_waits, true);
-        for q in &multi.queued {
+        for (at, q) in multi.queued.iter().enumerate().skip(from) {
             let words: Vec<&[u8]> = q.words.iter().map(|w| &**w).collect();
             let args = Args::new(&words);
             match self.admit_command(host, session, q.command, args) {
@@ -156,6 +170,10 @@ impl Shard {
                     self.stats.count_error(e.code());
                     Reply::new(out, session.proto).error(e.as_str());
                 }
+            }
+            if let Some(pausing) = &mut self.pausing {
+                pausing.in_queue(multi, at);
+                break;
             }
         }
         session.in_exec = false;

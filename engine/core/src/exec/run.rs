@@ -26,10 +26,10 @@ pub trait Host: Any {
         0
     }
 
-    /// Whether a script that began at `started_us` of [`Host::clock_us`] and has written
-    /// nothing may go on.
-    fn script_may_go_on(&mut self, _started_us: u64) -> bool {
-        true
+    /// Whether a script that began at `started_us` of [`Host::clock_us`] has run for so long that others must
+    /// have a turn, though only to hear that the server is busy.
+    fn script_is_slow(&mut self, _started_us: u64) -> bool {
+        false
     }
 
     /// A script says something to the server's log; levels 0 (debug) to 3 (warning).
@@ -57,7 +57,8 @@ pub enum Outcome {
     Done,
     /// The reply has been written; the connection closes after it.
     Close,
-    /// No reply yet: the session waits for a key and runs nothing until [`Shard::resume`].
+    /// No reply yet: the session waits for a key and runs nothing until [`Shard::resume`], or for a script
+    /// of its own until [`Shard::go_on`].
     Blocked,
 }
 
@@ -79,12 +80,20 @@ impl Shard {
         out: &mut Vec<u8>,
     ) -> Outcome {
         let start = out.len();
-        self.make_room(host);
+        if self.busy.is_none() {
+            self.make_room(host);
+        }
         match self.admit(host, session, args) {
-            Err((command, refusal)) => {
+            Err((command, mut refusal)) => {
                 session.abort_multi(&refusal);
                 if let Some(c) = command {
                     self.stats.by_command[usize::from(c.id)].rejected += 1;
+                    if c.spec.name == "exec" && self.discard(session) {
+                        refusal = CmdError::text(format!(
+                            "EXECABORT Transaction discarded because of: {}",
+                            refusal.as_str()
+                        ));
+                    }
                 }
                 self.refuse(&refusal, session, out);
             }
@@ -96,6 +105,10 @@ impl Shard {
                 self.run_unit(host, session, command, args, out);
                 if self.asked.is_some() {
                     return self.begin_wait(session, command, args);
+                }
+                if self.pausing.is_some() {
+                    let reply = out.split_off(start);
+                    return self.begin_busy(session, command, args, reply);
                 }
             }
         }
@@ -115,6 +128,10 @@ impl Shard {
     ) {
         self.begin_unit();
         self.execute(host, session, command, args, out);
+        if self.pausing.is_some() {
+            // The unit stays open until the script ends.
+            return;
+        }
         self.commit_unit(host, Origin::Client);
         if !self.expired.is_empty() {
             self.drop_expired(host);
@@ -132,6 +149,7 @@ impl Shard {
         let table = self.table;
         let command = table.resolve(args).map_err(|e| (None, e))?;
         self.admit_command(host, session, command, args).map_err(|e| (Some(command), e))?;
+        self.admit_busy(command).map_err(|e| (Some(command), e))?;
         Ok(command)
     }
 
@@ -223,10 +241,26 @@ impl Shard {
             }
             Run::Container => Err(CmdError::arity(command.spec.name)),
         };
-        if self.asked.is_some() {
+        if self.asked.is_some() || self.pausing.is_some() {
             // It counts when it has been served.
             return;
         }
+        self.settle(host, session, command, args, result, out, start);
+    }
+
+    /// Counts a command that has run, and writes its error if it failed.
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "the second half of `execute`")]
+    pub(super) fn settle(
+        &mut self,
+        host: &mut dyn Host,
+        session: &Session,
+        command: &'static Command,
+        args: Args<'_>,
+        result: CmdResult,
+        out: &mut Vec<u8>,
+        start: usize,
+    ) {
         self.stats.commands += 1;
         let ticks = host.ticks();
         let spent = ticks.wrapping_sub(self.ticks_last);

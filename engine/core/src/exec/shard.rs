@@ -1,5 +1,6 @@
 //! A shard: databases, clock cell, chance and journal of one thread.
 
+use super::busy::{Busy, Pausing};
 use super::evict::Eviction;
 use super::run::Host;
 use super::stats::Stats;
@@ -69,6 +70,10 @@ pub struct Shard {
     pub(crate) waiters: Waiters,
     /// What the running command asks to wait for.
     pub(crate) asked: Option<Box<Wait>>,
+    /// The running command is a script that is left to [`Shard::go_on`].
+    pub(crate) pausing: Option<Box<Pausing>>,
+    /// A script that is paused: nothing touches a key until it ends.
+    pub(crate) busy: Option<Box<Busy>>,
     /// Nobody may wait now: EXEC, a script or replay is running.
     pub(crate) deny_waits: bool,
     /// Memory in use beside keys and values, which counts toward `maxmemory`; told by the host.
@@ -111,6 +116,8 @@ impl Shard {
             listening: Listen::default(),
             waiters: Waiters::default(),
             asked: None,
+            pausing: None,
+            busy: None,
             deny_waits: false,
             limits: Limits { hash_seed: seed, ..config.limits.clone() },
             stats: Stats::new(table.len()),

@@ -1,13 +1,49 @@
 //! Replies as Lua values, and Lua values as replies (redis-surface §16).
 
+use super::vm::Raised;
 use mlua::{Lua, Table, Value};
+use moon_formats::number::parse_i64;
 use moon_formats::resp::{Proto, Reply, Value as RespValue};
 
 /// Deepest table a script may answer with.
 const DEPTH_MAX: usize = 1000;
 
+/// The reply of a command as a script sees it, or the error that a command answered.
+pub(super) fn reply(lua: &Lua, bytes: &[u8], proto: Proto) -> mlua::Result<Result<Value, Raised>> {
+    if let Some(value) = plain(lua, bytes)? {
+        return Ok(Ok(value));
+    }
+    Ok(match RespValue::decode(bytes) {
+        Ok(Some((RespValue::Error(text), _))) => Err(Raised { text, counted: true }),
+        Ok(Some((value, _))) => Ok(to_lua(lua, &value, proto)?),
+        _ => {
+            let text = b"ERR the reply is too deep for a script".to_vec();
+            Err(Raised { text, counted: false })
+        }
+    })
+}
+
+/// The replies of most commands, without a tree in between: `None` if it is another one.
+fn plain(lua: &Lua, bytes: &[u8]) -> mlua::Result<Option<Value>> {
+    let Some((first, rest)) = bytes.split_first() else { return Ok(None) };
+    let Some(line_end) = rest.iter().take(32).position(|b| *b == b'\r') else { return Ok(None) };
+    let (line, after) = rest.split_at(line_end);
+    Ok(match first {
+        b'+' => Some(field(lua, "ok", Value::String(lua.create_string(line)?))?),
+        b':' => parse_i64(line).map(|n| Value::Number(n as f64)),
+        b'$' => {
+            let len = parse_i64(line).and_then(|n| usize::try_from(n).ok());
+            match len.and_then(|len| after.get(2..)?.get(..len)) {
+                Some(text) => Some(Value::String(lua.create_string(text)?)),
+                None => None,
+            }
+        }
+        _ => None,
+    })
+}
+
 /// A reply as a script sees it, in the protocol it asked for.
-pub(super) fn to_lua(lua: &Lua, value: &RespValue, proto: Proto) -> mlua::Result<Value> {
+fn to_lua(lua: &Lua, value: &RespValue, proto: Proto) -> mlua::Result<Value> {
     Ok(match value {
         RespValue::Simple(s) => field(lua, "ok", Value::String(lua.create_string(s)?))?,
         RespValue::Error(s) => field(lua, "err", Value::String(lua.create_string(s)?))?,

@@ -4,18 +4,19 @@
 //! length is bounded in instructions, not in time, so a replayed FUNCTION LOAD ends as the first.
 
 use super::Scripts;
+use super::fiber::{Ask, Job, Order};
 use super::run::Request;
 use super::shebang::{self, ScriptFlags};
-use super::vm::{Asking, How, Vm};
+use super::vm::{Lent, Vm};
 use crate::error::{CmdError, CmdResult};
-use mlua::{Lua, LuaString, MultiValue, Table, Value};
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use mlua::{Lua, MultiValue, Table, Value};
+use std::collections::{BTreeMap, HashMap};
 
 /// Most turns of 100 000 instructions that loading may take.
 const LOAD_TURNS: u32 = 1000;
 
 /// A loaded library.
+#[derive(Clone)]
 pub(crate) struct Library {
     /// Its source, shebang included.
     pub(crate) code: Box<[u8]>,
@@ -24,63 +25,201 @@ pub(crate) struct Library {
 }
 
 /// A function of a library.
+#[derive(Clone)]
 pub(crate) struct Function {
-    callback: mlua::Function,
+    /// Where the interpreter keeps it.
+    id: u32,
     /// What it declares.
     pub(crate) flags: ScriptFlags,
     /// What it is said to do.
     pub(crate) description: Option<Box<[u8]>>,
 }
 
-type Functions = BTreeMap<Box<[u8]>, Function>;
+/// What FUNCTION RESTORE does with libraries that exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnClash {
+    /// Nothing is restored.
+    Refuse,
+    /// The restored one takes its place.
+    Replace,
+    /// All go before.
+    Flush,
+}
+
+/// All libraries of a shard.
+#[derive(Default, Clone)]
+pub(super) struct Libraries {
+    by_name: BTreeMap<Box<[u8]>, Library>,
+    /// Lower-case names of functions: library and name there.
+    functions: HashMap<Box<[u8]>, (Box<[u8]>, Box<[u8]>)>,
+}
+
+impl Libraries {
+    /// Their number.
+    pub(super) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Number of functions in all of them.
+    pub(super) fn functions_len(&self) -> usize {
+        self.functions.len()
+    }
+
+    /// Bytes of their texts and of what is kept beside them.
+    pub(super) fn text_bytes(&self) -> usize {
+        let function = |(name, f): (&Box<[u8]>, &Function)| {
+            3 * name.len() + size_of::<Function>() + f.description.as_ref().map_or(0, |d| d.len())
+        };
+        let of = |(name, l): (&Box<[u8]>, &Library)| {
+            name.len() + l.code.len() + l.functions.iter().map(function).sum::<usize>()
+        };
+        self.by_name.iter().map(of).sum()
+    }
+
+    /// Adds a library if none of its functions exists in another one.
+    fn add(&mut self, name: &[u8], library: Library) -> CmdResult {
+        for function in library.functions.keys() {
+            if self.functions.contains_key(&*function.to_ascii_lowercase()) {
+                let function = String::from_utf8_lossy(function);
+                return Err(CmdError::text(format!("ERR Function {function} already exists")));
+            }
+        }
+        for function in library.functions.keys() {
+            let place = (name.into(), function.clone());
+            self.functions.insert(function.to_ascii_lowercase().into(), place);
+        }
+        self.by_name.insert(name.into(), library);
+        Ok(())
+    }
+
+    fn remove(&mut self, name: &[u8]) -> Option<Library> {
+        let library = self.by_name.remove(name)?;
+        for function in library.functions.keys() {
+            self.functions.remove(&*function.to_ascii_lowercase());
+        }
+        Some(library)
+    }
+
+    /// A function by its name in any case.
+    fn function(&self, name: &[u8]) -> Option<(&[u8], &Function)> {
+        let (library, name) = match self.functions.get(name) {
+            Some(place) => place,
+            None => self.functions.get(&*name.to_ascii_lowercase())?,
+        };
+        Some((name, self.by_name.get(library)?.functions.get(name)?))
+    }
+}
 
 impl Scripts {
     /// All libraries by name.
     pub(crate) fn all_libraries(&self) -> &BTreeMap<Box<[u8]>, Library> {
-        &self.libraries
+        &self.libraries.by_name
     }
 
     /// Loads a library and returns its name.
     pub(crate) fn load_library(&mut self, code: &[u8], replace: bool) -> CmdResult<Box<[u8]>> {
         let (name, source) = shebang::of_library(code)?;
-        if !replace && self.libraries.contains_key(name) {
-            let name = String::from_utf8_lossy(name);
-            return Err(CmdError::text(format!("ERR Library '{name}' already exists")));
+        if !replace && self.libraries.by_name.contains_key(name) {
+            return Err(exists(name));
         }
         let vm = Vm::get_or_new(&mut self.functions, true)?;
-        let functions = register(&vm, source)?;
-        if functions.is_empty() {
-            return Err(CmdError::fixed("ERR No functions registered"));
+        let library = compile(&vm, code, source)?;
+        let old = self.libraries.remove(name);
+        let added = self.libraries.add(name, library.clone());
+        let gone = match (&added, old) {
+            (Ok(()), old) => old,
+            (Err(_), old) => {
+                if let Some(old) = old {
+                    self.libraries.add(name, old)?;
+                }
+                Some(library)
+            }
+        };
+        forget(&vm, gone.as_ref());
+        added.map(|()| name.into())
+    }
+
+    /// Puts libraries beside those there are or in their place: all of them, or none.
+    pub(crate) fn restore_libraries(&mut self, codes: &[&[u8]], clash: OnClash) -> CmdResult {
+        let vm = Vm::get_or_new(&mut self.functions, true)?;
+        let mut made: Vec<Library> = Vec::new();
+        let joined = self.join(&vm, codes, clash, &mut made);
+        match joined {
+            Ok(joined) => {
+                let old = std::mem::replace(&mut self.libraries, joined);
+                for (name, library) in &old.by_name {
+                    // What was kept shares its functions with the new set.
+                    let same = |l: &Library| l.functions.values().map(|f| f.id).min();
+                    let kept =
+                        self.libraries.by_name.get(name).is_some_and(|l| same(l) == same(library));
+                    if !kept {
+                        forget(&vm, Some(library));
+                    }
+                }
+                Ok(())
+            }
+            Err(e) => {
+                made.iter().for_each(|l| forget(&vm, Some(l)));
+                Err(e)
+            }
         }
-        let others = || self.libraries.iter().filter(|(n, _)| ***n != *name);
-        if let Some(twice) =
-            functions.keys().find(|f| others().any(|(_, l)| l.functions.contains_key(*f)))
-        {
-            let twice = String::from_utf8_lossy(twice);
-            return Err(CmdError::text(format!("ERR Function {twice} already exists")));
+    }
+
+    fn join(
+        &self,
+        vm: &Vm,
+        codes: &[&[u8]],
+        clash: OnClash,
+        made: &mut Vec<Library>,
+    ) -> CmdResult<Libraries> {
+        let mut new = Libraries::default();
+        for code in codes {
+            let (name, source) = shebang::of_library(code)?;
+            if new.by_name.contains_key(name) {
+                return Err(exists(name));
+            }
+            let library = compile(vm, code, source)?;
+            made.push(library.clone());
+            new.add(name, library)?;
         }
-        self.libraries.insert(name.into(), Library { code: code.into(), functions });
-        Ok(name.into())
+        if clash == OnClash::Flush {
+            return Ok(new);
+        }
+        let mut joined = self.libraries.clone();
+        for name in new.by_name.keys() {
+            if joined.remove(name).is_some() && clash == OnClash::Refuse {
+                let name = String::from_utf8_lossy(name);
+                return Err(CmdError::text(format!("ERR Library {name} already exists")));
+            }
+        }
+        for (name, library) in new.by_name {
+            joined.add(&name, library)?;
+        }
+        Ok(joined)
     }
 
     /// Removes a library; false if there is none of that name.
     pub(crate) fn delete_library(&mut self, name: &[u8]) -> bool {
-        self.libraries.remove(name).is_some()
+        let removed = self.libraries.remove(name);
+        if let Some(vm) = &self.functions {
+            forget(vm, removed.as_ref());
+        }
+        removed.is_some()
     }
 
     /// Removes all libraries and what they left in their interpreter.
     pub(crate) fn flush_libraries(&mut self) {
-        self.libraries.clear();
+        self.libraries = Libraries::default();
         self.functions = None;
     }
 
     /// A function of any library, ready to run.
     pub(crate) fn function(&self, name: &[u8]) -> Option<Request> {
         let vm = self.functions.clone()?;
-        let function = self.libraries.values().find_map(|l| l.functions.get(name))?;
+        let (name, function) = self.libraries.function(name)?;
         Some(Request {
+            function: vm.kept(function.id)?,
             vm,
-            function: function.callback.clone(),
             name: name.into(),
             flags: function.flags,
             callback: true,
@@ -88,43 +227,60 @@ impl Scripts {
     }
 }
 
-fn register(vm: &Vm, source: &[u8]) -> CmdResult<Functions> {
+fn exists(name: &[u8]) -> CmdError {
+    CmdError::text(format!("ERR Library '{}' already exists", String::from_utf8_lossy(name)))
+}
+
+/// Lets the interpreter forget the functions of a library.
+fn forget(vm: &Vm, library: Option<&Library>) {
+    library.into_iter().flat_map(|l| l.functions.values()).for_each(|f| vm.forget(f.id));
+}
+
+/// Makes a library of its source.
+fn compile(vm: &Vm, code: &[u8], source: &[u8]) -> CmdResult<Library> {
+    let mut functions = BTreeMap::new();
+    for Registered { name, callback, flags, description } in run(vm, source)? {
+        let id = vm.keep(&callback)?;
+        functions.insert(name, Function { id, flags, description });
+    }
+    if functions.is_empty() {
+        return Err(CmdError::fixed("ERR No functions registered"));
+    }
+    Ok(Library { code: code.into(), functions })
+}
+
+/// A function that a library has registered.
+pub(super) struct Registered {
+    name: Box<[u8]>,
+    callback: mlua::Function,
+    flags: ScriptFlags,
+    description: Option<Box<[u8]>>,
+}
+
+/// Runs a library once, for the functions it registers.
+fn run(vm: &Vm, source: &[u8]) -> CmdResult<Vec<Registered>> {
     let chunk = vm
         .compile(source, "@user_function")
         .map_err(|e| CmdError::text(format!("ERR Error compiling function: {e}")))?;
-    let functions = RefCell::new(Functions::new());
-    let turns = Cell::new(LOAD_TURNS);
-    let result = vm.lua.scope(|scope| {
-        let other = scope.create_function(|lua, (what, args): (LuaString, MultiValue)| {
-            let added = if *what.as_bytes() == *b"register" {
-                add(lua, &args).and_then(|(name, function)| {
-                    let twice = functions.borrow_mut().insert(name, function).is_some();
-                    if twice { Err("Function already exists in the library") } else { Ok(()) }
-                })
-            } else {
-                Ok(())
-            };
-            Ok(match added {
-                Ok(()) => (false, Value::Nil),
-                Err(text) => {
-                    let table = lua.create_table()?;
-                    table.raw_set("err", format!("ERR {text}"))?;
-                    (true, Value::Table(table))
-                }
-            })
-        })?;
-        let poll = scope.create_function(|_, ()| {
-            turns.set(turns.get().saturating_sub(1));
-            Ok(turns.get() > 0)
-        })?;
-        vm.begin(0, &poll)?;
-        let ask = Asking { call: None, pcall: None, other };
-        let result = vm.run(How::Load(&chunk), &[], &[], &ask);
-        vm.end();
-        result
-    });
-    let cause = match result {
-        Ok((true, _)) => return Ok(functions.into_inner()),
+    vm.lent.registered.replace(Some(Vec::new()));
+    vm.begin(0);
+    let mut order = Order::Run(Job::Load(chunk));
+    let mut turns = 0;
+    let ended = loop {
+        order = match vm.resume(order) {
+            Ask::Next(ended) => break ended,
+            Ask::Poll if turns >= LOAD_TURNS => Order::Stop,
+            Ask::Poll => {
+                turns += 1;
+                Order::GoOn
+            }
+            // Nothing that a library loads with asks for anything else.
+            Ask::Call | Ask::May | Ask::Log(..) => Order::GoOn,
+        };
+    };
+    let registered = vm.lent.registered.take().unwrap_or_default();
+    let cause = match ended {
+        Ok((true, _)) => return Ok(registered),
         _ if vm.lent.killed.get() => "FUNCTION LOAD timeout".to_string(),
         Ok((false, Value::Table(t))) => super::call::error_of(&t).0,
         Ok((false, Value::String(s))) => s.to_string_lossy().to_string(),
@@ -134,11 +290,25 @@ fn register(vm: &Vm, source: &[u8]) -> CmdResult<Functions> {
     Err(CmdError::text(format!("ERR Error registering functions: {cause}")))
 }
 
-type Added = Result<(Box<[u8]>, Function), &'static str>;
+/// `redis.register_function`, as an answer to a script.
+pub(super) fn register(lua: &Lua, lent: &Lent, args: &MultiValue) -> Result<Value, &'static str> {
+    let mut registered = lent.registered.borrow_mut();
+    let Some(registered) = registered.as_mut() else {
+        return Err("ERR redis.register_function can only be called on FUNCTION LOAD command");
+    };
+    let function = add(lua, args)?;
+    if registered.iter().any(|f| f.name == function.name) {
+        return Err("ERR Function already exists in the library");
+    }
+    registered.push(function);
+    Ok(Value::Nil)
+}
+
+type Added = Result<Registered, &'static str>;
 
 /// Reads the arguments of `redis.register_function`.
 fn add(lua: &Lua, args: &MultiValue) -> Added {
-    let (name, function) = match (args.len(), args.front(), args.get(1)) {
+    let function = match (args.len(), args.front(), args.get(1)) {
         (1, Some(Value::Table(table)), _) => named(lua, table)?,
         (1, ..) => {
             return Err("calling redis.register_function with a single argument is only \
@@ -151,15 +321,15 @@ fn add(lua: &Lua, args: &MultiValue) -> Added {
                 return Err("second argument to redis.register_function must be a function");
             };
             let flags = ScriptFlags::default();
-            (name, Function { callback: callback.clone(), flags, description: None })
+            Registered { name, callback: callback.clone(), flags, description: None }
         }
         _ => return Err("wrong number of arguments to redis.register_function"),
     };
-    if !shebang::is_name(&name) {
+    if !shebang::is_name(&function.name) {
         return Err("Library names can only contain letters, numbers, or underscores(_) and must \
                     be at least one character long");
     }
-    Ok((name, function))
+    Ok(function)
 }
 
 fn text(lua: &Lua, value: &Value) -> Option<Box<[u8]>> {
@@ -208,5 +378,5 @@ fn named(lua: &Lua, table: &Table) -> Added {
     }
     let name = name.ok_or("redis.register_function must get a function name argument")?;
     let callback = callback.ok_or("redis.register_function must get a callback argument")?;
-    Ok((name, Function { callback, flags, description }))
+    Ok(Registered { name, callback, flags, description })
 }

@@ -16,16 +16,19 @@ mod call;
 mod cjson;
 mod convert;
 mod drand;
+mod fiber;
 mod library;
 mod run;
 mod sha1;
 mod shebang;
 mod vm;
 
-use library::Library;
-pub(crate) use shebang::ScriptFlags;
+pub(crate) use fiber::Ended;
+use library::Libraries;
+pub(crate) use library::OnClash;
+pub(crate) use run::Running;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use vm::Vm;
 
@@ -42,7 +45,9 @@ pub(crate) fn sha1hex(body: &[u8]) -> Sha {
 
 struct Cached {
     body: Box<[u8]>,
-    flags: ScriptFlags,
+    flags: shebang::ScriptFlags,
+    /// Where the interpreter keeps it.
+    id: u32,
     /// From SCRIPT LOAD: never forgotten for room.
     kept: bool,
     used: u64,
@@ -54,8 +59,12 @@ pub struct Scripts {
     eval: Option<Rc<Vm>>,
     cache: HashMap<Sha, Cached>,
     uses: u64,
+    /// Scripts that may be forgotten, with the use after which they came here.
+    queue: VecDeque<(Sha, u64)>,
+    /// Scripts that were forgotten for room; a counter of INFO.
+    pub evicted: u64,
     functions: Option<Rc<Vm>>,
-    libraries: BTreeMap<Box<[u8]>, Library>,
+    libraries: Libraries,
 }
 
 impl Scripts {
@@ -71,12 +80,19 @@ impl Scripts {
 
     /// Number of functions in all libraries.
     pub fn functions(&self) -> usize {
-        self.libraries.values().map(|l| l.functions.len()).sum()
+        self.libraries.functions_len()
     }
 
-    /// Bytes the interpreters use.
-    pub fn mem_bytes(&self) -> usize {
-        self.eval.iter().chain(&self.functions).map(|vm| vm.mem_bytes()).sum()
+    /// Bytes the interpreters use: that of scripts, that of functions.
+    pub fn vm_bytes(&self) -> (usize, usize) {
+        let bytes = |vm: &Option<Rc<Vm>>| vm.as_ref().map_or(0, |vm| vm.mem_bytes());
+        (bytes(&self.eval), bytes(&self.functions))
+    }
+
+    /// Bytes of the texts of cached scripts and of libraries, and what is kept beside them.
+    pub fn text_bytes(&self) -> (usize, usize) {
+        let cached = self.cache.values().map(|c| c.body.len() + size_of::<(Sha, Cached)>());
+        (cached.sum(), self.libraries.text_bytes())
     }
 
     /// Whether a script is cached.
@@ -92,6 +108,7 @@ impl Scripts {
     /// Forgets all cached scripts, and what they left in their interpreter.
     pub(crate) fn flush(&mut self) {
         self.cache.clear();
+        self.queue.clear();
         self.eval = None;
     }
 
@@ -111,23 +128,30 @@ impl Scripts {
         })?;
         if !kept {
             self.make_room();
+            self.queue.push_back((sha, self.uses));
         }
-        vm.keep(&sha, &function)?;
-        let cached = Cached { body: body.into(), flags, kept, used: self.uses };
+        let id = vm.keep(&function)?;
+        let cached = Cached { body: body.into(), flags, id, kept, used: self.uses };
         self.cache.insert(sha, cached);
         Ok(sha)
     }
 
     fn make_room(&mut self) {
-        let evaled = self.cache.values().filter(|c| !c.kept).count();
-        if evaled < EVAL_MAX {
-            return;
-        }
-        let oldest = self.cache.iter().filter(|(_, c)| !c.kept).min_by_key(|(_, c)| c.used);
-        if let Some(sha) = oldest.map(|(sha, _)| *sha) {
-            self.cache.remove(&sha);
-            if let Some(vm) = &self.eval {
-                vm.forget(&sha);
+        while self.queue.len() >= EVAL_MAX
+            && let Some((sha, used)) = self.queue.pop_front()
+        {
+            match self.cache.get(&sha) {
+                Some(cached) if !cached.kept && cached.used != used => {
+                    self.queue.push_back((sha, cached.used));
+                }
+                Some(cached) if !cached.kept => {
+                    self.evicted += 1;
+                    if let Some(vm) = &self.eval {
+                        vm.forget(cached.id);
+                    }
+                    self.cache.remove(&sha);
+                }
+                _ => {}
             }
         }
     }

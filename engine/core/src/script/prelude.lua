@@ -47,10 +47,22 @@ setmetatable(here, { __newindex = refuse, __metatable = locked })
 
 local globals = {}
 for _, name in ipairs({ 'assert', 'error', 'type', 'tostring', 'tonumber', 'select',
-  'getfenv', 'ipairs', 'gcinfo', 'rawequal', 'newproxy' }) do
+  'getfenv', 'ipairs', 'gcinfo', 'rawequal' }) do
   globals[name] = plain[name]
 end
 globals._VERSION = plain._VERSION
+
+-- A finalizer runs wherever memory is asked for, and no hook interrupts it: scripts have none.
+function globals.newproxy(of)
+  if of ~= true then return newproxy(of) end
+  local proxy = newproxy(true)
+  local meta = getmetatable(proxy)
+  meta.__metatable = setmetatable({}, {
+    __index = meta,
+    __newindex = function(_, k, v) if k ~= '__gc' then meta[k] = v end end,
+  })
+  return proxy
+end
 
 local killed = host.killed
 local function settle(ok, ...)
@@ -168,14 +180,8 @@ globals.os = front({ clock = host.clock })
 globals.cjson = front(host.cjson)
 globals.bit = front(host.bit)
 
--- The library `redis`. `slot.ask` is bound to the executor while a script runs.
-local slot = {}
-local function ask(what, ...)
-  local f = slot.ask
-  if not f then return true, { err = 'ERR redis functions can only be used while a script runs' } end
-  return f(what, ...)
-end
-
+-- The library `redis`. The fiber binds what asks the executor.
+local ask
 local redis = copy(host.constants)
 local function asking(what)
   return function(...)
@@ -213,10 +219,7 @@ function redis.error_reply(...)
   if select('#', ...) ~= 1 or type(text) ~= 'string' then return { err = BAD_FIELD } end
   return { err = host.error_text(text) }
 end
-function redis.register_function()
-  error({ err = 'ERR redis.register_function can only be called on FUNCTION LOAD command' }, 0)
-end
-if not host.functions then redis.register_function = nil end
+if host.functions then redis.register_function = asking('register') end
 globals.redis = front(redis)
 globals.server = globals.redis
 
@@ -229,10 +232,7 @@ if host.functions then
   loading = copy(globals)
   local api = copy(host.constants)
   api.log = redis.log
-  function api.register_function(...)
-    local failed, value = ask('register', ...)
-    if failed then error(value, 0) end
-  end
+  api.register_function = asking('register')
   loading.redis = front(api, true)
   loading.server = loading.redis
   setmetatable(loading, getmetatable(globals))
@@ -253,25 +253,22 @@ end
 
 local run = {}
 run.env = env
-function run.script(f, keys, argv, bound, call, try)
-  slot.ask, redis.call, redis.pcall = bound, call, try
+function run.bind(call, try, other)
+  redis.call, redis.pcall, ask = call, try, other
+end
+function run.script(f, keys, argv)
   globals.KEYS, globals.ARGV = keys, argv
   local ok, value = xpcall(f, handler)
-  slot.ask, globals.KEYS, globals.ARGV = nil, nil, nil
+  globals.KEYS, globals.ARGV = nil, nil
   return ok, value
 end
-function run.callback(f, keys, argv, bound, call, try)
-  slot.ask, redis.call, redis.pcall = bound, call, try
-  local ok, value = xpcall(function() return f(keys, argv) end, handler)
-  slot.ask = nil
-  return ok, value
+function run.callback(f, keys, argv)
+  return xpcall(function() return f(keys, argv) end, handler)
 end
-function run.load(f, bound)
-  slot.ask = bound
+function run.load(f)
   env_meta.__index = loading
   local ok, value = pcall(f)
   env_meta.__index = globals
-  slot.ask = nil
   if not ok then value = unwrap(value) end
   return ok, value
 end

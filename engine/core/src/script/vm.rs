@@ -1,11 +1,15 @@
 //! One interpreter: the sandbox and what the host lends it.
 
 use super::drand::Drand;
+use super::fiber::{Ask, Entries, Fiber, Job, Order};
+use super::library::Registered;
 use super::{bit, cjson};
 use crate::error::{CmdError, CmdResult};
 use mlua::{
     Error, Function, HookTriggers, Lua, LuaOptions, LuaString, StdLib, Table, Value, VmState,
 };
+use moon_formats::number::{write_i64, write_shortest};
+use moon_formats::resp::Proto;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -13,17 +17,91 @@ use std::rc::Rc;
 const MEMORY_MAX: usize = 1 << 30;
 /// Instructions between two questions whether to go on.
 const INSTRUCTIONS: u32 = 100_000;
-/// Where the running script keeps the function that answers them.
-const POLL: &str = "moon.poll";
+/// Where the fiber keeps the function that asks them.
+pub(super) const POLL: &str = "moon.poll";
 
-/// State the host shares with the functions it lends.
-#[derive(Default)]
+/// What the interpreter's functions and the executor share. Whoever suspends has put his part here.
 pub(super) struct Lent {
+    /// The fiber runs: code of a script may ask.
+    pub(super) inside: Cell<bool>,
+    /// No script is under way.
+    pub(super) idle: Cell<bool>,
     /// The running script was stopped.
     pub(super) killed: Cell<bool>,
     /// Seconds, what `os.clock` answers.
     pub(super) clock: Cell<f64>,
-    random: RefCell<Option<Drand>>,
+    /// Protocol of the replies the script gets (`redis.setresp`).
+    pub(super) proto: Cell<Proto>,
+    /// A command.
+    pub(super) words: RefCell<Words>,
+    /// Its reply.
+    pub(super) reply: RefCell<Vec<u8>>,
+    /// Whether the client may run a command; `None` if there is no such command.
+    pub(super) may: Cell<Option<bool>>,
+    /// What the library that loads has registered; `None` if none loads.
+    pub(super) registered: RefCell<Option<Vec<Registered>>>,
+    random: RefCell<Drand>,
+}
+
+impl Default for Lent {
+    fn default() -> Self {
+        Lent {
+            inside: Cell::new(false),
+            idle: Cell::new(true),
+            killed: Cell::new(false),
+            clock: Cell::new(0.0),
+            proto: Cell::new(Proto::Resp2),
+            words: RefCell::default(),
+            reply: RefCell::default(),
+            may: Cell::new(None),
+            registered: RefCell::new(None),
+            random: RefCell::new(Drand::seed(0)),
+        }
+    }
+}
+
+/// The words of a command, in buffers that stay.
+#[derive(Default)]
+pub(super) struct Words {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Words {
+    /// Takes Lua values; false if one is neither string nor number.
+    pub(super) fn fill<'a>(&mut self, values: impl Iterator<Item = &'a Value>) -> bool {
+        self.bytes.clear();
+        self.ends.clear();
+        for value in values {
+            match value {
+                Value::String(s) => self.bytes.extend_from_slice(&s.as_bytes()),
+                Value::Integer(n) => write_i64(&mut self.bytes, *n),
+                // As Redis tells whole numbers (`util.c`, `double2ll`).
+                Value::Number(n) if n.abs() <= (i64::MAX / 2) as f64 && n.trunc() == *n => {
+                    write_i64(&mut self.bytes, *n as i64);
+                }
+                Value::Number(n) => write_shortest(&mut self.bytes, *n),
+                _ => return false,
+            }
+            self.ends.push(self.bytes.len());
+        }
+        true
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The words in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |&end| {
+            let word = self.bytes.get(start..end).unwrap_or_default();
+            start = end;
+            word
+        })
+    }
 }
 
 /// An interpreter with its sandbox.
@@ -31,17 +109,16 @@ pub(super) struct Vm {
     pub(super) lua: Lua,
     pub(super) lent: Rc<Lent>,
     env: Table,
-    /// Compiled scripts and functions by name. They are kept in Lua: handles of the host lie on
+    /// Compiled scripts and functions by number. They are kept in Lua: handles of the host lie on
     /// a Lua stack, which holds some thousands.
     kept: Table,
-    script: Function,
-    callback: Function,
-    load: Function,
+    /// The highest number given, and those below it that are free.
+    ids: RefCell<(u32, Vec<u32>)>,
+    fiber: RefCell<Fiber>,
 }
 
 /// What a stopped script answers.
-pub(super) const KILLED: &str = "ERR Error running script, it was stopped: it ran longer than \
-     busy-reply-threshold and had written nothing";
+pub(super) const KILLED: &str = "ERR Script killed by user with SCRIPT KILL...";
 
 impl Vm {
     /// The interpreter of a slot, made now if it is the first use.
@@ -74,6 +151,7 @@ impl Vm {
         let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS);
         lua.set_global_hook(triggers, move |lua, _| {
             if !killed.killed.get()
+                && killed.inside.get()
                 && let Ok(poll) = lua.named_registry_value::<Function>(POLL)
             {
                 killed.killed.set(!poll.call::<bool>(())?);
@@ -83,15 +161,14 @@ impl Vm {
             }
             Ok(VmState::Continue)
         })?;
-        Ok(Vm {
-            env,
-            kept: lua.create_table()?,
+        let entries = Entries {
+            bind: run.get("bind")?,
             script: run.get("script")?,
             callback: run.get("callback")?,
             load: run.get("load")?,
-            lua,
-            lent,
-        })
+        };
+        let fiber = RefCell::new(Fiber::new(&lua, entries, &lent)?);
+        Ok(Vm { env, kept: lua.create_table()?, ids: RefCell::default(), fiber, lua, lent })
     }
 
     /// Bytes in use.
@@ -111,53 +188,56 @@ impl Vm {
         })
     }
 
-    /// Keeps a compiled function under a name.
-    pub(super) fn keep(&self, name: &[u8], function: &Function) -> CmdResult {
-        let kept = self.lua.create_string(name).and_then(|n| self.kept.raw_set(n, function));
-        kept.map_err(|e| CmdError::text(format!("ERR the script cannot be kept: {e}")))
+    /// Keeps a compiled function; returns the number to ask for it.
+    pub(super) fn keep(&self, function: &Function) -> CmdResult<u32> {
+        let full = |e| CmdError::text(format!("ERR the script cannot be kept: {e}"));
+        let mut ids = self.ids.borrow_mut();
+        let id = ids.1.last().copied().unwrap_or(ids.0 + 1);
+        self.kept.raw_set(id, function).map_err(full)?;
+        if ids.1.pop().is_none() {
+            ids.0 = id;
+        }
+        Ok(id)
     }
 
     /// A function that was kept.
-    pub(super) fn kept(&self, name: &[u8]) -> Option<Function> {
-        self.kept.raw_get(self.lua.create_string(name).ok()?).ok()
+    #[inline]
+    pub(super) fn kept(&self, id: u32) -> Option<Function> {
+        self.kept.raw_get(id).ok()
     }
 
     /// Forgets a function that was kept.
-    pub(super) fn forget(&self, name: &[u8]) {
-        // Without memory for the name it stays until the interpreter goes.
-        let _ = self.lua.create_string(name).and_then(|n| self.kept.raw_remove(n));
-    }
-
-    /// Starts a run: chance and clock are what the unit says.
-    pub(super) fn begin(&self, mono_us: u64, poll: &Function) -> mlua::Result<()> {
-        self.lent.killed.set(false);
-        self.lent.clock.set(mono_us as f64 / 1e6);
-        *self.lent.random.borrow_mut() = Some(Drand::seed(0));
-        self.lua.set_named_registry_value(POLL, poll)
-    }
-
-    /// Runs a compiled script with its keys and arguments.
-    pub(super) fn run(
-        &self,
-        how: How<'_>,
-        keys: &[&[u8]],
-        args: &[&[u8]],
-        ask: &Asking,
-    ) -> mlua::Result<(bool, Value)> {
-        match how {
-            How::Load(f) => self.load.call((f, &ask.other)),
-            How::Script(f) | How::Callback(f) => {
-                let run = if matches!(how, How::Script(_)) { &self.script } else { &self.callback };
-                let (keys, args) = (self.list(keys)?, self.list(args)?);
-                run.call((f, keys, args, &ask.other, ask.call.as_ref(), ask.pcall.as_ref()))
-            }
+    pub(super) fn forget(&self, id: u32) {
+        if self.kept.raw_set(id, false).is_ok() {
+            self.ids.borrow_mut().1.push(id);
         }
     }
 
-    /// Ends a run: nothing of it can be asked any more.
-    pub(super) fn end(&self) {
-        // Only a missing name could fail, and it has been set.
-        let _ = self.lua.unset_named_registry_value(POLL);
+    /// Starts a run: chance and clock are what the unit says.
+    pub(super) fn begin(&self, mono_us: u64) {
+        self.lent.killed.set(false);
+        self.lent.clock.set(mono_us as f64 / 1e6);
+        self.lent.proto.set(Proto::Resp2);
+        *self.lent.random.borrow_mut() = Drand::seed(0);
+    }
+
+    /// A job that runs a kept script or callback with its keys and arguments.
+    pub(super) fn job(
+        &self,
+        function: &Function,
+        callback: bool,
+        keys: &[&[u8]],
+        args: &[&[u8]],
+    ) -> mlua::Result<Job> {
+        let (keys, args) = (self.list(keys)?, self.list(args)?);
+        let job = if callback { Job::Callback } else { Job::Script };
+        Ok(job(function.clone(), keys, args))
+    }
+
+    /// Lets the fiber go on.
+    #[inline]
+    pub(super) fn resume(&self, order: Order) -> Ask {
+        self.fiber.borrow_mut().resume(order)
     }
 
     fn list(&self, items: &[&[u8]]) -> mlua::Result<Table> {
@@ -167,16 +247,6 @@ impl Vm {
         }
         Ok(table)
     }
-}
-
-/// What a script may ask while it runs.
-pub(super) struct Asking {
-    /// `redis.call`; none while a library loads.
-    pub(super) call: Option<Function>,
-    /// `redis.pcall`.
-    pub(super) pcall: Option<Function>,
-    /// Everything else, by name.
-    pub(super) other: Function,
 }
 
 /// An error that a host function raises as a table.
@@ -235,17 +305,6 @@ fn unwrap(lua: &Lua, error: Value) -> mlua::Result<Value> {
     Ok(Value::String(lua.create_string(text)?))
 }
 
-/// What is run, and with it what it sees.
-#[derive(Clone, Copy)]
-pub(super) enum How<'a> {
-    /// A script: keys and arguments are globals.
-    Script(&'a Function),
-    /// A function of a library: they are its arguments.
-    Callback(&'a Function),
-    /// A library that registers its functions.
-    Load(&'a Function),
-}
-
 fn lend(lua: &Lua, lent: &Rc<Lent>) -> mlua::Result<Table> {
     let host = lua.create_table()?;
     host.set("cjson", cjson::library(lua)?)?;
@@ -256,14 +315,12 @@ fn lend(lua: &Lua, lent: &Rc<Lent>) -> mlua::Result<Table> {
     let shared = lent.clone();
     host.set("clock", lua.create_function(move |_, ()| Ok(shared.clock.get()))?)?;
     let shared = lent.clone();
-    let random = move |_: &Lua, ()| {
-        Ok(shared.random.borrow_mut().get_or_insert_with(|| Drand::seed(0)).unit())
-    };
+    let random = move |_: &Lua, ()| Ok(shared.random.borrow_mut().unit());
     host.set("random", lua.create_function(random)?)?;
     let shared = lent.clone();
     let seed = move |lua: &Lua, seed: Value| match lua.coerce_number(seed)? {
         Some(n) => {
-            *shared.random.borrow_mut() = Some(Drand::seed(n as i64 as i32));
+            *shared.random.borrow_mut() = Drand::seed(n as i64 as i32);
             Ok(())
         }
         None => Err(library_error(lua, "bad argument #1 to 'randomseed' (number expected)")),

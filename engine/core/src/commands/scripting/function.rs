@@ -1,11 +1,13 @@
 //! FCALL and FUNCTION: functions that live with the data.
 
-use super::{NOT_BUSY, READS, RUNS, SUB, keys_and_args};
+use super::{READS, RUNS, SUB, keys_and_args};
 use crate::args::Args;
 use crate::command::{CommandSpec, Flags, Group, Run};
 use crate::error::{CmdError, CmdResult};
 use crate::exec::{SessionCx, WriteCx};
 use crate::glob::glob_match;
+use crate::script::OnClash;
+use moon_formats::redis_rdb::{Limits, functions};
 
 /// Row of FCALL.
 pub(super) const FCALL: CommandSpec = CommandSpec {
@@ -50,6 +52,14 @@ const SUBS: &[CommandSpec] = &[
         syntax: "library-name",
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         run: Run::Write(delete),
+        ..SINCE
+    },
+    CommandSpec {
+        name: "function|dump",
+        summary: "Returns all libraries as one payload.",
+        complexity: "O(N) where N is the number of functions",
+        arity: 2,
+        run: Run::Session(dump),
         ..SINCE
     },
     CommandSpec {
@@ -98,6 +108,17 @@ const SUBS: &[CommandSpec] = &[
         flags: Flags::NOSCRIPT.and(Flags::DENYOOM),
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         run: Run::Write(load),
+        ..SINCE
+    },
+    CommandSpec {
+        name: "function|restore",
+        summary: "Restores all libraries from a payload.",
+        complexity: "O(N) where N is the number of functions on the payload",
+        arity: -3,
+        syntax: "serialized-value [FLUSH | APPEND | REPLACE]",
+        flags: Flags::NOSCRIPT.and(Flags::DENYOOM),
+        tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
+        run: Run::Write(restore),
         ..SINCE
     },
     CommandSpec {
@@ -161,6 +182,39 @@ fn flush(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     Ok(())
 }
 
+fn dump(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
+    let mut payload = Vec::new();
+    functions::dump(cx.shard.scripts.all_libraries().values().map(|l| &*l.code), &mut payload);
+    cx.out.bulk(&payload);
+    Ok(())
+}
+
+fn restore(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
+    if a.len() > 4 {
+        return Err(CmdError::text(format!(
+            "ERR unknown subcommand or wrong number of arguments for '{}'. Try FUNCTION HELP.",
+            String::from_utf8_lossy(a.get(1))
+        )));
+    }
+    let clash = match () {
+        () if a.len() == 3 || a.is(3, "APPEND") => OnClash::Refuse,
+        () if a.is(3, "REPLACE") => OnClash::Replace,
+        () if a.is(3, "FLUSH") => OnClash::Flush,
+        () => {
+            return Err(CmdError::fixed(
+                "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.",
+            ));
+        }
+    };
+    let sources = functions::read(a.get(2), &Limits::default())
+        .map_err(|bad| CmdError::text(format!("ERR {bad}")))?;
+    let codes: Vec<&[u8]> = sources.iter().map(|s| &**s).collect();
+    cx.ks.scripts.restore_libraries(&codes, clash)?;
+    cx.ks.unit.touch_quietly();
+    cx.out.ok();
+    Ok(())
+}
+
 fn list(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
     let (mut with_code, mut pattern, mut i) = (false, None, 2);
     while i < a.len() {
@@ -216,10 +270,23 @@ fn list(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
 
 fn stats(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
     let out = &mut cx.out;
+    let busy = cx.shard.busy_function()?;
     out.map(2);
-    // Nobody else's commands run while a function does.
     out.bulk(b"running_script");
-    out.null();
+    match busy {
+        None => out.null(),
+        Some(function) => {
+            out.map(3);
+            out.bulk(b"name");
+            out.bulk(function.name);
+            out.bulk(b"command");
+            out.array(function.words.len());
+            function.words.iter().for_each(|w| out.bulk(w));
+            out.bulk(b"duration_ms");
+            let micros = cx.host.clock_us().saturating_sub(function.started_us);
+            out.int((micros / 1000) as i64);
+        }
+    }
     out.bulk(b"engines");
     out.map(1);
     out.bulk(b"LUA");
@@ -231,8 +298,10 @@ fn stats(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
     Ok(())
 }
 
-fn kill(_: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
-    Err(NOT_BUSY)
+fn kill(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
+    cx.shard.kill_script(true)?;
+    cx.out.ok();
+    Ok(())
 }
 
 fn help(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
@@ -241,10 +310,12 @@ fn help(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
         "FUNCTION",
         &[
             ("DELETE <library-name>", "Remove a library."),
+            ("DUMP", "Return all libraries as one payload."),
             ("FLUSH [ASYNC|SYNC]", "Remove all libraries."),
             ("KILL", "Stop the function that runs."),
             ("LIST [LIBRARYNAME <pattern>] [WITHCODE]", "Return the libraries."),
             ("LOAD [REPLACE] <code>", "Load a library."),
+            ("RESTORE <payload> [FLUSH|APPEND|REPLACE]", "Load the libraries of a payload."),
             ("STATS", "Return what runs and how much is loaded."),
         ],
     );

@@ -14,7 +14,6 @@ const RUNNER: Flags = Flags::NOSCRIPT
     .and(Flags::NO_MANDATORY_KEYS)
     .and(Flags::MOVABLEKEYS);
 const NO_SCRIPT: CmdError = CmdError::fixed("NOSCRIPT No matching script. Please use EVAL.");
-const NOT_BUSY: CmdError = CmdError::fixed("NOTBUSY No scripts in execution right now.");
 
 const RUNS: CommandSpec = CommandSpec {
     group: Group::Scripting,
@@ -215,9 +214,10 @@ fn script_help(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
     Ok(())
 }
 
-fn script_kill(_: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
-    // One script at a time, and nobody else's commands while it runs.
-    Err(NOT_BUSY)
+fn script_kill(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
+    cx.shard.kill_script(false)?;
+    cx.out.ok();
+    Ok(())
 }
 
 fn script_load(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
