@@ -46,12 +46,20 @@ pub(crate) enum OnClash {
     Flush,
 }
 
+/// Where a function is.
+#[derive(Clone)]
+struct Place {
+    library: Box<[u8]>,
+    /// Its name there.
+    name: Box<[u8]>,
+}
+
 /// All libraries of a shard.
 #[derive(Default, Clone)]
 pub(super) struct Libraries {
     by_name: BTreeMap<Box<[u8]>, Library>,
-    /// Lower-case names of functions: library and name there.
-    functions: HashMap<Box<[u8]>, (Box<[u8]>, Box<[u8]>)>,
+    /// Lower-case names of functions.
+    functions: HashMap<Box<[u8]>, Place>,
 }
 
 impl Libraries {
@@ -67,13 +75,15 @@ impl Libraries {
 
     /// Bytes of their texts and of what is kept beside them.
     pub(super) fn text_bytes(&self) -> usize {
-        let function = |(name, f): (&Box<[u8]>, &Function)| {
-            3 * name.len() + size_of::<Function>() + f.description.as_ref().map_or(0, |d| d.len())
-        };
-        let of = |(name, l): (&Box<[u8]>, &Library)| {
-            name.len() + l.code.len() + l.functions.iter().map(function).sum::<usize>()
-        };
-        self.by_name.iter().map(of).sum()
+        let mut bytes = 0;
+        for (name, library) in &self.by_name {
+            bytes += name.len() + library.code.len();
+            for (name, function) in &library.functions {
+                bytes += 3 * name.len() + size_of::<Function>();
+                bytes += function.description.as_ref().map_or(0, |d| d.len());
+            }
+        }
+        bytes
     }
 
     /// Adds a library if none of its functions exists in another one.
@@ -85,7 +95,7 @@ impl Libraries {
             }
         }
         for function in library.functions.keys() {
-            let place = (name.into(), function.clone());
+            let place = Place { library: name.into(), name: function.clone() };
             self.functions.insert(function.to_ascii_lowercase().into(), place);
         }
         self.by_name.insert(name.into(), library);
@@ -102,7 +112,7 @@ impl Libraries {
 
     /// A function by its name in any case.
     fn function(&self, name: &[u8]) -> Option<(&[u8], &Function)> {
-        let (library, name) = match self.functions.get(name) {
+        let Place { library, name } = match self.functions.get(name) {
             Some(place) => place,
             None => self.functions.get(&*name.to_ascii_lowercase())?,
         };
