@@ -136,13 +136,12 @@ fn start(done: Arc<Done>, shared: Arc<Shared>) -> Sender<Garbage> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use moon_engine::db::LazyFree;
 
     /// A channel without a reader hands the garbage back, and it is freed on the spot.
     #[test]
     fn without_a_thread_the_shard_frees() {
         let mut freer = Freer { thread: Some(mpsc::channel().0), ..Freer::default() };
-        let mut trash = Trash { lazy: LazyFree::default(), ..Trash::default() };
+        let mut trash = Trash::default();
         trash.collect();
         assert_eq!(freer.pending(&trash), (0, 0));
         freer.hold(7, &trash, b"+OK".to_vec());
