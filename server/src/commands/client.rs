@@ -222,7 +222,7 @@ fn id(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
 /// Brings the current client's line up to date: its session changes while a batch runs.
 fn refresh_me(cx: &mut SessionCx<'_>) -> CmdResult {
     let Some(host) = cx.host.as_any().downcast_mut::<ServerHost>() else { return Ok(()) };
-    host.me()?.observe(cx.session);
+    host.observe(host.current, cx.session);
     Ok(())
 }
 
@@ -316,8 +316,10 @@ impl Filter {
                 filter.user = Some(value.to_vec());
             } else if a.is(i, "MAXAGE") {
                 let secs = parse_i64(value)
-                    .filter(|n| *n > 0)
                     .ok_or(CmdError::fixed("ERR maxage is not an integer or out of range"))?;
+                if secs <= 0 {
+                    return Err(CmdError::fixed("ERR maxage should be greater than 0"));
+                }
                 filter.max_age_secs = Some(secs as u64);
             } else if a.is(i, "SKIPME") {
                 filter.skip_me = if a.is(i + 1, "YES") {

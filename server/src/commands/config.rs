@@ -5,7 +5,7 @@ use moon_engine::command::{CommandSpec, Flags, Group, Run, Secret};
 use moon_engine::error::{CmdError, CmdResult};
 use moon_engine::exec::SessionCx;
 
-use super::{ANYTIME, apply_limits, host, relisten, row};
+use super::{ANYTIME, apply, host, relisten, row};
 use crate::config::OptionId;
 use crate::net::sys;
 use crate::process;
@@ -119,7 +119,7 @@ fn set(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
     });
     relisten(cx)?;
     cx.shard.slow_ticks = slow_ticks;
-    shared.with_config(|config| apply_limits(config, &mut cx.shard.limits));
+    shared.with_config(|config| apply(config, cx.shard));
     cx.out.ok();
     Ok(())
 }

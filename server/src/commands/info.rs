@@ -153,7 +153,6 @@ fn memory_section(out: &mut String, v: &View<'_>) {
     let rss = memory::rss();
     let dataset = v.shard.mem_bytes();
     let peak = v.host.memory_peak.max(a.allocated);
-    let buffers: usize = v.host.clients().map(|(_, c)| c.buffer_bytes()).sum();
     let overhead = a.allocated.saturating_sub(dataset);
     line(out, "used_memory", a.allocated);
     line(out, "used_memory_human", memory::human(a.allocated as u64));
@@ -179,7 +178,9 @@ fn memory_section(out: &mut String, v: &View<'_>) {
     let ratio = rss as f64 / a.allocated.max(1) as f64;
     line(out, "mem_fragmentation_ratio", format_args!("{ratio:.2}"));
     line(out, "mem_fragmentation_bytes", rss as i64 - a.allocated as i64);
-    line(out, "mem_clients_normal", buffers);
+    // All memory counts toward the cap.
+    line(out, "mem_not_counted_for_evict", 0);
+    line(out, "mem_clients_normal", v.host.clients_bytes);
     line(out, "mem_clients_slaves", 0);
     line(out, "mem_allocator", "jemalloc");
     line(out, "active_defrag_running", 0);
@@ -280,7 +281,7 @@ fn stats(out: &mut String, v: &View<'_>) {
     line(out, "expired_subkeys", s.expired_subkeys);
     line(out, "expired_keys", s.expired_keys);
     line(out, "evicted_keys", s.evicted_keys);
-    line(out, "evicted_clients", 0);
+    line(out, "evicted_clients", n.evicted_clients);
     line(out, "evicted_scripts", v.shard.scripts.evicted);
     line(out, "keyspace_hits", s.keyspace_hits);
     line(out, "keyspace_misses", s.keyspace_misses);

@@ -20,7 +20,7 @@ use std::sync::OnceLock;
 use moon_engine::command::{CommandSpec, CommandTable, Flags, Group, Run};
 use moon_engine::db::LazyFree;
 use moon_engine::error::CmdResult;
-use moon_engine::exec::{MemoryRules, SessionCx, ShardConfig};
+use moon_engine::exec::{MemoryRules, SessionCx, Shard, ShardConfig};
 use moon_engine::types::Limits;
 
 use crate::config::{Config, OptionId};
@@ -56,8 +56,18 @@ pub(crate) fn shard_config(config: &Config, seed: u64) -> ShardConfig {
     ShardConfig { databases, limits, seed }
 }
 
+/// Tells a shard the options that it works by.
+pub(crate) fn apply(config: &Config, shard: &mut Shard) {
+    apply_limits(config, &mut shard.limits);
+    shard.trash.lazy = lazy_free(config);
+    shard.set_memory_rules(memory_rules(config));
+    // No replica follows as yet.
+    shard.lacks_replicas =
+        config.int(OptionId::MinReplicasToWrite) > 0 && config.int(OptionId::MinReplicasMaxLag) > 0;
+}
+
 /// Takes over the encoding thresholds.
-pub(crate) fn apply_limits(config: &Config, limits: &mut Limits) {
+fn apply_limits(config: &Config, limits: &mut Limits) {
     use OptionId as O;
     limits.list_max_listpack_size = config.int(O::ListMaxListpackSize) as i32;
     limits.list_compress_depth = config.int(O::ListCompressDepth) as u32;
@@ -87,7 +97,7 @@ pub(crate) fn lazy_free(config: &Config) -> LazyFree {
 }
 
 /// The cap of memory and what happens at it.
-pub(crate) fn memory_rules(config: &Config) -> MemoryRules {
+fn memory_rules(config: &Config) -> MemoryRules {
     use OptionId as O;
     let (evictable, order) = MemoryRules::policy(config.text(O::MaxMemoryPolicy));
     MemoryRules {

@@ -1,4 +1,4 @@
-//! TIME, SHUTDOWN, MODULE LIST.
+//! TIME, SHUTDOWN, MONITOR, ROLE, MODULE.
 
 use moon_engine::args::Args;
 use moon_engine::command::{CommandSpec, Flags, Group, Run};
@@ -40,19 +40,37 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ..row("monitor", GROUP, "1.0.0", 1, ANYTIME.and(Flags::ADMIN), Run::Session(monitor))
     },
     CommandSpec {
+        summary: "Returns the replication role.",
+        acl: &["@admin", "@dangerous"],
+        ..row("role", GROUP, "2.8.12", 1, ANYTIME.and(Flags::FAST), Run::Session(role))
+    },
+    CommandSpec {
         summary: "A container for module commands.",
         complexity: "Depends on subcommand.",
-        subs: &[CommandSpec {
-            summary: "Returns all loaded modules.",
-            ..row(
-                "module|list",
-                GROUP,
-                "4.0.0",
-                2,
-                Flags::ADMIN.and(Flags::NOSCRIPT),
-                Run::Session(module_list),
-            )
-        }],
+        subs: &[
+            CommandSpec {
+                summary: "Returns helpful text about the different subcommands.",
+                ..row(
+                    "module|help",
+                    GROUP,
+                    "5.0.0",
+                    2,
+                    Flags::LOADING.and(Flags::STALE),
+                    Run::Session(module_help),
+                )
+            },
+            CommandSpec {
+                summary: "Returns all loaded modules.",
+                ..row(
+                    "module|list",
+                    GROUP,
+                    "4.0.0",
+                    2,
+                    Flags::ADMIN.and(Flags::NOSCRIPT),
+                    Run::Session(module_list),
+                )
+            },
+        ],
         ..row("module", GROUP, "4.0.0", -2, Flags::NONE, Run::Container)
     },
 ];
@@ -103,6 +121,24 @@ fn monitor(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
     host.monitor(host.current);
     relisten(cx)?;
     cx.out.ok();
+    Ok(())
+}
+
+/// A master whom nobody follows, until there is replication.
+fn role(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
+    cx.out.array(3);
+    cx.out.bulk(b"master");
+    cx.out.int(0);
+    cx.out.array(0);
+    Ok(())
+}
+
+fn module_help(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
+    moon_engine::commands::help(
+        &mut cx.out,
+        "MODULE",
+        &[("LIST", "Return a list of loaded modules; there are none.")],
+    );
     Ok(())
 }
 

@@ -130,7 +130,7 @@ pub fn help() -> String {
         out.push_str(&format!("\n{}:\n", group.title()));
         if group == Group::Compatibility {
             let names: Vec<&str> =
-                TABLE.iter().filter(|o| o.effect == Effect::Compat).map(|o| o.name).collect();
+                TABLE.iter().filter(|o| o.effect != Effect::Real).map(|o| o.name).collect();
             for line in wrap(&names.join(" "), 94) {
                 out.push_str(&format!("  {line}\n"));
             }
@@ -154,6 +154,7 @@ fn placeholder(kind: Kind) -> String {
         Kind::Bool => "yes|no".into(),
         Kind::Int(..) => "N".into(),
         Kind::Memory(..) => "BYTES".into(),
+        Kind::MemoryOrPercent(..) => "BYTES|N%".into(),
         Kind::Secs(..) => "SECONDS".into(),
         Kind::Millis(..) => "MS".into(),
         Kind::Micros(..) => "US".into(),

@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
         self.config
             .put(id, &args, Origin::File(name.to_string(), line))
             .map_err(|why| format!("{}: {why}", id.opt().name))?;
-        if id.opt().effect == Effect::Compat && first.is_none() {
+        if id.opt().effect != Effect::Real && first.is_none() {
             self.config
                 .notes
                 .push(format!("{at}: '{}' is accepted and has no effect", id.opt().name));

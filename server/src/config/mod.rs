@@ -190,7 +190,7 @@ impl Config {
                 }
             };
             if pattern.contains(['*', '?', '[']) {
-                for &id in IDS {
+                for &id in IDS.iter().filter(|id| id.opt().effect != Effect::Hidden) {
                     let names = std::iter::once(&id.opt().name).chain(id.opt().aliases);
                     for name in names.filter(|n| glob_matches(pattern.as_bytes(), n.as_bytes())) {
                         add(name, id);
@@ -225,7 +225,9 @@ impl Config {
             };
             if refused.is_none() {
                 refused = match id.opt().change {
-                    Change::Immutable => Some(failed(&name, "can't set immutable config")),
+                    Change::Immutable if !self.is_in_force(id, text) => {
+                        Some(failed(&name, "can't set immutable config"))
+                    }
                     Change::AtStart if !self.is_in_force(id, text) => Some(failed(
                         &name,
                         "it can be set at start only: the log has to begin with a snapshot of \
@@ -247,6 +249,9 @@ impl Config {
             ids.iter().map(|&id| self.settings[id as usize].clone()).collect();
         for (i, (id, (_, text))) in ids.iter().zip(pairs).enumerate() {
             let word = String::from_utf8_lossy(text).into_owned();
+            if id.opt().change == Change::Immutable {
+                continue;
+            }
             if let Err(why) = self.put(*id, &[word], Origin::Set) {
                 for (id, old) in ids[..i].iter().zip(before) {
                     self.settings[*id as usize] = old;
@@ -260,7 +265,7 @@ impl Config {
     fn is_in_force(&self, id: OptionId, text: &[u8]) -> bool {
         let word = String::from_utf8_lossy(text).into_owned();
         let value = value::parse(id.opt().kind, &[word], None);
-        value.is_ok_and(|v| v == *self.value(id))
+        value.is_ok_and(|v| value::Shown(id.opt().kind, &v).to_string() == self.shown(id))
     }
 
     /// `--print-config`: every option with value and origin.

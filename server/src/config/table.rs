@@ -14,6 +14,8 @@ pub enum Kind {
     Int(i64, i64),
     /// Bytes with an optional unit (`1k` = 1000, `1kb` = 1024), in a closed range.
     Memory(i64, i64),
+    /// Bytes as in [`Kind::Memory`] up to a bound, or a percentage of `maxmemory` (kept negative).
+    MemoryOrPercent(i64),
     /// Seconds; `5m`, `1h` are accepted. Closed range.
     Secs(i64, i64),
     /// Milliseconds; `10s`, `5m` are accepted. Closed range.
@@ -43,7 +45,7 @@ pub enum Kind {
 pub enum Change {
     /// CONFIG SET acts at once.
     Live,
-    /// CONFIG SET is refused with Redis' "can't set immutable config".
+    /// CONFIG SET is refused with Redis' "can't set immutable config", unless it changes nothing.
     Immutable,
     /// CONFIG SET accepts the value in force only: the log cannot begin without a base.
     AtStart,
@@ -58,6 +60,8 @@ pub enum Effect {
     Real,
     /// Accepted so that files and clients written for Redis work; changes nothing.
     Compat,
+    /// As [`Effect::Compat`], for Redis' tests: CONFIG GET knows it by its full name only.
+    Hidden,
 }
 
 /// Heading of `--help` and of the sample file.
@@ -197,6 +201,7 @@ Data, Real {
     MaxMemory = "maxmemory", Kind::Memory(0, MAX), "0", Live, "Memory the process may use; at the cap keys are evicted or writes refused. 0 is unlimited.";
     MaxMemoryPolicy = "maxmemory-policy", Kind::Enum(&["volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random", "noeviction"]), "noeviction", Live, "Which keys go at the cap: all or those with a time to live, by last use, frequency of use, chance or time to live.";
     MaxMemorySamples = "maxmemory-samples", Kind::Int(1, 64), "5", Live, "Keys looked at for each that is evicted.";
+    MaxMemoryClients = "maxmemory-clients", Kind::MemoryOrPercent(MAX), "0", Live, "Memory that all clients together may take for requests and replies, in bytes or percent of `maxmemory`; beyond it the largest are closed. 0 is unlimited.";
     LfuLogFactor = "lfu-log-factor", Kind::Int(0, I32), "10", Live, "How much more use each further count of an LFU counter takes.";
     LfuDecayTime = "lfu-decay-time", Kind::Int(0, I32), "1", Live, "Minutes without use that take one off an LFU counter; 0 never.";
 }
@@ -209,6 +214,10 @@ Persistence, Real {
     SyncFailTimeout = "sync-fail-timeout", Kind::Secs(1, 86_400), "60", Live, "Clients that wait for a disk that fails are told and closed after so many seconds.";
     DiskFreeMinPct = "disk-free-min-pct", Kind::Int(0, 50), "5", Live, "Refuse writes below this share of free disk space; 0 never.";
 }
+Persistence, Real {
+    MinReplicasToWrite = "min-replicas-to-write" / "min-slaves-to-write", Kind::Int(0, I32), "0", Live, "Refuse writes while fewer replicas follow closely; 0 never. There are none yet.";
+    MinReplicasMaxLag = "min-replicas-max-lag" / "min-slaves-max-lag", Kind::Int(0, I32), "10", Live, "Seconds of silence after which a replica does not count for it; 0 counts none and refuses nothing.";
+}
 Security, Real {
     RequirePass = "requirepass", Kind::Text, "", Live, "Password of the default user; empty is none.";
 }
@@ -217,7 +226,6 @@ Compatibility, Compat {
     AppendFilename = "appendfilename", Kind::FileName, "appendonly.aof", Immutable, "Name kept for clients that ask.";
     AppendDirname = "appenddirname", Kind::FileName, "appendonlydir", Immutable, "Name kept for clients that ask.";
     DbFilename = "dbfilename", Kind::FileName, "dump.rdb", Immutable, "Name kept for clients that ask.";
-    MaxMemoryClients = "maxmemory-clients", Kind::Text, "0", Live, "Cap of all client buffers in Redis.";
     HashMaxListpackEntries = "hash-max-listpack-entries" / "hash-max-ziplist-entries", Kind::Int(0, MAX), "512", Live, "Encoding limit of Redis.";
     HashMaxListpackValue = "hash-max-listpack-value" / "hash-max-ziplist-value", Kind::Memory(0, MAX), "64", Live, "Encoding limit of Redis.";
     ListMaxListpackSize = "list-max-listpack-size" / "list-max-ziplist-size", Kind::Int(-I32, I32), "-2", Live, "Encoding limit of Redis.";
@@ -264,8 +272,9 @@ Compatibility, Compat {
     ReplBacklogTtl = "repl-backlog-ttl", Kind::Int(0, MAX), "3600", Live, "Replication option of Redis.";
     ReplTimeout = "repl-timeout", Kind::Int(1, I32), "60", Live, "Replication option of Redis.";
     ReplPingReplicaPeriod = "repl-ping-replica-period" / "repl-ping-slave-period", Kind::Int(1, I32), "10", Live, "Replication option of Redis.";
-    MinReplicasToWrite = "min-replicas-to-write" / "min-slaves-to-write", Kind::Int(0, I32), "0", Live, "Replication option of Redis.";
-    MinReplicasMaxLag = "min-replicas-max-lag" / "min-slaves-max-lag", Kind::Int(0, I32), "10", Live, "Replication option of Redis.";
+    ReplicaOf = "replicaof" / "slaveof", Kind::Enum(&[""]), "", Immutable, "Replication is not available.";
+    MasterAuth = "masterauth", Kind::Text, "", Live, "Replication option of Redis.";
+    MasterUser = "masteruser", Kind::Text, "", Live, "Replication option of Redis.";
     AclLogMaxLen = "acllog-max-len", Kind::Int(0, MAX), "128", Live, "ACL log of Redis.";
     LazyfreeLazyEviction = "lazyfree-lazy-eviction", Kind::Bool, "no", Live, "Evicted large values are freed by another thread.";
     LazyfreeLazyExpire = "lazyfree-lazy-expire", Kind::Bool, "no", Live, "Expired large values are freed by another thread.";
@@ -288,6 +297,9 @@ Compatibility, Compat {
     JemallocBgThread = "jemalloc-bg-thread", Kind::Bool, "yes", Live, "Allocator setting of Redis.";
     CrashLogEnabled = "crash-log-enabled", Kind::Bool, "yes", Live, "Crash log setting of Redis.";
     CrashMemcheckEnabled = "crash-memcheck-enabled", Kind::Bool, "yes", Live, "Crash log setting of Redis.";
+}
+Compatibility, Hidden {
+    KeyLoadDelay = "key-load-delay", Kind::Int(-I32, I32), "0", Live, "Slows Redis' loading down for its tests.";
 }
 }
 

@@ -57,6 +57,17 @@ pub fn parse(kind: Kind, words: &[String], old: Option<&Value>) -> Result<Value,
             let n = memory(word).ok_or("argument must be a memory value")?;
             in_range(i64::try_from(n).unwrap_or(i64::MAX), lo, hi)
         }
+        Kind::MemoryOrPercent(hi) => match word.strip_suffix('%') {
+            None => {
+                let n = memory(word).ok_or("argument must be a memory or percent value")?;
+                in_range(i64::try_from(n).unwrap_or(i64::MAX), 0, hi)
+            }
+            Some(number) => match number.parse::<u64>() {
+                Ok(n @ 0..=100) => Ok(Value::Int(-(n as i64))),
+                Ok(_) => Err("percentage argument must be less or equal to 100".into()),
+                Err(_) => Err("argument must be a memory or percent value".into()),
+            },
+        },
         Kind::Secs(lo, hi) => duration(word, 1_000_000, lo, hi),
         Kind::Millis(lo, hi) => duration(word, 1_000, lo, hi),
         Kind::Micros(lo, hi) => duration(word, 1, lo, hi),
@@ -200,6 +211,9 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0, self.1) {
             (_, Value::Bool(b)) => f.write_str(if *b { "yes" } else { "no" }),
+            (Kind::MemoryOrPercent(_), Value::Int(n)) if *n < 0 => {
+                write!(f, "{}%", n.unsigned_abs())
+            }
             (Kind::Mode, Value::Int(n)) => write!(f, "{n:o}"),
             (_, Value::Int(n)) => write!(f, "{n}"),
             (_, Value::Text(s)) => f.write_str(s),
@@ -239,6 +253,20 @@ mod tests {
         for bad in ["", "kb", "-1", "1x", "1.5gb", "99999999999999999999", "18446744073709551615tb"]
         {
             assert_eq!(memory(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn percentages() {
+        let kind = Kind::MemoryOrPercent(i64::MAX);
+        let shown = |text| one(kind, text).map(|v| Shown(kind, &v).to_string());
+        assert_eq!(shown("5%"), Ok("5%".into()));
+        assert_eq!(shown("1kb"), Ok("1024".into()));
+        assert_eq!(shown("0%"), Ok("0".into()));
+        let over = "percentage argument must be less or equal to 100";
+        assert_eq!(one(kind, "200%").unwrap_err(), over);
+        for bad in ["-1%", "%", "x%", "-1", ""] {
+            assert!(one(kind, bad).is_err(), "{bad}");
         }
     }
 

@@ -36,6 +36,9 @@ pub(crate) trait Executor {
     /// Executes one request of a connection and appends its reply to `out`.
     fn execute(&mut self, slot: Slot, args: &[&[u8]], out: &mut Vec<u8>) -> Next;
 
+    /// Requests of a connection are about to be executed, out of so many bytes of input.
+    fn begin_input(&mut self, slot: Slot, bytes: usize);
+
     /// The requests of a connection that come next, as the word in which most have their key:
     /// a hint to fetch what they will look up.
     fn expect(&mut self, slot: Slot, keys: &[&[u8]]);
@@ -265,6 +268,7 @@ impl Conn {
     fn run(&mut self, slot: Slot, buf: &mut [u8], exec: &mut impl Executor) -> usize {
         let mut pos = 0;
         let marks_before = self.marks.len();
+        exec.begin_input(slot, buf.len());
         'batch: while pos < buf.len() {
             let mut batch = [Ahead::default(); AHEAD];
             let (count, end, tail) = self.parse_ahead(buf, pos, &mut batch);

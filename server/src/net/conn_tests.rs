@@ -40,6 +40,8 @@ impl Executor for Echo {
         self.expected += keys.len();
     }
 
+    fn begin_input(&mut self, _: Slot, _: usize) {}
+
     fn last_lsn(&self) -> u64 {
         self.lsn
     }

@@ -218,16 +218,16 @@ impl<D: Driver, S: Service> Hub<D, S> {
                         service.note(slot, Note::QueryBufferLimit(peer.conn.input_len()));
                         peer.closed = true;
                     }
-                    service.figures(slot, peer.figures(0));
                     slot
                 }
                 Event::Sent { slot, bytes, done } => {
                     let Some(Some(peer)) = peers.get_mut(slot as usize) else { return };
                     peer.progress_ms = *now_ms;
+                    peer.conn.bytes_out += bytes as u64;
                     if done {
                         peer.sending = false;
+                        service.figures(slot, peer.figures(0));
                     }
-                    peer.conn.bytes_out += bytes as u64;
                     if !done || (peer.conn.out.is_empty() && !peer.conn.is_closing()) {
                         return;
                     }
@@ -401,6 +401,8 @@ impl<D: Driver, S: Service> Hub<D, S> {
         if left == 0 && !peer.sending {
             if peer.conn.is_closing() {
                 self.drop_peer(slot);
+            } else {
+                self.service.figures(slot, peer.figures(0));
             }
             return;
         }

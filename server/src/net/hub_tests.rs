@@ -52,6 +52,8 @@ impl Executor for Mirror {
 
     fn expect(&mut self, _: Slot, _: &[&[u8]]) {}
 
+    fn begin_input(&mut self, _: Slot, _: usize) {}
+
     fn last_lsn(&self) -> u64 {
         0
     }

@@ -23,6 +23,8 @@ pub(crate) struct Client {
     pub(crate) lib_ver: String,
     pub(crate) created_ms: u64,
     pub(crate) no_evict: bool,
+    /// It is being closed for the memory it took, and counts no more.
+    pub(super) evicted: bool,
     /// Protocol of what is said to it.
     pub(crate) proto: Proto,
     /// What it listens to, by kind.
@@ -73,6 +75,7 @@ impl Client {
             lib_ver: String::new(),
             created_ms: now_ms,
             no_evict: false,
+            evicted: false,
             proto: Proto::Resp2,
             topics: Default::default(),
             tracked: None,
@@ -129,9 +132,19 @@ impl Client {
     }
 
     /// Bytes of its buffers and of an open MULTI.
+    #[inline]
     pub(crate) fn buffer_bytes(&self) -> usize {
         let f = &self.figures;
-        f.input + f.input_free + f.output_capacity + self.view.multi_bytes
+        f.input + f.input_free + f.output.max(f.output_capacity) + self.view.multi_bytes
+    }
+
+    /// All bytes that it takes.
+    #[inline]
+    pub(crate) fn bytes(&self) -> usize {
+        if self.evicted {
+            return 0;
+        }
+        self.buffer_bytes() + size_of::<Self>() + size_of::<Session>()
     }
 
     /// The line of CLIENT LIST, without its end (redis-surface §14; Redis `networking.c`,
@@ -163,7 +176,7 @@ impl Client {
         }
         let age = now_ms.saturating_sub(self.created_ms) / 1000;
         let idle = now_ms.saturating_sub(f.active_ms) / 1000;
-        let total = self.buffer_bytes() + size_of::<Self>() + size_of::<Session>();
+        let total = self.bytes();
         format!(
             "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={flags} db={} sub={} \
              psub={} ssub={} multi={} watch={} qbuf={} qbuf-free={} argv-mem=0 multi-mem={} rbs={} \

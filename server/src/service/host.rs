@@ -79,6 +79,8 @@ pub(crate) struct NetStats {
     pub(crate) query_limit: u64,
     pub(crate) output_limit: u64,
     pub(crate) write_timeouts: u64,
+    /// Closed because all clients together took too much memory.
+    pub(crate) evicted_clients: u64,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) auth_failures: u64,
@@ -153,6 +155,10 @@ pub(crate) struct ServerHost {
     pub(super) clients: Vec<Option<Client>>,
     pub(crate) client_count: usize,
     next_id: u64,
+    /// Bytes that all clients take.
+    pub(crate) clients_bytes: usize,
+    /// `maxmemory-clients` in bytes; 0 is unlimited.
+    clients_bytes_max: usize,
     /// The connection whose request runs; [`NOBODY`] between requests.
     pub(crate) current: Slot,
     /// Who listens to which channel.
@@ -214,6 +220,8 @@ impl ServerHost {
             clients: Vec::new(),
             client_count: 0,
             next_id: 1,
+            clients_bytes: 0,
+            clients_bytes_max: 0,
             current: NOBODY,
             pubsub: PubSub::default(),
             tracking: Tracking::default(),
@@ -269,6 +277,14 @@ impl ServerHost {
             Class::parse(config.text(OptionId::NotifyKeyspaceEvents)).unwrap_or(Class::NONE);
         self.tracking.max_keys = config.size(OptionId::TrackingTableMaxKeys);
         self.output_max = config.output_limits().map(|l| l.hard);
+        self.clients_bytes_max = match config.int(OptionId::MaxMemoryClients) {
+            // A percentage of no cap is none.
+            percent @ ..0 => {
+                let max = config.int(OptionId::MaxMemory).unsigned_abs();
+                (max / 100).saturating_mul(percent.unsigned_abs()) as usize
+            }
+            bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
+        };
     }
 
     /// Notes that a client's script keeps all others waiting.
@@ -331,12 +347,14 @@ impl ServerHost {
         if self.clients.len() <= index {
             self.clients.resize_with(index + 1, || None);
         }
+        self.clients_bytes += client.bytes();
         self.clients[index] = Some(client);
         self.client_count += 1;
     }
 
     pub(crate) fn remove_client(&mut self, slot: Slot) {
-        if self.clients.get_mut(slot as usize).and_then(Option::take).is_some() {
+        if let Some(client) = self.clients.get_mut(slot as usize).and_then(Option::take) {
+            self.clients_bytes -= client.bytes();
             self.client_count -= 1;
         }
     }
@@ -382,9 +400,47 @@ impl ServerHost {
 
     /// Notes what CLIENT LIST shows of a session that changed outside its own requests.
     pub(crate) fn observe(&mut self, slot: Slot, session: &Session) {
-        if let Some(client) = self.client_mut(slot) {
-            client.observe(session);
+        self.change_client(slot, |client| client.observe(session));
+    }
+
+    /// Changes what is known about a client, and counts the bytes it takes anew.
+    #[inline]
+    pub(crate) fn change_client(&mut self, slot: Slot, f: impl FnOnce(&mut Client)) {
+        if let Some(Some(client)) = self.clients.get_mut(slot as usize) {
+            let before = client.bytes();
+            f(client);
+            self.clients_bytes = self.clients_bytes - before + client.bytes();
         }
+    }
+
+    /// Closes the largest clients while all together take more than `maxmemory-clients`; those
+    /// with CLIENT NO-EVICT stay. Returns their numbers: nothing may be popped for them.
+    #[cold]
+    pub(super) fn evict_clients(&mut self) -> Vec<u64> {
+        let mut found: Vec<(usize, Slot, u64)> = self
+            .clients()
+            .filter(|(_, c)| !c.no_evict && !c.evicted)
+            .map(|(slot, c)| (c.bytes(), slot, c.id))
+            .collect();
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        let mut evicted = Vec::new();
+        for (bytes, slot, id) in found {
+            if !self.has_large_clients() {
+                break;
+            }
+            tracing::warn!(client = id, bytes, "closed: clients take more than maxmemory-clients");
+            self.change_client(slot, |client| client.evicted = true);
+            self.stats.evicted_clients += 1;
+            self.orders.push(Order::Kill(slot));
+            evicted.push(id);
+        }
+        evicted
+    }
+
+    /// Whether all clients together take more than `maxmemory-clients`.
+    #[inline]
+    pub(super) fn has_large_clients(&self) -> bool {
+        self.clients_bytes_max > 0 && self.clients_bytes > self.clients_bytes_max
     }
 
     /// Ends a pause: held requests run at the next turn.
@@ -508,8 +564,16 @@ impl Host for ServerHost {
         self.unit_committed(unit, origin);
     }
 
-    fn executed(&mut self, session: &Session, command: &Command, args: Args<'_>, touched: usize) {
-        self.command_executed(session, command, args, touched);
+    fn executed(&mut self, _: &Session, command: &Command, args: Args<'_>, touched: usize) {
+        self.command_executed(command, args, touched);
+    }
+
+    fn evicted(&mut self, out: &mut Vec<u8>) {
+        out.append(&mut self.own);
+    }
+
+    fn show(&mut self, session: &Session, command: &Command, args: Args<'_>) {
+        self.show_command(session, command, args);
     }
 
     #[cold]

@@ -125,6 +125,9 @@ impl ShardService {
             let (_, garbage) = self.host.freer.pending(&self.shard.trash);
             let counted = self.shard.mem_bytes() + garbage as usize;
             self.shard.outside_bytes = allocated.saturating_sub(counted);
+            if !self.is_busy() && self.shard.make_room_idle(&mut self.host) {
+                self.expire_at_ms = now_ms;
+            }
             self.shard.slow_ticks = self.host.slow_ticks();
         }
         if !self.is_busy() {
@@ -141,6 +144,11 @@ impl ShardService {
             self.host.orders.push(Order::Answered(slot, Next::Continue));
         }
         self.host.broadcast();
+        if self.host.has_large_clients() {
+            for client in self.host.evict_clients() {
+                self.shard.stop_waiting(client);
+            }
+        }
         if let Some(log) = &self.log {
             log.flush();
         }
@@ -276,9 +284,7 @@ impl ShardService {
             self.max_bulk = config.int(OptionId::ProtoMaxBulkLen) as u64;
             self.host.refresh(config);
             self.shard.slow_ticks = self.host.slow_ticks();
-            crate::commands::apply_limits(config, &mut self.shard.limits);
-            self.shard.trash.lazy = crate::commands::lazy_free(config);
-            self.shard.set_memory_rules(crate::commands::memory_rules(config));
+            crate::commands::apply(config, &mut self.shard);
             if let Some(log) = &self.log {
                 host::tune(log, config);
             }
@@ -372,6 +378,11 @@ impl Executor for ShardService {
             self.serve_waiting();
         }
         next
+    }
+
+    #[inline]
+    fn begin_input(&mut self, slot: Slot, bytes: usize) {
+        self.host.change_client(slot, |client| client.figures.input = bytes);
     }
 
     #[inline]
@@ -495,11 +506,11 @@ impl hub::Service for ShardService {
 
     #[inline]
     fn figures(&mut self, slot: Slot, figures: ConnFigures) {
-        if let (Some(Some(session)), Some(client)) =
-            (self.sessions.get(slot as usize), self.host.client_mut(slot))
-        {
-            client.figures = figures;
-            client.observe(session);
+        if let Some(Some(session)) = self.sessions.get(slot as usize) {
+            self.host.change_client(slot, |client| {
+                client.figures = figures;
+                client.observe(session);
+            });
         }
     }
 

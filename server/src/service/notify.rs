@@ -66,21 +66,11 @@ impl ServerHost {
     }
 
     /// A command has run.
-    pub(super) fn command_executed(
-        &mut self,
-        session: &Session,
-        command: &Command,
-        a: Args<'_>,
-        touched: usize,
-    ) {
+    pub(super) fn command_executed(&mut self, command: &Command, a: Args<'_>, touched: usize) {
         let flags = command.spec.flags;
         self.keeps_caching = flags.has(Flags::KEEPS_CACHING);
         if command.spec.is_read() && self.tracking.clients > 0 {
             self.remember_reads(command, a, touched);
-        }
-        if !self.monitors.is_empty() && !flags.has(Flags::ADMIN) && !flags.has(Flags::SKIP_MONITOR)
-        {
-            self.show(session, command, a);
         }
     }
 
@@ -108,10 +98,16 @@ impl ServerHost {
         }
     }
 
-    /// Shows a command to the monitors.
-    fn show(&mut self, session: &Session, command: &Command, args: Args<'_>) {
+    /// Shows a command to the monitors, unless it is about the server.
+    pub(super) fn show_command(&mut self, session: &Session, command: &Command, args: Args<'_>) {
+        if self.monitors.is_empty() || command.spec.flags.has(Flags::ADMIN) {
+            return;
+        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let from = self.client(self.current).map_or("lua", |c| &c.peer.addr);
+        let from = match self.client(self.current) {
+            Some(client) if !session.in_script() => &client.peer.addr,
+            _ => "lua",
+        };
         let db = session.db;
         let mut line =
             format!("+{}.{:06} [{db} {from}]", now.as_secs(), now.subsec_micros()).into_bytes();

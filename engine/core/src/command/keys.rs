@@ -2,7 +2,7 @@
 //!
 //! ACL, cluster slots, routing, tracking and `COMMAND GETKEYS` all ask here.
 
-use super::spec::{Access, Begin, CommandSpec, Find, KeySpec};
+use super::spec::{Access, Begin, CommandSpec, Find, KeySpec, KeyUse};
 use crate::args::Args;
 use moon_formats::number::parse_i64;
 
@@ -10,14 +10,21 @@ use moon_formats::number::parse_i64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadKeyCount;
 
-/// Calls `f(argument index, spec)` for each key of the request. Shard channels are none.
+/// Calls `f(argument index, spec)` for each key of the request, with the use that this very
+/// request makes of it. Shard channels are none.
 pub fn for_each_key(
     spec: &CommandSpec,
     args: Args<'_>,
     mut f: impl FnMut(usize, &KeySpec),
 ) -> Result<(), BadKeyCount> {
     for key_spec in spec.keys.iter().filter(|k| k.access != Access::NotKey) {
-        one_spec(key_spec, args, &mut f)?;
+        match spec.key_use {
+            Some(exact) if key_spec.usage.has(KeyUse::VARIABLE) => {
+                let (access, usage) = exact(args);
+                one_spec(&KeySpec { access, usage, ..*key_spec }, args, &mut f)?;
+            }
+            _ => one_spec(key_spec, args, &mut f)?,
+        }
     }
     Ok(())
 }

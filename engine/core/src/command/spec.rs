@@ -83,6 +83,8 @@ flags! {
     SHRINKS = 20, "";
     /// Leaves CLIENT CACHING to the command that follows.
     KEEPS_CACHING = 21, "";
+    /// Runs what MULTI has queued, and is refused for what that demands.
+    RUNS_QUEUE = 22, "";
 }
 
 impl Flags {
@@ -380,6 +382,8 @@ pub struct CommandSpec {
     pub syntax: &'static str,
     /// Where the keys are.
     pub keys: &'static [KeySpec],
+    /// What a request does with its keys, for specs whose use is [`KeyUse::VARIABLE`].
+    pub key_use: Option<fn(Args<'_>) -> (Access, KeyUse)>,
     /// Properties.
     pub flags: Flags,
     /// ACL categories beyond those that group and flags imply, with `@`.
@@ -405,6 +409,7 @@ impl CommandSpec {
         arity: 1,
         syntax: "",
         keys: &[],
+        key_use: None,
         flags: Flags::NONE,
         acl: &[],
         secrets: &[],

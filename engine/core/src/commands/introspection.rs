@@ -353,8 +353,11 @@ fn keys_of(cx: &SessionCx<'_>, a: Args<'_>) -> CmdResult<Vec<(usize, KeySpec)>> 
         return Err(CmdError::fixed("ERR Invalid number of arguments specified for command"));
     }
     let mut found = Vec::new();
-    for_each_key(command.spec, inner, |i, spec| found.push((i + 2, *spec)))
-        .map_err(|_| CmdError::fixed("ERR Invalid arguments specified for command"))?;
+    let extracted = for_each_key(command.spec, inner, |i, spec| found.push((i + 2, *spec)));
+    if (extracted.is_err() || found.is_empty()) && !command.spec.flags.has(Flags::NO_MANDATORY_KEYS)
+    {
+        return Err(CmdError::fixed("ERR Invalid arguments specified for command"));
+    }
     Ok(found)
 }
 

@@ -32,7 +32,8 @@ pub const COMMANDS: &[CommandSpec] = &[
             .and(Flags::LOADING)
             .and(Flags::STALE)
             .and(Flags::SKIP_SLOWLOG)
-            .and(Flags::NOT_QUEUED),
+            .and(Flags::NOT_QUEUED)
+            .and(Flags::RUNS_QUEUE),
         run: Run::Session(exec),
         ..CommandSpec::DEFAULT
     },
@@ -86,10 +87,6 @@ fn exec(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
         Some(Exec::Aborted) => {
             Err(CmdError::fixed("EXECABORT Transaction discarded because of previous errors."))
         }
-        Some(Exec::Full) => Err(CmdError::fixed(
-            "EXECABORT Transaction discarded because of: OOM command not allowed when used \
-             memory > 'maxmemory'.",
-        )),
         Some(Exec::Dirty) => {
             cx.out.null_array();
             Ok(())

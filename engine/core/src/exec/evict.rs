@@ -113,31 +113,34 @@ impl Shard {
         if max == 0 { 0 } else { (self.mem_bytes() + self.outside_bytes).saturating_sub(max) }
     }
 
-    /// Makes room if memory is over its cap. Costs a comparison without a cap.
+    /// Makes room if memory is over its cap. True if keys went. Costs a comparison without a cap.
     #[inline]
-    pub(super) fn make_room(&mut self, host: &mut dyn Host) {
-        if self.eviction.rules.max > 0 && !self.loading {
-            self.evict(host);
-        } else {
-            self.eviction.full = false;
-        }
+    pub(super) fn make_room(&mut self, host: &mut dyn Host) -> bool {
+        self.eviction.full = false;
+        self.eviction.rules.max > 0 && !self.loading && self.evict(host)
+    }
+
+    /// Makes room while no command runs. True if there is more to do.
+    pub fn make_room_idle(&mut self, host: &mut dyn Host) -> bool {
+        self.make_room(host);
+        !self.eviction.full && self.bytes_over() > 0
     }
 
     #[cold]
-    fn evict(&mut self, host: &mut dyn Host) {
-        self.eviction.full = false;
-        for _ in 0..STEP_KEYS {
+    fn evict(&mut self, host: &mut dyn Host) -> bool {
+        for done in 0..STEP_KEYS {
             if self.bytes_over() == 0 {
-                return;
+                return done > 0;
             }
             let Some((db, key)) = self.pick() else {
                 self.eviction.full = true;
-                return;
+                return done > 0;
             };
             self.begin_unit();
             self.keyspace(db).evict(&key);
             self.commit_unit(host, Origin::Expiry);
         }
+        true
     }
 
     /// The key that goes next.

@@ -4,17 +4,54 @@ use super::run::Host;
 use super::session::Session;
 use super::shard::Shard;
 use crate::args::Args;
-use crate::command::{Command, Flags};
+use crate::command::{Command, CommandSpec, Flags};
 use crate::db::{Db, WatchId};
-use crate::error::CmdError;
 use moon_formats::resp::Reply;
 use std::cell::Cell;
 use std::rc::Rc;
+
+/// What a request needs of the server to be let in.
+#[derive(Clone, Copy)]
+pub(super) struct Demands {
+    /// Flags that one of its commands has.
+    pub(super) any: Flags,
+    /// Flags that all of them have.
+    pub(super) all: Flags,
+    /// It changes keys.
+    pub(super) writes: bool,
+    /// Every change makes the data set smaller.
+    pub(super) shrinks: bool,
+}
+
+impl Demands {
+    /// Of one command.
+    #[inline]
+    pub(super) fn of(spec: &CommandSpec) -> Self {
+        let writes = spec.is_write();
+        Self {
+            any: spec.flags,
+            all: spec.flags,
+            writes,
+            shrinks: !writes || spec.flags.has(Flags::SHRINKS),
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            any: self.any | other.any,
+            all: Flags(self.all.0 & other.all.0),
+            writes: self.writes || other.writes,
+            shrinks: self.shrinks && other.shrinks,
+        }
+    }
+}
 
 /// Commands waiting for EXEC.
 #[derive(Default)]
 pub(crate) struct Multi {
     queued: Vec<Queued>,
+    /// Of all that is queued.
+    demands: Option<Demands>,
     /// A command was refused while queueing.
     aborted: bool,
     bytes: usize,
@@ -43,10 +80,6 @@ impl Multi {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
-
-    fn needs_memory(&self) -> bool {
-        self.queued.iter().any(|q| q.command.spec.flags.has(Flags::DENYOOM))
-    }
 }
 
 /// What EXEC is to do.
@@ -57,8 +90,6 @@ pub(crate) enum Exec {
     Dirty,
     /// A command was refused while queueing.
     Aborted,
-    /// A command needs memory, and there is none.
-    Full,
 }
 
 impl Session {
@@ -72,11 +103,25 @@ impl Session {
         if let Some(multi) = &mut self.multi {
             let words: Vec<Box<[u8]>> = args.all().iter().map(|a| Box::from(*a)).collect();
             multi.bytes += words.iter().map(|w| w.len() + 16).sum::<usize>();
+            let own = Demands::of(command.spec);
+            multi.demands = Some(multi.demands.map_or(own, |before| before.and(own)));
             multi.queued.push(Queued { command, words });
         }
     }
 
-    pub(crate) fn abort_multi(&mut self, _refusal: &CmdError) {
+    /// What a request of this session demands: EXEC demands what is queued does.
+    #[inline]
+    pub(super) fn demands(&self, spec: &CommandSpec) -> Demands {
+        let own = Demands::of(spec);
+        match &self.multi {
+            Some(multi) if spec.flags.has(Flags::RUNS_QUEUE) => {
+                multi.demands.map_or(own, |queued| queued.and(own))
+            }
+            _ => own,
+        }
+    }
+
+    pub(crate) fn abort_multi(&mut self) {
         if let Some(multi) = &mut self.multi {
             multi.aborted = true;
         }
@@ -139,8 +184,6 @@ impl Shard {
             Exec::Aborted
         } else if dirty {
             Exec::Dirty
-        } else if self.eviction.full && multi.needs_memory() {
-            Exec::Full
         } else {
             Exec::Run(multi)
         })

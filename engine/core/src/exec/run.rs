@@ -39,9 +39,17 @@ pub trait Host: Any {
     /// [`Shard::listen`]). Whoever follows keys from outside is driven from here.
     fn committed(&mut self, _: &Unit, _: Origin) {}
 
+    /// Keys were evicted to make room for a request. What its own client is to hear of that
+    /// comes before the reply, so that it does not take a later value for the evicted one.
+    fn evicted(&mut self, _out: &mut Vec<u8>) {}
+
     /// A command has run, inside a transaction or not, if [`Shard::listen`] asks for that.
     /// `touched` counts the keys and events of its unit so far.
     fn executed(&mut self, _: &Session, _: &Command, _: Args<'_>, _touched: usize) {}
+
+    /// A command to show to whoever watches all of them, if [`Shard::listen`] asks for commands:
+    /// when it has run or begun to wait, and before it runs if it runs others.
+    fn show(&mut self, _: &Session, _: &Command, _: Args<'_>) {}
 
     /// A command took at least [`Shard::slow_ticks`].
     fn slow(&mut self, _: &Command, _: Args<'_>, _ticks: u64, _: Now) {}
@@ -66,6 +74,7 @@ const NO_AUTH: CmdError = CmdError::fixed("NOAUTH Authentication required.");
 /// Memory is over its cap and nothing can make room.
 pub(super) const OOM: CmdError =
     CmdError::fixed("OOM command not allowed when used memory > 'maxmemory'.");
+const NO_REPLICAS: CmdError = CmdError::fixed("NOREPLICAS Not enough good replicas to write.");
 const LOADING: CmdError = CmdError::fixed("LOADING Redis is loading the dataset in memory");
 const NOT_IN_MULTI: CmdError = CmdError::fixed("ERR Command not allowed inside a transaction");
 
@@ -79,23 +88,29 @@ impl Shard {
         args: Args<'_>,
         out: &mut Vec<u8>,
     ) -> Outcome {
-        let start = out.len();
-        if self.busy.is_none() {
-            self.make_room(host);
+        if self.busy.is_none() && self.make_room(host) {
+            host.evicted(out);
         }
+        let start = out.len();
         match self.admit(host, session, args) {
-            Err((command, mut refusal)) => {
-                session.abort_multi(&refusal);
+            Err((command, refusal)) => {
                 if let Some(c) = command {
                     self.stats.by_command[usize::from(c.id)].rejected += 1;
-                    if c.spec.name == "exec" && self.discard(session) {
-                        refusal = CmdError::text(format!(
-                            "EXECABORT Transaction discarded because of: {}",
-                            refusal.as_str()
-                        ));
+                }
+                match command {
+                    Some(c) if session.multi.is_some() && c.spec.flags.has(Flags::RUNS_QUEUE) => {
+                        self.discard(session);
+                        let text = format!("EXECABORT Transaction discarded because of: {refusal}");
+                        self.refuse(&CmdError::text(text), session, out);
+                        if self.listening.commands {
+                            host.show(session, c, args);
+                        }
+                    }
+                    _ => {
+                        session.abort_multi();
+                        self.refuse(&refusal, session, out);
                     }
                 }
-                self.refuse(&refusal, session, out);
             }
             Ok(command) if session.queues(command) => {
                 session.queue(command, args);
@@ -169,13 +184,17 @@ impl Shard {
             return Err(NOT_IN_MULTI);
         }
         host.admit(session, command, args)?;
-        if self.eviction.full && spec.flags.has(Flags::DENYOOM) {
+        let demands = session.demands(spec);
+        if self.eviction.full && demands.any.has(Flags::DENYOOM) {
             return Err(OOM);
         }
-        if spec.is_write()
-            && let Some(log) = self.journal.log()
-        {
-            log.admit(spec.flags.has(Flags::SHRINKS))?;
+        if demands.writes {
+            if let Some(log) = self.journal.log() {
+                log.admit(demands.shrinks)?;
+            }
+            if self.lacks_replicas {
+                return Err(NO_REPLICAS);
+            }
         }
         if session.subscribed
             && session.proto == moon_formats::resp::Proto::Resp2
@@ -187,7 +206,7 @@ impl Shard {
                 spec.name
             )));
         }
-        if self.loading && !spec.flags.has(Flags::LOADING) {
+        if self.loading && !demands.all.has(Flags::LOADING) {
             return Err(LOADING);
         }
         Ok(())
@@ -204,6 +223,12 @@ impl Shard {
         out: &mut Vec<u8>,
     ) {
         let start = out.len();
+        // What waited has been shown when it began to; a script comes before its commands.
+        let shown = self.listening.commands && !session.waiting;
+        let shown_first = command.spec.flags.has(Flags::SKIP_MONITOR);
+        if shown && shown_first {
+            host.show(session, command, args);
+        }
         let result = match command.spec.run {
             Run::Read(f) => {
                 let mut cx = ReadCx {
@@ -241,6 +266,9 @@ impl Shard {
             }
             Run::Container => Err(CmdError::arity(command.spec.name)),
         };
+        if shown && !shown_first {
+            host.show(session, command, args);
+        }
         if self.asked.is_some() || self.pausing.is_some() {
             // It counts when it has been served.
             return;

@@ -40,6 +40,8 @@ pub struct Session {
     pub subscribed: bool,
     /// EXEC runs the commands of the session.
     pub(crate) in_exec: bool,
+    /// A script runs the commands of the session.
+    pub(crate) in_script: bool,
     /// A command of it waits for a key; it runs nothing else until that is answered.
     pub waiting: bool,
     /// The queue of an open MULTI.
@@ -61,6 +63,7 @@ impl Session {
             close: false,
             subscribed: false,
             in_exec: false,
+            in_script: false,
             waiting: false,
             multi: None,
             watched: Vec::new(),
@@ -90,6 +93,11 @@ impl Session {
     /// Whether the command that runs was queued: nothing that waits or goes on without end.
     pub fn in_exec(&self) -> bool {
         self.in_exec
+    }
+
+    /// Whether the command that runs was called by a script.
+    pub fn in_script(&self) -> bool {
+        self.in_script
     }
 
     /// Bytes held by an open MULTI.

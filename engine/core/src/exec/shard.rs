@@ -86,6 +86,8 @@ pub struct Shard {
     pub scripts: Scripts,
     /// The log behind the shard.
     pub journal: Journal,
+    /// Fewer replicas follow than writes demand (`min-replicas-to-write`).
+    pub lacks_replicas: bool,
     /// Recovery has not ended: only commands with the `loading` flag run.
     pub loading: bool,
     /// Commands that take at least so many ticks are told to the host.
@@ -123,6 +125,7 @@ impl Shard {
             stats: Stats::new(table.len()),
             scripts: Scripts::default(),
             journal: Journal::default(),
+            lacks_replicas: false,
             loading: false,
             slow_ticks: u64::MAX,
             active_expire: true,

@@ -141,6 +141,7 @@ impl Running {
         let lent = self.vm.lent.clone();
         let (db, proto) = (std::mem::replace(&mut session.db, self.db), session.proto);
         let in_exec = std::mem::replace(&mut session.in_exec, true);
+        session.in_script = true;
         let denied = std::mem::replace(&mut shard.deny_waits, true);
         let mut order = self.order.take().unwrap_or(Order::GoOn);
         let ended = loop {
@@ -164,6 +165,7 @@ impl Running {
         self.db = std::mem::replace(&mut session.db, db);
         session.proto = proto;
         session.in_exec = in_exec;
+        session.in_script = false;
         shard.deny_waits = denied;
         ended
     }

@@ -2,6 +2,7 @@
 
 use super::{SETBIT, offset, reach};
 use crate::args::Args;
+use crate::command::{Access, KeyUse};
 use crate::error::{CmdError, CmdResult};
 use crate::exec::{ReadCx, WriteCx};
 use moon_ds::bits;
@@ -160,6 +161,19 @@ fn parse(a: Args<'_>, max_len: usize, is_replay: bool) -> CmdResult<Vec<Op>> {
 fn read_all(ops: &[Op], bytes: &[u8], out: &mut Reply<'_>) {
     out.array(ops.len());
     ops.iter().for_each(|op| out.int(op.encoding.read(bytes, op.at)));
+}
+
+/// BITFIELD of nothing but GET changes nothing (Redis `db.c`, `bitfieldGetKeys`).
+pub(super) fn key_use(a: Args<'_>) -> (Access, KeyUse) {
+    let mut i = 2;
+    while i < a.len() {
+        i += match () {
+            () if a.is(i, "GET") && i + 2 < a.len() => 3,
+            () if a.is(i, "OVERFLOW") && i + 1 < a.len() => 2,
+            () => return (Access::ReadWrite, KeyUse::ACCESS.and(KeyUse::UPDATE)),
+        };
+    }
+    (Access::ReadOnly, KeyUse::ACCESS)
 }
 
 /// BITFIELD key [GET encoding offset | [OVERFLOW how] SET encoding offset value |

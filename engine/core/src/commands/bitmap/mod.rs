@@ -44,6 +44,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         flags: Flags::DENYOOM,
+        key_use: Some(field::key_use),
         complexity: "O(1) for each operation.",
         ..row(
             "bitfield",

@@ -3,6 +3,7 @@
 //! A digest is the 64-bit XXH3 of the value as 16 lower-case hexadecimal digits.
 
 use crate::args::Args;
+use crate::command::{Access, KeyUse};
 use crate::db::StrValue;
 use crate::error::{CmdError, CmdResult};
 use crate::event::Event;
@@ -79,6 +80,15 @@ fn remove_if(cx: &mut WriteCx<'_>, key: &[u8], met: bool) {
         cx.ks.effect(&[b"DEL", key]);
     }
     cx.out.int(i64::from(removed));
+}
+
+/// DELEX reads the key only with a condition.
+pub(super) fn key_use(a: Args<'_>) -> (Access, KeyUse) {
+    if a.len() > 2 {
+        (Access::ReadWrite, KeyUse::ACCESS.and(KeyUse::DELETE))
+    } else {
+        (Access::Remove, KeyUse::DELETE)
+    }
 }
 
 /// DELEX key [IFEQ value | IFNE value | IFDEQ digest | IFDNE digest]

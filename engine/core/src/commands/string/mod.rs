@@ -78,6 +78,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         flags: FAST,
+        key_use: Some(cond::key_use),
         complexity: "O(1) for IFEQ and IFNE, O(N) for IFDEQ and IFDNE where N is the length of \
                      the value.",
         ..row(
@@ -312,6 +313,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         flags: OOM,
+        key_use: Some(set::key_use),
         ..row(
             "set",
             "1.0.0",

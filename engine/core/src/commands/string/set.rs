@@ -7,6 +7,7 @@ use super::super::ttl::{Given, Unit};
 use super::cond::{Condition, Test};
 use super::get::value;
 use crate::args::Args;
+use crate::command::{Access, KeyUse};
 use crate::db::Ttl;
 use crate::error::{CmdError, CmdResult};
 use crate::event::Event;
@@ -114,6 +115,15 @@ fn store(cx: &mut WriteCx<'_>, key: &[u8], new: &[u8], ttl: Ttl) {
     cx.ks.also(key, Event::EXPIRE);
     let at = Digits::of_i64(at_ms as i64);
     cx.ks.effect(&[b"SET", key, new, b"PXAT", at.as_bytes()]);
+}
+
+/// SET reads the key only with GET (Redis `db.c`, `setGetKeys`).
+pub(super) fn key_use(a: Args<'_>) -> (Access, KeyUse) {
+    if (3..a.len()).any(|i| a.is(i, "GET")) {
+        (Access::ReadWrite, KeyUse::ACCESS.and(KeyUse::UPDATE))
+    } else {
+        (Access::Overwrite, KeyUse::UPDATE)
+    }
 }
 
 /// SET key value [NX | XX | IFEQ v | IFNE v | IFDEQ d | IFDNE d] [GET] [EX s | PX ms | ...]
