@@ -357,6 +357,14 @@ pub fn sample_values() -> Vec<(u8, Vec<u8>)> {
         stream(out);
         value::put_stream_ext(out, &ext, &groups);
     });
+    let producers = vec![value::Producer { name: b"p1", iids: vec![(&b"iid"[..], id(6, 0))] }];
+    let idempotence =
+        value::Idempotence { duration_secs: 100, max: 50, added: 2, duplicates: 1, producers };
+    add(8, &|out| {
+        stream(out);
+        value::put_stream_ext(out, &ext, &groups);
+        value::put_stream_idempotence(out, &idempotence);
+    });
     all
 }
 

@@ -248,7 +248,7 @@ fn log_segment() {
 
 #[test]
 fn value_bodies() {
-    let names = ["string", "hash", "list", "set", "zset", "stream", "stream2"];
+    let names = ["string", "hash", "list", "set", "zset", "stream", "stream2", "stream3"];
     let all: Vec<Golden> = names
         .iter()
         .zip(sample_values())

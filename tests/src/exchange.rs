@@ -366,11 +366,14 @@ fn read(client: &mut Client, command: &Command) -> io::Result<Value> {
             });
             Value::Array(scores.collect())
         }
-        // Nodes of the radix tree are no part of the value.
+        // Nodes of the radix tree are no part of the value; idempotent ids came with 8.6.
         (b"XINFO", Value::Array(flat)) if command[1] == b"STREAM" => {
-            let pairs = flat
-                .chunks(2)
-                .filter(|p| !p[0].text().is_some_and(|t| t.starts_with(b"radix-tree")));
+            let pairs = flat.chunks(2).filter(|p| {
+                !p[0].text().is_some_and(|t| {
+                    let beside: [&[u8]; 4] = [b"radix-tree", b"idmp-", b"pids-", b"iids-"];
+                    beside.iter().any(|name| t.starts_with(name))
+                })
+            });
             Value::Array(pairs.flatten().cloned().collect())
         }
         // The lag is computed from the rest, and not by every version in the same way.

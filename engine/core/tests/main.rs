@@ -20,6 +20,7 @@ mod script;
 mod set;
 mod sort;
 mod stream;
+mod stream_idempotence;
 mod stream_replay;
 mod string;
 mod waiting;

@@ -128,6 +128,10 @@ pub(super) fn value(
             stream::decode(r, kind, limits, out)?;
             Ok(ValueType::Stream2)
         }
+        code::STREAM_4 | code::STREAM_5 if format.magic == Magic::Redis => {
+            stream::decode(r, kind, limits, out)?;
+            Ok(ValueType::Stream3)
+        }
         code::MODULE_PRE | code::MODULE => {
             let cause = Cause::Value { expected: "no module value", found: u64::from(kind) };
             Err(DecodeError::new(r.offset().saturating_sub(1), "value type", cause))

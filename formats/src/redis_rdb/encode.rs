@@ -7,7 +7,7 @@
 use super::lzf::Compressor;
 use super::packed::{ListpackWriter, put_intset};
 use super::prim::{put_integer, put_length, put_raw};
-use super::{VERSION, VERSION_FIELD_TTL, code, seal, stream};
+use super::{VERSION, VERSION_FIELD_TTL, VERSION_IDEMPOTENCE, VERSION_MAX, code, seal, stream};
 use crate::bytes::Put;
 use crate::number::{parse_i64, write_score};
 use crate::value::{Elements, Group, Hash, Scored, Value};
@@ -34,6 +34,8 @@ pub enum Unfit {
     FieldTtl,
     /// A stream is a durable queue: no version of other servers.
     DurableQueue,
+    /// A stream knows idempotent ids (XADD IDMP): version 13.
+    Idempotence,
     /// A stream has pending entries that no consumer holds (XNACK): version 14.
     Unowned,
 }
@@ -43,6 +45,7 @@ impl fmt::Display for Unfit {
         f.write_str(match self {
             Unfit::FieldTtl => "hash fields that expire need RDB version 12",
             Unfit::DurableQueue => "durable queues have no form in RDB",
+            Unfit::Idempotence => "idempotent ids of streams need RDB version 13",
             Unfit::Unowned => "stream entries that were given back (XNACK) need RDB version 14",
         })
     }
@@ -66,14 +69,14 @@ pub struct Encoder {
 impl Default for Encoder {
     /// For the newest version written.
     fn default() -> Encoder {
-        Encoder::new(VERSION_FIELD_TTL)
+        Encoder::new(VERSION_MAX)
     }
 }
 
 impl Encoder {
-    /// For readers of this version: types that are newer are not written. Panics outside of 10..=12.
+    /// For readers of this version: types that are newer are not written. Panics outside of 10..=14.
     pub fn new(version: u16) -> Encoder {
-        assert!((10..=VERSION_FIELD_TTL).contains(&version), "versions 10 to 12 are written");
+        assert!((10..=VERSION_MAX).contains(&version), "versions 10 to 14 are written");
         Encoder { version, lzf: Compressor::default(), block: Vec::new(), squeezed: Vec::new() }
     }
 
@@ -89,7 +92,12 @@ impl Encoder {
         let from = out.len();
         out.put_u8(kind);
         self.put_body(out, kind, value);
-        let version = if kind >= code::HASH_TTL { VERSION_FIELD_TTL } else { VERSION };
+        let version = match kind {
+            code::STREAM_5.. => VERSION_MAX,
+            code::STREAM_4 => VERSION_IDEMPOTENCE,
+            code::HASH_TTL.. => VERSION_FIELD_TTL,
+            _ => VERSION,
+        };
         seal(out, from, version.min(self.version));
         Ok(())
     }
@@ -131,7 +139,18 @@ impl Encoder {
             Value::Stream(s) if s.ext.is_some_and(|ext| ext.durable_queue) => {
                 return Err(Unfit::DurableQueue);
             }
-            Value::Stream(s) if s.groups.iter().any(has_unowned) => return Err(Unfit::Unowned),
+            Value::Stream(s) if s.groups.iter().any(has_unowned) => {
+                if self.version < VERSION_MAX {
+                    return Err(Unfit::Unowned);
+                }
+                code::STREAM_5
+            }
+            Value::Stream(s) if s.idempotence.is_some() => {
+                if self.version < VERSION_IDEMPOTENCE {
+                    return Err(Unfit::Idempotence);
+                }
+                code::STREAM_4
+            }
             Value::Stream(_) if self.version >= 11 => code::STREAM_3,
             Value::Stream(_) => code::STREAM_2,
         })

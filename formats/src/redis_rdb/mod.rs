@@ -18,6 +18,8 @@
 //! | 24, 25 | hash with field TTLs: pairs, listpack | yes | yes, version 12 |
 //! | 15 | stream | yes | - |
 //! | 19, 21 | stream with offsets; with activity times | yes | yes; 21 from version 11 |
+//! | 26 | stream with idempotent ids | yes | version 13 |
+//! | 27 | the same, with pending entries that no consumer holds | yes | version 14 |
 //! | 6, 7 | module values | refused | - |
 //!
 //! The same byte means different things by magic and version, therefore every decoder is given a
@@ -57,8 +59,12 @@ use crate::value::ValueType;
 
 /// The version written unless a value needs a newer one: Redis 7.2, Valkey 7.2 and all later ones read it.
 pub const VERSION: u16 = 11;
-/// The version that brought field TTLs; the newest one written.
+/// The version that brought field TTLs: Redis 7.4.
 pub const VERSION_FIELD_TTL: u16 = 12;
+/// The version that brought idempotent ids of streams: Redis 8.6.
+pub const VERSION_IDEMPOTENCE: u16 = 13;
+/// The version that brought stream entries given back (XNACK): Redis 8.8. The newest one written.
+pub const VERSION_MAX: u16 = 14;
 /// Newest version read under the magic `REDIS`. Later ones brought types that are refused by number, no new
 /// meaning of an old one.
 const REDIS_MAX: u16 = 15;
@@ -90,6 +96,8 @@ mod code {
     pub(super) const HASH_23: u8 = 23;
     pub(super) const HASH_TTL: u8 = 24;
     pub(super) const HASH_TTL_LISTPACK: u8 = 25;
+    pub(super) const STREAM_4: u8 = 26;
+    pub(super) const STREAM_5: u8 = 27;
 }
 
 /// Whose numbering applies.
@@ -112,7 +120,7 @@ pub struct Format {
 
 impl Format {
     /// What Moon writes.
-    pub const OWN: Format = Format { magic: Magic::Redis, version: VERSION_FIELD_TTL };
+    pub const OWN: Format = Format { magic: Magic::Redis, version: VERSION_MAX };
 
     /// A format of this name and number, if it exists and is read: `REDIS` 1-15, `VALKEY` 80-81.
     pub fn new(magic: Magic, version: u16) -> Option<Format> {
@@ -173,7 +181,7 @@ impl<'a> Payload<'a> {
         let version = r.u16("payload version")?;
         let format = Format::new(Magic::Redis, version)
             .or(Format::new(Magic::Valkey, version))
-            .filter(|f| f.magic == Magic::Valkey || f.version <= VERSION_FIELD_TTL);
+            .filter(|f| f.magic == Magic::Valkey || f.version <= VERSION_MAX);
         let Some(format) = format else {
             let cause = Cause::Newer { found: u64::from(version) };
             return Err(DecodeError::new(split as u64, "payload version", cause));

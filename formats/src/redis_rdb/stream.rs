@@ -4,16 +4,20 @@
 //! stream    nodes | (id of the node 16 | listpack)* | length | last id |
 //!           from 19: first id | max deleted id | entries added
 //!           groups | group*
+//!           from 26: duration | most iids | producers | producer* | iids added | duplicates
 //! group     name | last delivered id | from 19: entries read |
 //!           pending | (id 16 | delivered i64 | deliveries)* | consumers | consumer*
+//!           from 27: unowned | (id 16)*
 //! consumer  name | seen i64 | from 21: active i64 | pending | (id 16)*
+//! producer  name | iids | (iid | id)*
 //! node      count | deleted | f | field*f | 0 | entry*
 //! entry     flags | ms - node's | seq - node's | values of the node's fields, or f | (field | value)*f |
 //!           number of elements before this one
 //! ```
 //!
 //! Ids of 16 bytes are big-endian; others are two lengths. The master fields of a node are those of its first
-//! entry. Ids must rise, each pending entry must have exactly one owner, names must differ: a stream that
+//! entry. Ids must rise, each pending entry must have exactly one owner (from 27 none if it is
+//! among the unowned), names and iids of a producer must differ: a stream that
 //! breaks one of these rules is refused.
 
 use super::decode::Body;
@@ -24,8 +28,8 @@ use super::{Limits, code};
 use crate::bytes::{Put, Reader};
 use crate::error::{Cause, DecodeError};
 use crate::value::{
-    Consumer, Group, PelEntry, Stream, StreamEntry, StreamExt, StreamId, put_stream_ext,
-    put_stream_groups, put_stream_head,
+    Consumer, Group, Idempotence, PelEntry, Producer, Stream, StreamEntry, StreamExt, StreamId,
+    put_stream_ext, put_stream_groups, put_stream_head, put_stream_idempotence,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -130,6 +134,9 @@ pub(super) fn decode(
     let groups: Vec<Group<'_>> = groups.iter().map(OwnedGroup::borrow).collect();
     put_stream_groups(body.out, &groups);
     put_stream_ext(body.out, &ext, &groups);
+    if kind >= code::STREAM_4 {
+        idempotence(r, limits, body.out)?;
+    }
     body.room(start, 0)
 }
 
@@ -306,7 +313,17 @@ impl<'a> OwnedGroup<'a> {
             }
             consumers.push(OwnedConsumer { name, seen_ms, active_ms, pending });
         }
-        if pel.values().any(|nack| nack.owner.is_none()) {
+        let mut unowned = BTreeSet::new();
+        if kind >= code::STREAM_5 {
+            for _ in 0..length(r, "number of unowned ids")? {
+                let at = r.offset();
+                let id = raw_id(r.array("unowned id")?);
+                if pel.get(&id).is_none_or(|nack| nack.owner.is_some()) || !unowned.insert(id) {
+                    return bad(at, "unowned id", "pending, of no consumer and given once");
+                }
+            }
+        }
+        if pel.iter().any(|(id, nack)| nack.owner.is_none() && !unowned.contains(id)) {
             return bad(r.offset(), "pending id", "of a consumer");
         }
         Ok(OwnedGroup { name, last_delivered, entries_read: entries_read.max(-1), pel, consumers })
@@ -334,6 +351,38 @@ impl<'a> OwnedGroup<'a> {
             entries_read: self.entries_read,
         }
     }
+}
+
+/// Idempotent ids: the tail of a stream from 26 on.
+fn idempotence(r: &mut Reader<'_>, limits: &Limits, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    let duration_secs = length(r, "idempotence duration")?;
+    let max = length(r, "most idempotent ids")?;
+    let mut names: BTreeMap<Cow<'_, [u8]>, Vec<(Cow<'_, [u8]>, StreamId)>> = BTreeMap::new();
+    for _ in 0..length(r, "number of producers")? {
+        let at = r.offset();
+        let name = string(r, limits, "producer name")?;
+        let (mut iids, mut seen) = (Vec::new(), BTreeSet::new());
+        for _ in 0..length(r, "number of idempotent ids")? {
+            let at = r.offset();
+            let iid = string(r, limits, "idempotent id")?;
+            if !seen.insert(iid.to_vec()) {
+                return bad(at, "idempotent id", "given once");
+            }
+            iids.push((iid, read_id(r, "entry of an idempotent id")?));
+        }
+        if names.insert(name, iids).is_some() {
+            return bad(at, "producer name", "given once");
+        }
+    }
+    let added = length(r, "idempotent ids added")?;
+    let duplicates = length(r, "duplicates")?;
+    let producers = names.iter().map(|(name, iids)| Producer {
+        name,
+        iids: iids.iter().map(|(iid, id)| (&**iid, *id)).collect(),
+    });
+    let producers = producers.collect();
+    put_stream_idempotence(out, &Idempotence { duration_secs, max, added, duplicates, producers });
+    Ok(())
 }
 
 fn put_id(out: &mut Vec<u8>, id: StreamId) {
@@ -387,6 +436,29 @@ pub(super) fn encode(encoder: &mut Encoder, s: &Stream<'_>, kind: u8, out: &mut 
     for group in &s.groups {
         put_group(encoder, group, kind, out);
     }
+    if kind >= code::STREAM_4 {
+        put_idempotence(encoder, s.idempotence.as_ref(), out);
+    }
+}
+
+fn put_idempotence(encoder: &mut Encoder, known: Option<&Idempotence<'_>>, out: &mut Vec<u8>) {
+    // A server that has never heard of a producer writes the settings it ships with.
+    let none =
+        Idempotence { duration_secs: 100, max: 100, added: 0, duplicates: 0, producers: vec![] };
+    let known = known.unwrap_or(&none);
+    put_length(out, known.duration_secs);
+    put_length(out, known.max);
+    put_length(out, known.producers.len() as u64);
+    for producer in &known.producers {
+        encoder.put_string(out, producer.name);
+        put_length(out, producer.iids.len() as u64);
+        for (iid, id) in &producer.iids {
+            encoder.put_string(out, iid);
+            put_id(out, *id);
+        }
+    }
+    put_length(out, known.added);
+    put_length(out, known.duplicates);
 }
 
 fn put_node(w: &mut ListpackWriter<'_>, first: &StreamEntry<'_>, chunk: &[StreamEntry<'_>]) {
@@ -438,6 +510,16 @@ fn put_group(encoder: &mut Encoder, group: &Group<'_>, kind: u8, out: &mut Vec<u
         }
         put_length(out, c.pending.len() as u64);
         for &id in &c.pending {
+            put_raw_id(out, id);
+        }
+    }
+    if kind >= code::STREAM_5 {
+        let held: BTreeSet<StreamId> =
+            group.consumers.iter().flat_map(|c| c.pending.iter().copied()).collect();
+        let unowned: Vec<StreamId> =
+            group.pel.iter().map(|p| p.id).filter(|id| !held.contains(id)).collect();
+        put_length(out, unowned.len() as u64);
+        for id in unowned {
             put_raw_id(out, id);
         }
     }

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::value::{
-    self, Consumer, Group, PelEntry, StreamExt, StreamId, Value, put_elements, put_hash,
-    put_scored, put_stream_entry, put_stream_ext, put_stream_groups, put_stream_head, put_string,
+    self, Consumer, Group, Idempotence, PelEntry, Producer, StreamExt, StreamId, Value,
+    put_elements, put_hash, put_scored, put_stream_entry, put_stream_ext, put_stream_groups,
+    put_stream_head, put_stream_idempotence, put_string,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
@@ -88,6 +89,31 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
     )
 }
 
+/// A stream with idempotent ids.
+fn idempotent_stream() -> impl Strategy<Value = Vec<u8>> {
+    let iids = btree_map(text(), (any::<u64>(), any::<u64>()), 0..4);
+    (stream(), btree_map(text(), iids, 0..4), any::<(u32, u16, u32, u32)>()).prop_map(
+        |(mut out, producers, n)| {
+            let producers = producers.iter().map(|(name, iids)| Producer {
+                name,
+                iids: iids
+                    .iter()
+                    .map(|(iid, &(ms, seq))| (iid.as_slice(), StreamId { ms, seq }))
+                    .collect(),
+            });
+            let idempotence = Idempotence {
+                duration_secs: u64::from(n.0),
+                max: u64::from(n.1),
+                added: u64::from(n.2),
+                duplicates: u64::from(n.3),
+                producers: producers.collect(),
+            };
+            put_stream_idempotence(&mut out, &idempotence);
+            out
+        },
+    )
+}
+
 /// A value body with its type code.
 fn body() -> impl Strategy<Value = (u8, Vec<u8>)> {
     let n = prop_oneof![1usize..20, 100usize..700];
@@ -121,6 +147,7 @@ fn body() -> impl Strategy<Value = (u8, Vec<u8>)> {
             (4, out)
         }),
         stream().prop_map(|b| (6, b)),
+        idempotent_stream().prop_map(|b| (8, b)),
     ]
 }
 
@@ -159,11 +186,16 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn values_come_back((code, body) in body(), version in 10u16..=12) {
+    fn values_come_back((code, body) in body(), version in 10u16..=14) {
         let payload = match dumped(code, &body, version) {
             Ok(payload) => payload,
             Err(unfit) => {
-                prop_assert_eq!((unfit, code), (Unfit::FieldTtl, 1));
+                let (needs, kind) = match code {
+                    1 => (12, Unfit::FieldTtl),
+                    _ => (13, Unfit::Idempotence),
+                };
+                prop_assert_eq!(unfit, kind);
+                prop_assert!(version < needs);
                 return Ok(());
             }
         };
@@ -178,7 +210,7 @@ proptest! {
 
     #[test]
     fn damage_is_an_error_or_a_value((code, body) in body(), at in any::<proptest::sample::Index>(), with in 1u8..) {
-        let payload = dumped(code, &body, 12).unwrap();
+        let payload = dumped(code, &body, 14).unwrap();
         let end = payload.len() - 10;
         let mut bad = payload.clone();
         bad[at.index(end)] ^= with;
@@ -269,7 +301,7 @@ fn payloads_as_documented() {
 
 #[test]
 fn modules_and_unknown_types_are_refused_by_number() {
-    for kind in [6u8, 7, 8, 26, 32, 200, 247] {
+    for kind in [6u8, 7, 8, 28, 32, 200, 247] {
         let mut payload = vec![kind, 0, 0, 0];
         seal(&mut payload, 0, 11);
         let e = Payload::open(&payload, false).unwrap().decode(&Limits::default(), &mut Vec::new());
@@ -280,7 +312,7 @@ fn modules_and_unknown_types_are_refused_by_number() {
             Cause::Newer { found } | Cause::Value { found, .. } if found == u64::from(kind)
         ));
     }
-    for version in [13, 79, 82, 99] {
+    for version in [15, 79, 82, 99] {
         let mut payload = vec![0, 1, b'x'];
         seal(&mut payload, 0, version);
         assert!(Payload::open(&payload, true).unwrap_err().is_newer(), "{version}");
@@ -329,4 +361,43 @@ fn lengths_that_lie_allocate_nothing() {
     assert!(payload.len() < 200_000);
     let e = restored(&payload).unwrap_err();
     assert!(matches!(e.cause, Cause::Value { .. }), "{e}");
+}
+
+/// Entries that were given back belong to no consumer: only version 14 can say so.
+#[test]
+fn entries_that_nobody_holds() {
+    let id = |ms| StreamId { ms, seq: 0 };
+    let pel = |ms, consumer| PelEntry { id: id(ms), consumer, delivery_ms: 5, deliveries: 2 };
+    let groups = [Group {
+        name: b"g",
+        last_delivered: id(3),
+        pel: vec![pel(1, &b"c"[..]), pel(2, b""), pel(3, b"")],
+        consumers: vec![Consumer { name: b"c", seen_ms: 6, pending: vec![id(1)], active_ms: 7 }],
+        entries_read: 3,
+    }];
+    let mut body = Vec::new();
+    put_stream_head(&mut body, 0, id(3));
+    put_stream_groups(&mut body, &groups);
+    let ext = StreamExt { entries_added: 3, max_deleted: id(3), ..StreamExt::default() };
+    put_stream_ext(&mut body, &ext, &groups);
+    assert_eq!(dumped(6, &body, 13), Err(Unfit::Unowned));
+    let payload = dumped(6, &body, 14).unwrap();
+    assert_eq!(payload[0], code::STREAM_5);
+    let (kind, back) = restored(&payload).unwrap();
+    assert_eq!(kind, ValueType::Stream3.code());
+    let text = |kind, body: &[u8]| Value::decode(body, kind, 0).unwrap().to_string();
+    let rest = " iids for 100 s max 100 added 0 duplicates 0";
+    assert_eq!(text(kind, &back), text(6, &body) + rest);
+
+    // The ids of the unowned are the last 16-byte ids: an owned one, or one twice, is refused.
+    let at = |ms: u64| {
+        let raw = [ms.to_be_bytes(), 0u64.to_be_bytes()].concat();
+        payload.windows(16).rposition(|w| w == raw).unwrap()
+    };
+    for (place, ms) in [(2, 1u64), (2, 3), (3, 9)] {
+        let mut bad = payload.clone();
+        let at = at(place);
+        bad[at..at + 8].copy_from_slice(&ms.to_be_bytes());
+        assert!(restored(&bad).is_err(), "{place} as {ms}");
+    }
 }

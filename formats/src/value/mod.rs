@@ -10,7 +10,7 @@
 //! 4 zset     n u32 | (member bytes32 | score f64)*n
 //! ```
 //!
-//! 5 and 6 are streams, see `stream.rs`; a string in a page is bare bytes. The notation is that of
+//! 5, 6 and 8 are streams, see `stream.rs`; a string in a page is bare bytes. The notation is that of
 //! [`crate::wal::body`].
 //!
 //! In-memory encodings never reach these bodies. Readers check a whole body once and then
@@ -21,9 +21,11 @@
 
 mod stream;
 
+use stream::Form;
 pub use stream::{
-    Consumer, Group, PelEntry, Stream, StreamEntries, StreamEntry, StreamExt, StreamId,
-    put_stream_entry, put_stream_ext, put_stream_groups, put_stream_head,
+    Consumer, Group, Idempotence, PelEntry, Producer, Stream, StreamEntries, StreamEntry,
+    StreamExt, StreamId, put_stream_entry, put_stream_ext, put_stream_groups, put_stream_head,
+    put_stream_idempotence,
 };
 
 use crate::bytes::{Put, Reader};
@@ -56,6 +58,8 @@ pub enum ValueType {
     Stream = 5,
     /// Stream with all its fields.
     Stream2 = 6,
+    /// The same, and idempotent ids. 7 is kept for vector sets.
+    Stream3 = 8,
 }
 
 impl ValueType {
@@ -69,6 +73,7 @@ impl ValueType {
             4 => ValueType::ZSet,
             5 => ValueType::Stream,
             6 => ValueType::Stream2,
+            8 => ValueType::Stream3,
             _ => return None,
         })
     }
@@ -119,8 +124,9 @@ impl<'a> Value<'a> {
             ValueType::List => Value::List(Elements::read(r, "list")?),
             ValueType::Set => Value::Set(Elements::read(r, "set")?),
             ValueType::ZSet => Value::ZSet(Scored::read(r)?),
-            ValueType::Stream => Value::Stream(Stream::read(r, false)?),
-            ValueType::Stream2 => Value::Stream(Stream::read(r, true)?),
+            ValueType::Stream => Value::Stream(Stream::read(r, Form::Plain)?),
+            ValueType::Stream2 => Value::Stream(Stream::read(r, Form::Ext)?),
+            ValueType::Stream3 => Value::Stream(Stream::read(r, Form::Idempotent)?),
         })
     }
 
@@ -140,6 +146,7 @@ impl<'a> Value<'a> {
             Value::List(_) => ValueType::List,
             Value::Set(_) => ValueType::Set,
             Value::ZSet(_) => ValueType::ZSet,
+            Value::Stream(s) if s.idempotence.is_some() => ValueType::Stream3,
             Value::Stream(s) if s.ext.is_some() => ValueType::Stream2,
             Value::Stream(_) => ValueType::Stream,
         }

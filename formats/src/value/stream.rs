@@ -1,9 +1,12 @@
-//! Streams with consumer groups, types 5 and 6.
+//! Streams with consumer groups, types 5, 6 and 8.
 //!
 //! ```text
 //! 5 stream   n u64 | last id | (entry entry)*n | groups u32 | (group group)*groups
 //! 6 stream2  stream 5 | entries_added u64 | max_deleted id | first id |
 //!            (entries_read i64)*groups | (active_ms i64)*consumers | durable_queue u8
+//! 8 stream3  stream2 6 | duration_secs u64 | max u64 | added u64 | duplicates u64 |
+//!            producers u32 | (producer producer)*producers
+//! producer   name bytes32 | n u32 | (iid bytes32 | id id)*n
 //! id         ms u64 | seq u64
 //! entry      id id | f u32 | (field bytes32 | value bytes32)*f
 //! group      name bytes32 | last_delivered id | pel u32 | (pending pending)*pel |
@@ -12,7 +15,8 @@
 //! consumer   name bytes32 | seen_ms u64 | k u32 | (id id)*k
 //! ```
 //!
-//! In type 6, `entries_read` stands once per group and `active_ms` once per consumer of all groups,
+//! Type 8 is written where producers use idempotent ids (XADD IDMP), or did, or a stream has settings of
+//! its own for them. In type 6, `entries_read` stands once per group and `active_ms` once per consumer of all groups,
 //! in their order.
 
 use super::Pairs;
@@ -25,6 +29,8 @@ const GROUP_MIN: usize = 28;
 const PEL_MIN: usize = 36;
 const CONSUMER_MIN: usize = 16;
 const ID_LEN: usize = 16;
+const PRODUCER_MIN: usize = 8;
+const IID_MIN: usize = 20;
 
 /// Id of a stream entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -177,6 +183,30 @@ pub struct StreamExt {
     pub durable_queue: bool,
 }
 
+/// A producer whose entries have idempotent ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Producer<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// Its ids that are remembered, with the entries that were added under them; oldest first.
+    pub iids: Vec<(&'a [u8], StreamId)>,
+}
+
+/// What type 8 adds: idempotent ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotence<'a> {
+    /// How long an id is remembered.
+    pub duration_secs: u64,
+    /// How many are, of one producer.
+    pub max: u64,
+    /// Entries ever added with an id.
+    pub added: u64,
+    /// Entries not added because their id was known.
+    pub duplicates: u64,
+    /// The producers, in order of their names.
+    pub producers: Vec<Producer<'a>>,
+}
+
 /// A decoded stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stream<'a> {
@@ -188,10 +218,23 @@ pub struct Stream<'a> {
     pub groups: Vec<Group<'a>>,
     /// The rest, in a body of type 6.
     pub ext: Option<StreamExt>,
+    /// Idempotent ids, in a body of type 8, which has `ext` as well.
+    pub idempotence: Option<Idempotence<'a>>,
+}
+
+/// How much of a stream a body holds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Form {
+    /// Type 5.
+    Plain,
+    /// Type 6.
+    Ext,
+    /// Type 8.
+    Idempotent,
 }
 
 impl<'a> Stream<'a> {
-    pub(super) fn read(r: &mut Reader<'a>, ext: bool) -> Result<Stream<'a>, DecodeError> {
+    pub(super) fn read(r: &mut Reader<'a>, form: Form) -> Result<Stream<'a>, DecodeError> {
         // The last id stands between the count and the entries; checking the count against
         // 16 bytes too many is harmless, because the entries are read one by one.
         let left = r.count64(ENTRY_MIN, "stream entries")?;
@@ -205,11 +248,15 @@ impl<'a> Stream<'a> {
         for _ in 0..count {
             groups.push(read_group(r)?);
         }
-        let ext = match ext {
+        let ext = match form >= Form::Ext {
             true => Some(read_ext(r, &mut groups)?),
             false => None,
         };
-        Ok(Stream { entries, last, groups, ext })
+        let idempotence = match form == Form::Idempotent {
+            true => Some(read_idempotence(r)?),
+            false => None,
+        };
+        Ok(Stream { entries, last, groups, ext, idempotence })
     }
 
     pub(super) fn put(&self, out: &mut Vec<u8>) {
@@ -220,6 +267,9 @@ impl<'a> Stream<'a> {
         put_stream_groups(out, &self.groups);
         if let Some(ext) = &self.ext {
             put_stream_ext(out, ext, &self.groups);
+        }
+        if let Some(idempotence) = &self.idempotence {
+            put_stream_idempotence(out, idempotence);
         }
     }
 }
@@ -263,6 +313,42 @@ fn read_ext(r: &mut Reader<'_>, groups: &mut [Group<'_>]) -> Result<StreamExt, D
         consumer.active_ms = r.i64("active_ms")?;
     }
     Ok(StreamExt { entries_added, max_deleted, first, durable_queue: r.bool("durable queue")? })
+}
+
+fn read_idempotence<'a>(r: &mut Reader<'a>) -> Result<Idempotence<'a>, DecodeError> {
+    let duration_secs = r.u64("idempotence duration")?;
+    let max = r.u64("idempotent ids of a producer")?;
+    let added = r.u64("idempotent ids added")?;
+    let duplicates = r.u64("duplicates")?;
+    let count = r.count32(PRODUCER_MIN, "producers")?;
+    let mut producers = Vec::with_capacity(count);
+    for _ in 0..count {
+        let name = r.bytes32("producer name")?;
+        let count = r.count32(IID_MIN, "idempotent ids")?;
+        let mut iids = Vec::with_capacity(count);
+        for _ in 0..count {
+            iids.push((r.bytes32("idempotent id")?, StreamId::read(r, "its entry")?));
+        }
+        producers.push(Producer { name, iids });
+    }
+    Ok(Idempotence { duration_secs, max, added, duplicates, producers })
+}
+
+/// Appends what type 8 adds.
+pub fn put_stream_idempotence(out: &mut Vec<u8>, idempotence: &Idempotence<'_>) {
+    let Idempotence { duration_secs, max, added, duplicates, producers } = idempotence;
+    for n in [duration_secs, max, added, duplicates] {
+        out.put_u64(*n);
+    }
+    out.put_count32(producers.len());
+    for producer in producers {
+        out.put_bytes32(producer.name);
+        out.put_count32(producer.iids.len());
+        for (iid, id) in &producer.iids {
+            out.put_bytes32(iid);
+            id.put(out);
+        }
+    }
 }
 
 /// Appends what stands before the entries; `entries` of them must follow.
@@ -353,6 +439,16 @@ impl fmt::Display for Stream<'_> {
         if let Some(e) = &self.ext {
             write!(f, " added {} max_deleted {}", e.entries_added, e.max_deleted)?;
             write!(f, " first {} durable_queue {}", e.first, e.durable_queue)?;
+        }
+        if let Some(i) = &self.idempotence {
+            write!(f, " iids for {} s max {}", i.duration_secs, i.max)?;
+            write!(f, " added {} duplicates {}", i.added, i.duplicates)?;
+            for p in &i.producers {
+                write!(f, " producer {}", Quoted(p.name))?;
+                for (iid, id) in &p.iids {
+                    write!(f, " {}={id}", Quoted(iid))?;
+                }
+            }
         }
         Ok(())
     }

@@ -77,6 +77,18 @@ fn bodies_and_their_text() {
         r#"stream 1 last 9-0 1-1("f"="v") group "g" at 1-1 read 1 pending 1-1 of "c" since 5 x2 consumer "c" seen 6 active 7 holds 1-1 added 3 max_deleted 0-4 first 1-1 durable_queue true"#
     );
     check_ends(6, &out);
+    let mut eight = out.clone();
+    let producers =
+        vec![Producer { name: b"p", iids: vec![(&b"i"[..], StreamId { ms: 1, seq: 1 })] }];
+    let idempotence =
+        Idempotence { duration_secs: 100, max: 5, added: 7, duplicates: 3, producers };
+    put_stream_idempotence(&mut eight, &idempotence);
+    let text = check(8, &eight);
+    assert!(
+        text.ends_with(r#" iids for 100 s max 5 added 7 duplicates 3 producer "p" "i"=1-1"#),
+        "{text}"
+    );
+    check_ends(8, &eight);
     let five = &out[..out.len() - (40 + 8 + 8 + 1)];
     check(5, five);
     check_ends(5, five);
@@ -84,7 +96,7 @@ fn bodies_and_their_text() {
 
 #[test]
 fn types_of_newer_moons_are_named() {
-    assert!(Value::decode(&[], 8, 0).unwrap_err().is_newer());
+    assert!(Value::decode(&[], 9, 0).unwrap_err().is_newer());
 }
 
 #[test]

@@ -22,6 +22,7 @@ use moon_engine::db::LazyFree;
 use moon_engine::error::CmdResult;
 use moon_engine::exec::{MemoryRules, SessionCx, Shard, ShardConfig};
 use moon_engine::types::Limits;
+use moon_engine::types::stream::Memory;
 
 use crate::config::{Config, OptionId};
 use crate::service::host::ServerHost;
@@ -81,6 +82,10 @@ fn apply_limits(config: &Config, limits: &mut Limits) {
     limits.hll_sparse_max_bytes = config.size(O::HllSparseMaxBytes);
     limits.stream_node_max_bytes = config.size(O::StreamNodeMaxBytes);
     limits.stream_node_max_entries = config.size(O::StreamNodeMaxEntries) as u64;
+    limits.stream_idempotence = Memory {
+        duration_secs: config.int(O::StreamIdmpDuration) as u32,
+        max: config.int(O::StreamIdmpMaxsize) as u32,
+    };
     limits.proto_max_bulk_len = config.size(O::ProtoMaxBulkLen);
 }
 

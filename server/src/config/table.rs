@@ -237,6 +237,8 @@ Compatibility, Compat {
     ZsetMaxListpackValue = "zset-max-listpack-value" / "zset-max-ziplist-value", Kind::Memory(0, MAX), "64", Live, "Encoding limit of Redis.";
     HllSparseMaxBytes = "hll-sparse-max-bytes", Kind::Memory(0, MAX), "3000", Live, "Encoding limit of Redis.";
     StreamNodeMaxBytes = "stream-node-max-bytes", Kind::Memory(0, MAX), "4096", Live, "Encoding limit of Redis.";
+    StreamIdmpDuration = "stream-idmp-duration", Kind::Int(1, 86_400), "100", Live, "Seconds that a stream remembers idempotent ids.";
+    StreamIdmpMaxsize = "stream-idmp-maxsize", Kind::Int(1, 10_000), "100", Live, "Idempotent ids of a producer that a stream remembers.";
     StreamNodeMaxEntries = "stream-node-max-entries", Kind::Int(0, MAX), "100", Live, "Encoding limit of Redis.";
     Daemonize = "daemonize", Kind::Bool, "no", Immutable, "The process stays in the foreground; use a supervisor.";
     PidFile = "pidfile", Kind::Text, "", Immutable, "No pid file is written.";

@@ -172,7 +172,7 @@ fn hello(value: &Value) -> Vec<String> {
 /// The leaves of a reply about a stream without those that depend on time, on the implementation, or on the
 /// oracle's version: fields that it lacks, and when it can tell how far a group is behind.
 fn masked(command: &Command, value: &Value) -> Vec<String> {
-    const FIELDS: [&[u8]; 8] = [
+    const FIELDS: [&[u8]; 14] = [
         b"radix-tree-nodes",
         b"idle",
         b"inactive",
@@ -182,6 +182,13 @@ fn masked(command: &Command, value: &Value) -> Vec<String> {
         b"entries-read",
         // A claim that finds nothing makes its consumer since 7.2.
         b"consumers",
+        // Since 8.6.
+        b"idmp-duration",
+        b"idmp-maxsize",
+        b"pids-tracked",
+        b"iids-tracked",
+        b"iids-added",
+        b"iids-duplicates",
     ];
     let mut leaves = value.leaves();
     if command[0].eq_ignore_ascii_case(b"XPENDING") && command.len() > 3 {

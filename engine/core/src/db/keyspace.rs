@@ -554,6 +554,11 @@ impl<'a> Keyspace<'a> {
         self.unit.wants_effects()
     }
 
+    /// Whether the running command has changed something so far.
+    pub fn command_changed(&self) -> bool {
+        self.unit.command_changed()
+    }
+
     /// The running command's effects are complete without its own words.
     pub fn no_own_effect(&mut self) {
         self.unit.rewritten();

@@ -24,6 +24,7 @@ use crate::error::{CmdError, CmdResult};
 use crate::event::Class;
 use crate::journal::Unit;
 use crate::longdouble::LongDouble;
+use crate::types::Object;
 use moon_ds::ValueRef;
 use moon_formats::number::parse_i64;
 use moon_formats::resp::Reply;
@@ -335,6 +336,8 @@ fn type_of(dbs: &[Db], db: u16, key: &[u8], now_ms: u64) -> Option<ValueType> {
     }
     Some(match entry.value() {
         ValueRef::Int(_) | ValueRef::Bytes(_) => ValueType::String,
+        // However its body is written.
+        ValueRef::Object(Object::Stream(_)) => ValueType::Stream2,
         ValueRef::Object(o) => o.body_type(),
     })
 }

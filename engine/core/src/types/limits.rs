@@ -1,5 +1,6 @@
 //! Thresholds between small and large encodings (redis-surface §5), and the size of strings.
 
+use super::stream::Memory;
 use moon_ds::{HashSeed, NodeLimit};
 
 /// When a small collection becomes a large one. Values as Redis' options of the same names.
@@ -33,6 +34,8 @@ pub struct Limits {
     pub stream_node_max_bytes: usize,
     /// `stream-node-max-entries`, 0 for no limit.
     pub stream_node_max_entries: u64,
+    /// `stream-idmp-duration` and `stream-idmp-maxsize`: for streams without settings of their own.
+    pub stream_idempotence: Memory,
     /// `proto-max-bulk-len`: longest string that APPEND and SETRANGE may make, in bytes.
     pub proto_max_bulk_len: usize,
     /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION`: RESTORE does not look at the checksum of its payload.
@@ -58,6 +61,7 @@ impl Default for Limits {
             hll_sparse_max_bytes: 3000,
             stream_node_max_bytes: 4096,
             stream_node_max_entries: 100,
+            stream_idempotence: Memory::default(),
             proto_max_bulk_len: 512 * 1024 * 1024,
             unchecked_payloads: false,
             hash_seed: HashSeed(0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344),

@@ -148,6 +148,7 @@ impl Object {
             Object::List(_) => ValueType::List,
             Object::Set(_) => ValueType::Set,
             Object::ZSet(_) => ValueType::ZSet,
+            Object::Stream(s) if s.noted_idempotence().is_some() => ValueType::Stream3,
             Object::Stream(_) => ValueType::Stream2,
         }
     }

@@ -1,5 +1,6 @@
 //! XADD.
 
+use super::idempotent::{Sent, log_record, memory_of_new};
 use super::ids::{self, IdText};
 use super::trim::{ExactTrim, TrimArgs};
 use super::{NOT_ABOVE_TOP, TOO_LARGE, XADD, XTRIM};
@@ -52,10 +53,11 @@ impl NewId {
     }
 }
 
-/// XADD key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]]
+/// XADD key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [IDMPAUTO producer | IDMP producer iid] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]]
 /// <* | id> field value [field value ...]
 pub(super) fn xadd(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     let mut trim = TrimArgs::default();
+    let mut sent = None;
     let mut create = true;
     let mut at = 2;
     let new = loop {
@@ -70,6 +72,13 @@ pub(super) fn xadd(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
             at += 1;
             continue;
         }
+        match Sent::take(&mut sent, a, at)? {
+            0 => {}
+            n => {
+                at += n;
+                continue;
+            }
+        }
         match trim.take(a, at)? {
             0 => break NewId::parse(a.get(at))?,
             n => at += n,
@@ -83,9 +92,26 @@ pub(super) fn xadd(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     if new == NewId::This(StreamId::MIN) {
         return Err(ZERO);
     }
+    let sent = match sent {
+        Some(sent) => Some((sent.producer, sent.iid(new == NewId::Any, pairs)?)),
+        None => None,
+    };
+    let mut settings = None;
     let add = |stream: &mut Stream, edit: &mut Edit<'_>| {
         let id = new.after(stream.log(), edit.now.unix_ms)?;
+        let memory = memory_of_new(edit.limits, edit.now.unix_ms == 0);
+        if let Some((producer, iid)) = &sent
+            && let Some(known) = stream.idempotence()
+            && let Some(id) = known.find(producer, iid, id.ms)
+        {
+            stream.idempotence_mut(memory).count_duplicate();
+            return Ok((id, None));
+        }
         stream.log_mut().append(id, pairs, edit.limits).map_err(|_| TOO_LARGE)?;
+        if let Some((producer, iid)) = &sent {
+            settings = stream.idempotence().is_none().then_some(memory);
+            stream.idempotence_mut(memory).record(producer, iid, id);
+        }
         edit.changed(XADD);
         Ok((id, trim.as_ref().and_then(|t| trimmed(stream, t, edit))))
     };
@@ -98,6 +124,9 @@ pub(super) fn xadd(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     };
     let text = IdText::of(id);
     cx.out.bulk(text.as_bytes());
+    if !cx.ks.command_changed() {
+        return Ok(());
+    }
     let own_words = matches!(new, NewId::This(_)) && trim.is_none_or(|t| !t.whole_blocks);
     if !own_words && cx.ks.wants_effects() {
         let mut words: Vec<&[u8]> = Vec::with_capacity(a.len() + 4);
@@ -108,6 +137,9 @@ pub(super) fn xadd(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
         words.push(text.as_bytes());
         words.extend(pairs);
         cx.ks.effect(&words);
+        if let Some((producer, iid)) = &sent {
+            log_record(&mut cx.ks, key, producer, iid, text.as_bytes(), settings);
+        }
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use super::reply::{put_entries, put_entry, put_id};
 use crate::args::Args;
 use crate::error::{CmdError, CmdResult};
 use crate::exec::{ReadCx, SessionCx};
-use crate::types::stream::{Consumer, Group, Log, Stream, StreamId};
+use crate::types::stream::{Consumer, Group, Idempotence, Log, Stream, StreamId};
 use moon_formats::resp::Reply;
 
 fn stream<'a>(cx: &mut ReadCx<'a>, a: Args<'_>) -> CmdResult<&'a Stream> {
@@ -26,7 +26,7 @@ pub(super) fn stream_info(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
     };
     let out = &mut cx.out;
     let log = stream.log();
-    out.map(if full.is_some() { 9 } else { 10 });
+    out.map(if full.is_some() { 15 } else { 16 });
     let (keys, nodes) = log.shape();
     for (name, n) in [
         ("length", log.len()),
@@ -44,6 +44,21 @@ pub(super) fn stream_info(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
     out.int(log.entries_added() as i64);
     out.bulk(b"recorded-first-entry-id");
     put_id(out, log.first_id());
+    let known = stream.idempotence().map_or_else(
+        || Idempotence::new(cx.ks.limits.stream_idempotence).figures(0),
+        |known| known.figures(cx.ks.now.unix_ms),
+    );
+    for (name, n) in [
+        ("idmp-duration", u64::from(known.memory.duration_secs)),
+        ("idmp-maxsize", u64::from(known.memory.max)),
+        ("pids-tracked", known.producers as u64),
+        ("iids-tracked", known.ids as u64),
+        ("iids-added", known.added),
+        ("iids-duplicates", known.duplicates),
+    ] {
+        out.bulk(name.as_bytes());
+        out.int(n as i64);
+    }
     match full {
         None => {
             out.bulk(b"groups");

@@ -20,6 +20,7 @@ mod claim;
 mod delete;
 mod effects;
 mod groups;
+mod idempotent;
 mod ids;
 mod info;
 mod pending;
@@ -121,7 +122,7 @@ pub const COMMANDS: &[CommandSpec] = &[
             "5.0.0",
             "Appends an entry to a stream.",
             -5,
-            "key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [<MAXLEN | MINID> [= | ~] threshold [LIMIT limit]] <* | id> field value [field value ...]",
+            "key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [IDMPAUTO producer-id | IDMP producer-id idempotent-id] [<MAXLEN | MINID> [= | ~] threshold [LIMIT limit]] <* | id> field value [field value ...]",
             UPDATE,
             Run::Write(add::xadd),
         )
@@ -138,6 +139,18 @@ pub const COMMANDS: &[CommandSpec] = &[
             "key group consumer min-idle-time start [COUNT count] [JUSTID]",
             POP,
             Run::Write(claim::xautoclaim),
+        )
+    },
+    CommandSpec {
+        flags: FAST,
+        ..row(
+            "xcfgset",
+            "8.6.0",
+            "Sets how long and how many idempotent ids a stream remembers.",
+            -2,
+            "key [IDMP-DURATION idmp-duration] [IDMP-MAXSIZE idmp-maxsize]",
+            UPDATE,
+            Run::Write(idempotent::xcfgset),
         )
     },
     CommandSpec {
@@ -263,6 +276,18 @@ pub const COMMANDS: &[CommandSpec] = &[
             "",
             &[],
             Run::Container,
+        )
+    },
+    CommandSpec {
+        flags: OOM_FAST,
+        ..row(
+            "xidmprecord",
+            "8.6.2",
+            "Notes the idempotent id of an entry that is there.",
+            5,
+            "key producer-id idempotent-id id",
+            UPDATE,
+            Run::Write(idempotent::xidmprecord),
         )
     },
     CommandSpec {

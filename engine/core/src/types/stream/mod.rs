@@ -11,12 +11,14 @@
 //! | `block` | one block |
 //! | `log` | all entries, and what is counted about them |
 //! | `group` | a consumer group |
+//! | `idempotence` | which entries producers have added |
 //! | `lag` | how far a group is behind |
 //! | `refs` | what becomes of entries that groups refer to |
 //! | `repr` | entries and groups together |
 
 mod block;
 mod group;
+mod idempotence;
 mod lag;
 mod log;
 mod refs;
@@ -24,10 +26,16 @@ mod repr;
 
 pub use block::{Entry, Fields};
 pub use group::{Consumer, ConsumerId, Group, Pending, one_more};
+pub use idempotence::{Idempotence, Memory, content_id};
 pub use log::{Log, LogIter, LogIterBack, TooLarge, TrimTo};
 pub use moon_formats::value::StreamId;
 pub use refs::{Deletion, References, Trim, Trimmed};
 pub use repr::Stream;
+
+/// Longest time that an idempotent id is remembered, in seconds.
+pub const DURATION_SECS_MAX: u32 = 86_400;
+/// Most idempotent ids of a producer that are remembered.
+pub const IDS_MAX: u32 = 10_000;
 
 #[cfg(test)]
 mod tests;

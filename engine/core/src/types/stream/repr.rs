@@ -4,10 +4,11 @@ use moon_ds::sizeclass::round_up;
 use moon_ds::{Item, ItemBuf};
 use moon_formats::value::{
     self, PelEntry, StreamExt, StreamId, put_stream_entry, put_stream_ext, put_stream_groups,
-    put_stream_head,
+    put_stream_head, put_stream_idempotence,
 };
 
 use super::group::Group;
+use super::idempotence::{Idempotence, Memory};
 use super::log::Log;
 use super::refs::{Deletion, References, Trim, Trimmed};
 use crate::types::{Limits, digest};
@@ -24,6 +25,8 @@ struct Inner {
     groups: Vec<Box<Group>>,
     /// Heap bytes of the groups.
     group_bytes: usize,
+    /// Once a producer has given an idempotent id, or there are settings for that.
+    idempotence: Option<Box<Idempotence>>,
 }
 
 impl Stream {
@@ -62,6 +65,22 @@ impl Stream {
             + self.0.log.mem_bytes()
             + round_up(self.0.groups.capacity() * size_of::<Box<Group>>())
             + self.0.group_bytes
+            + self.0.idempotence.as_ref().map_or(0, |known| known.mem_bytes())
+    }
+
+    /// What is known of idempotent ids, if anything.
+    pub fn idempotence(&self) -> Option<&Idempotence> {
+        self.0.idempotence.as_deref()
+    }
+
+    /// What is to be written down of idempotent ids.
+    pub(crate) fn noted_idempotence(&self) -> Option<&Idempotence> {
+        self.idempotence().filter(|known| !known.is_plain())
+    }
+
+    /// What is known of idempotent ids, to change; `memory` are the settings if nothing is.
+    pub fn idempotence_mut(&mut self, memory: Memory) -> &mut Idempotence {
+        self.0.idempotence.get_or_insert_with(|| Box::new(Idempotence::new(memory)))
     }
 
     /// About how many allocations it consists of, in constant time: all groups are taken to be like the
@@ -72,7 +91,8 @@ impl Stream {
             .groups
             .first()
             .map_or(0, |group| self.0.groups.len().saturating_mul(1 + group.pending_count()));
-        self.0.log.shape().0.saturating_add(groups)
+        let ids = self.0.idempotence.as_ref().map_or(0, |known| known.len());
+        self.0.log.shape().0.saturating_add(groups).saturating_add(ids)
     }
 
     /// Name as OBJECT ENCODING prints it.
@@ -212,10 +232,13 @@ impl Stream {
                 sum.word(pending.delivery_ms).word(pending.deliveries).end();
             }
         }
+        if let Some(known) = self.noted_idempotence() {
+            known.digest(&mut sum);
+        }
         sum.sum()
     }
 
-    /// Appends the value body, type 6.
+    /// Appends the value body, type 6, or 8 if there is something to know of idempotent ids.
     pub fn to_body(&self, out: &mut Vec<u8>) {
         let log = &self.0.log;
         put_stream_head(out, log.len(), log.last_id());
@@ -238,6 +261,9 @@ impl Stream {
             durable_queue: false,
         };
         put_stream_ext(out, &ext, &groups);
+        if let Some(known) = self.noted_idempotence() {
+            put_stream_idempotence(out, &known.written());
+        }
     }
 
     /// The stream of a decoded body; `None` if its parts contradict each other.
@@ -267,6 +293,8 @@ impl Stream {
             }
             stream.edit_group(group.name, |_, g| fill(g, group))?;
         }
+        let known = body.idempotence.as_ref().and_then(Idempotence::from_body);
+        stream.0.idempotence = known.map(Box::new);
         Some(stream)
     }
 }
