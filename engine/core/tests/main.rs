@@ -16,6 +16,7 @@ mod redis_digest;
 mod replay;
 mod rows;
 mod scan;
+mod scan_property;
 mod script;
 mod set;
 mod sort;
