@@ -357,7 +357,8 @@ impl<'a> OwnedGroup<'a> {
 fn idempotence(r: &mut Reader<'_>, limits: &Limits, out: &mut Vec<u8>) -> Result<(), DecodeError> {
     let duration_secs = length(r, "idempotence duration")?;
     let max = length(r, "most idempotent ids")?;
-    let mut names: BTreeMap<Cow<'_, [u8]>, Vec<(Cow<'_, [u8]>, StreamId)>> = BTreeMap::new();
+    type Text<'a> = Cow<'a, [u8]>;
+    let mut names: BTreeMap<Text<'_>, Vec<(Text<'_>, StreamId)>> = BTreeMap::new();
     for _ in 0..length(r, "number of producers")? {
         let at = r.offset();
         let name = string(r, limits, "producer name")?;

@@ -33,7 +33,8 @@ impl<'a> Sent<'a> {
     pub(super) fn take(sent: &mut Option<Self>, a: Args<'a>, at: usize) -> CmdResult<usize> {
         let more = a.len() - at - 1;
         let auto = a.is(at, "IDMPAUTO") && more >= 1;
-        if !auto && !(a.is(at, "IDMP") && more >= 2) {
+        let given = a.is(at, "IDMP") && more >= 2;
+        if !auto && !given {
             return Ok(0);
         }
         if sent.is_some() {

@@ -22,6 +22,9 @@ const DURATION_SECS: u32 = 100;
 /// `IDMP-MAXSIZE` of Redis, where it is not set.
 const MAX: u32 = 100;
 
+/// A name or an id, in both indexes.
+type Text = Arc<[u8]>;
+
 /// About what one id costs in the two trees, besides its text.
 const ID_BYTES: usize = 150;
 /// About what a producer costs besides its name.
@@ -49,20 +52,20 @@ pub struct Idempotence {
     added: u64,
     duplicates: u64,
     /// Entry, producer, id.
-    by_age: BTreeSet<(StreamId, Arc<[u8]>, Arc<[u8]>)>,
-    producers: BTreeMap<Arc<[u8]>, Producer>,
+    by_age: BTreeSet<(StreamId, Text, Text)>,
+    producers: BTreeMap<Text, Producer>,
     text_bytes: usize,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Producer {
-    ids: BTreeMap<Arc<[u8]>, StreamId>,
-    order: VecDeque<(Arc<[u8]>, StreamId)>,
+    ids: BTreeMap<Text, StreamId>,
+    order: VecDeque<(Text, StreamId)>,
 }
 
 impl Producer {
     /// Its ids in the order in which they came.
-    fn in_order(&self) -> impl Iterator<Item = &(Arc<[u8]>, StreamId)> {
+    fn in_order(&self) -> impl Iterator<Item = &(Text, StreamId)> {
         self.order.iter().filter(|(iid, id)| self.ids.get(iid) == Some(id))
     }
 
@@ -163,12 +166,12 @@ impl Idempotence {
         let name = match self.producers.get_key_value(producer) {
             Some((name, _)) => name.clone(),
             None => {
-                let name: Arc<[u8]> = producer.into();
+                let name: Text = producer.into();
                 self.text_bytes += round_up(name.len() + 16);
                 name
             }
         };
-        let iid: Arc<[u8]> = iid.into();
+        let iid: Text = iid.into();
         self.text_bytes += round_up(iid.len() + 16);
         let producer = self.producers.entry(name.clone()).or_default();
         if let Some(old) = producer.ids.insert(iid.clone(), id) {
