@@ -90,7 +90,7 @@ impl Subject {
                 for _ in 0..count {
                     let n = self.next;
                     self.next += 1;
-                    let expires = matches!(self.of, Of::Keys | Of::Hash) && n % 3 == 0;
+                    let expires = matches!(self.of, Of::Keys | Of::Hash) && n.is_multiple_of(3);
                     self.add(&format!("go:{n}"), expires);
                     self.passing.insert(n, expires.then_some(self.now_ms + 50));
                 }
