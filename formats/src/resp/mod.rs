@@ -13,5 +13,5 @@ mod value;
 pub use crate::number;
 pub use command::{CommandIter, command_len, encode_command};
 pub use reply::{Proto, Reply};
-pub use request::{Limits, Parsed, ProtocolError, RequestParser, Span};
+pub use request::{Limits, Parsed, ProtocolError, RequestParser, Span, split_words};
 pub use value::{DEPTH_MAX, Value};

@@ -431,6 +431,14 @@ fn is_blank(b: u8) -> bool {
     matches!(b, b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
 }
 
+/// The words of a line, unquoted as in an inline request; `None` if a quote does not end.
+pub fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut line = line.to_vec();
+    let mut spans = Vec::new();
+    split_inline(&mut line, &mut spans).ok()?;
+    Some(spans.iter().map(|span| span.of(&line).to_vec()).collect())
+}
+
 /// Splits an inline request as `sdssplitargs` does and unquotes it in place.
 #[expect(clippy::indexing_slicing, reason = "`write <= read < line.len()` holds at every index")]
 fn split_inline(line: &mut [u8], spans: &mut Vec<Span>) -> Result<(), ProtocolError> {

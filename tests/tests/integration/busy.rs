@@ -14,7 +14,7 @@ const BUSY_FUNCTION: &str = "-BUSY Redis is busy running a script. You can only 
                              KILL or SHUTDOWN NOSAVE.";
 const FOR_EVER: &str = "while true do end";
 /// Ends by itself, long after others have been told.
-const A_WHILE: &str = "for i = 1, 300000000 do end";
+const A_WHILE: &str = "for i = 1, 150000000 do end";
 
 fn start(program: Program) -> Server {
     let server = Server::start(program).expect("the server starts");

@@ -21,6 +21,8 @@ pub struct ReadCx<'a> {
     pub command: &'a Command,
     /// How it asks to wait.
     pub wait: Waiting<'a>,
+    /// A script runs it.
+    pub scripted: bool,
 }
 
 /// For a command that may write.
@@ -33,6 +35,8 @@ pub struct WriteCx<'a> {
     pub command: &'a Command,
     /// How it asks to wait.
     pub wait: Waiting<'a>,
+    /// A script runs it.
+    pub scripted: bool,
 }
 
 /// For a command about session, transaction or server.

@@ -247,6 +247,7 @@ impl Shard {
                     rng: &mut self.rng,
                     command,
                     wait: Waiting((!self.deny_waits).then_some(&mut self.asked)),
+                    scripted: self.scripted,
                 };
                 f(&mut cx, args)
             }
@@ -321,7 +322,9 @@ impl Shard {
         self.unit.begin_command();
         let mut asked = None;
         let wait = Waiting((!self.deny_waits).then_some(&mut asked));
-        let mut cx = WriteCx { ks: self.keyspace(db), out: Reply::new(out, proto), command, wait };
+        let scripted = self.scripted;
+        let ks = self.keyspace(db);
+        let mut cx = WriteCx { ks, out: Reply::new(out, proto), command, wait, scripted };
         let result = f(&mut cx, args);
         if asked.is_some() {
             self.asked = asked;

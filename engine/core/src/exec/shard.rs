@@ -74,6 +74,8 @@ pub struct Shard {
     pub(crate) pausing: Option<Box<Pausing>>,
     /// A script that is paused: nothing touches a key until it ends.
     pub(crate) busy: Option<Box<Busy>>,
+    /// A script runs the commands.
+    pub(crate) scripted: bool,
     /// Nobody may wait now: EXEC, a script or replay is running.
     pub(crate) deny_waits: bool,
     /// Memory in use beside keys and values, which counts toward `maxmemory`; told by the host.
@@ -118,6 +120,7 @@ impl Shard {
             listening: Listen::default(),
             waiters: Waiters::default(),
             asked: None,
+            scripted: false,
             pausing: None,
             busy: None,
             deny_waits: false,

@@ -5,13 +5,13 @@ use super::convert;
 use super::fiber::{Ask, Order};
 use super::vm::{KILLED, Lent, Raised};
 use corosensei::Yielder;
-use mlua::{Error, Lua, LuaString, MultiValue, Table, Value};
+use mlua::{Error, Lua, MultiValue, Table, Value};
 use moon_formats::resp::Proto;
 use std::rc::Rc;
 
 const NO_ARGUMENT: &str = "ERR Please specify at least one argument for this redis lib call";
 const NO_STRINGS: &str = "ERR Lua redis lib command arguments must be strings or integers";
-const OUTSIDE: &str = "ERR redis functions can only be used while a script runs";
+const OUTSIDE: &str = "redis functions can only be used while a script runs";
 
 /// What a running script asks the executor through.
 pub(super) struct Line<'a> {
@@ -62,80 +62,102 @@ impl Line<'_> {
         Ok(value)
     }
 
-    /// Everything else: whether the value is an error to raise, and the value.
-    pub(super) fn ask(&self, lua: &Lua, mut args: MultiValue) -> mlua::Result<(bool, Value)> {
-        let what = args.pop_front();
-        let what = what.as_ref().and_then(Value::as_string).map(LuaString::as_bytes);
-        let answer = match what.as_deref() {
-            Some(b"setresp") => self.set_proto(lua, &args).map(|()| Value::Nil),
-            Some(b"log") => match log_line(lua, &args) {
-                Ok((level, line)) => {
-                    self.suspend(Ask::Log(level, line))?;
-                    Ok(Value::Nil)
-                }
-                Err(text) => Err(text),
-            },
-            Some(b"register") => super::library::register(lua, self.lent, &args),
-            Some(b"acl") => match self.may_words(&args) {
-                Ok(()) => {
-                    self.suspend(Ask::May)?;
-                    let may = self.lent.may.take();
-                    may.map(Value::Boolean)
-                        .ok_or("ERR Invalid command passed to redis.acl_check_cmd()")
-                }
-                Err(text) => Err(text),
-            },
-            _ => Err(OUTSIDE),
-        };
-        match answer {
-            Ok(value) => Ok((false, value)),
-            Err(text) => {
-                let raised = Raised { text: text.as_bytes().to_vec(), counted: false };
-                Ok((true, raised.table(lua)?))
-            }
-        }
-    }
-
-    fn set_proto(&self, lua: &Lua, args: &MultiValue) -> Result<(), &'static str> {
+    /// `redis.setresp`.
+    pub(super) fn set_proto(&self, lua: &Lua, args: &MultiValue) -> mlua::Result<Value> {
         if args.len() != 1 {
-            return Err("ERR redis.setresp() requires one argument.");
+            return Err(raise("ERR redis.setresp() requires one argument."));
         }
-        let number = args.front().and_then(|v| lua.coerce_number(v.clone()).ok().flatten());
-        self.lent.proto.set(match number.map(f64::trunc) {
-            Some(2.0) => Proto::Resp2,
-            Some(3.0) => Proto::Resp3,
-            _ => return Err("ERR RESP version must be 2 or 3."),
+        self.lent.proto.set(match whole(lua, args.front()) {
+            Some(2) => Proto::Resp2,
+            Some(3) => Proto::Resp3,
+            _ => return Err(raise("ERR RESP version must be 2 or 3.")),
         });
-        Ok(())
+        Ok(Value::Nil)
     }
 
-    fn may_words(&self, args: &MultiValue) -> Result<(), &'static str> {
+    /// `redis.log`.
+    pub(super) fn log(&self, lua: &Lua, args: &MultiValue) -> mlua::Result<Value> {
+        if args.len() < 2 {
+            return Err(raise("ERR redis.log() requires two arguments or more."));
+        }
+        let level = whole(lua, args.front());
+        let level =
+            level.ok_or_else(|| raise("ERR First argument must be a number (log level)."))?;
+        let level = u8::try_from(level).ok().filter(|level| *level <= 3);
+        let level = level.ok_or_else(|| raise("ERR Invalid log level."))?;
+        let text = |value: &Value| lua.coerce_string(value.clone()).ok().flatten();
+        let words: Vec<Vec<u8>> =
+            args.iter().skip(1).filter_map(text).map(|s| s.as_bytes().to_vec()).collect();
+        let line = String::from_utf8_lossy(&words.join(&b' ')).into_owned();
+        self.suspend(Ask::Log(level, line))?;
+        Ok(Value::Nil)
+    }
+
+    /// `redis.acl_check_cmd`.
+    pub(super) fn may(&self, args: &MultiValue) -> mlua::Result<Value> {
         if args.is_empty() {
-            return Err(
-                "ERR Please specify at least one argument for this redis.acl_check_cmd() call",
-            );
+            return Err(raise(NO_ARGUMENT));
         }
         if !self.lent.words.borrow_mut().fill(args.iter()) {
-            return Err("ERR redis.acl_check_cmd() command arguments must be strings or integers");
+            return Err(raise(NO_STRINGS));
         }
-        Ok(())
+        self.suspend(Ask::May)?;
+        let may = self.lent.may.take();
+        may.map(Value::Boolean)
+            .ok_or_else(|| raise("ERR Invalid command passed to redis.acl_check_cmd()"))
     }
 }
 
-/// Level and text of `redis.log`.
-fn log_line(lua: &Lua, args: &MultiValue) -> Result<(u8, String), &'static str> {
-    if args.len() < 2 {
-        return Err("ERR redis.log() requires two arguments or more.");
-    }
-    let level = args.front().and_then(|v| lua.coerce_number(v.clone()).ok().flatten());
-    let level = level.ok_or("ERR First argument must be a number (log level).")?;
-    if !(0.0..4.0).contains(&level) {
-        return Err("ERR Invalid log level.");
-    }
-    let text = |value: &Value| lua.coerce_string(value.clone()).ok().flatten();
-    let words: Vec<Vec<u8>> =
-        args.iter().skip(1).filter_map(text).map(|s| s.as_bytes().to_vec()).collect();
-    Ok((level as u8, String::from_utf8_lossy(&words.join(&b' ')).into_owned()))
+/// An error that scripts see as a table.
+pub(super) fn raise(text: &str) -> Error {
+    Error::external(Raised { text: text.as_bytes().to_vec(), counted: false })
+}
+
+/// A number without its fraction, as C casts it; `None` if it is none.
+fn whole(lua: &Lua, value: Option<&Value>) -> Option<i64> {
+    lua.coerce_number(value?.clone()).ok()?.map(|n| n as i64)
+}
+
+/// The functions of `redis` that ask nobody.
+pub(super) fn library(lua: &Lua) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    let set_repl = |lua: &Lua, args: MultiValue| {
+        if args.len() != 1 {
+            return Err(raise("ERR redis.set_repl() requires one argument."));
+        }
+        match whole(lua, args.front()) {
+            None | Some(0..=3) => Ok(()),
+            Some(_) => Err(raise(
+                "ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.",
+            )),
+        }
+    };
+    table.set("set_repl", lua.create_function(set_repl)?)?;
+    let sha1hex = |lua: &Lua, args: MultiValue| {
+        if args.len() != 1 {
+            return Err(raise("ERR wrong number of arguments"));
+        }
+        // Of what is no string, the hash of nothing.
+        let text = args.front().and_then(|v| lua.coerce_string(v.clone()).ok().flatten());
+        let sha = super::sha1hex(text.as_ref().map(|t| t.as_bytes()).as_deref().unwrap_or(b""));
+        lua.create_string(sha)
+    };
+    table.set("sha1hex", lua.create_function(sha1hex)?)?;
+    let one_field = |field: &'static str, text: fn(&[u8]) -> Vec<u8>| {
+        lua.create_function(move |lua, args: MultiValue| {
+            let given = args.front().filter(|_| args.len() == 1).and_then(Value::as_string);
+            let (field, text) = match given {
+                Some(given) => (field, text(&given.as_bytes())),
+                None => ("err", b"ERR wrong number or type of arguments".to_vec()),
+            };
+            let reply = lua.create_table_with_capacity(0, 1)?;
+            reply.raw_set(field, lua.create_string(text)?)?;
+            Ok(reply)
+        })
+    };
+    table.set("status_reply", one_field("ok", <[u8]>::to_vec)?)?;
+    table.set("error_reply", one_field("err", error_text)?)?;
+    Ok(table)
 }
 
 /// The `err` field for a text: a leading `-` brings a code of its own, otherwise it is `ERR`

@@ -16,6 +16,10 @@ struct Options {
     decode_depth: Cell<usize>,
     precision: Cell<usize>,
     invalid_encode: Cell<bool>,
+    /// Numbers that JSON lacks are `null`.
+    invalid_null: Cell<bool>,
+    /// Kept for those who ask; there is no buffer to keep.
+    keep_buffer: Cell<bool>,
     invalid_decode: Cell<bool>,
     array_mt: Cell<bool>,
 }
@@ -30,6 +34,8 @@ impl Default for Options {
             decode_depth: Cell::new(1000),
             precision: Cell::new(14),
             invalid_encode: Cell::new(false),
+            invalid_null: Cell::new(false),
+            keep_buffer: Cell::new(true),
             invalid_decode: Cell::new(true),
             array_mt: Cell::new(false),
         }
@@ -99,6 +105,10 @@ impl Encoder<'_> {
         if !n.is_finite() && !self.options.invalid_encode.get() {
             return Err(cannot("number", "must not be NaN or Inf"));
         }
+        if !n.is_finite() && self.options.invalid_null.get() {
+            self.out.extend_from_slice(b"null");
+            return Ok(());
+        }
         write_g(&mut self.out, n, self.options.precision.get());
         Ok(())
     }
@@ -143,7 +153,7 @@ impl Encoder<'_> {
 
     fn table(&mut self, t: &Table, depth: usize) -> Encoded {
         if depth > self.options.encode_depth.get() {
-            return Err(format!("Cannot serialise, excessive depth ({depth})"));
+            return Err(format!("Cannot serialise, excessive nesting ({depth})"));
         }
         let len = self.array_len(t)?;
         let is_array = t.metatable().is_some_and(|m| m.to_pointer() == self.array_mt.to_pointer());
@@ -295,15 +305,25 @@ impl Decoder<'_> {
         }
     }
 
-    fn hex4(&mut self) -> Result<u32, String> {
+    fn hex4(&mut self) -> Option<u32> {
         let digits = self.text.get(self.at..self.at + 4);
-        let n = digits
-            .filter(|d| d.iter().all(u8::is_ascii_hexdigit))
-            .and_then(|d| std::str::from_utf8(d).ok())
-            .and_then(|d| u32::from_str_radix(d, 16).ok());
-        let Some(n) = n else { return self.invalid("invalid unicode escape code") };
+        let digits = digits.filter(|d| d.iter().all(u8::is_ascii_hexdigit))?;
         self.at += 4;
-        Ok(n)
+        u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    }
+
+    /// What follows `\u`: one code, or two that make one character.
+    fn unicode(&mut self) -> Option<char> {
+        let mut code = self.hex4()?;
+        if (0xd800..0xdc00).contains(&code) {
+            if self.text.get(self.at..self.at + 2) != Some(b"\\u") {
+                return None;
+            }
+            self.at += 2;
+            let low = self.hex4()?.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
+            code = 0x1_0000 + ((code - 0xd800) << 10) + low;
+        }
+        char::from_u32(code)
     }
 
     fn string(&mut self) -> Result<LuaString, String> {
@@ -317,6 +337,7 @@ impl Decoder<'_> {
             match b {
                 b'"' => break,
                 b'\\' => {
+                    let start = self.at - 1;
                     let escape = self.peek();
                     self.at += 1;
                     match escape {
@@ -327,25 +348,14 @@ impl Decoder<'_> {
                         b'r' => out.push(b'\r'),
                         b't' => out.push(b'\t'),
                         b'u' => {
-                            let mut code = self.hex4()?;
-                            if (0xd800..0xdc00).contains(&code) {
-                                if self.text.get(self.at..self.at + 2) != Some(b"\\u") {
-                                    return self.invalid("invalid unicode escape code");
-                                }
-                                self.at += 2;
-                                let low = self.hex4()?;
-                                if !(0xdc00..0xe000).contains(&low) {
-                                    return self.invalid("invalid unicode escape code");
-                                }
-                                code = 0x1_0000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-                            }
-                            let Some(c) = char::from_u32(code) else {
+                            let Some(c) = self.unicode() else {
+                                self.at = start;
                                 return self.invalid("invalid unicode escape code");
                             };
                             out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
                         }
                         _ => {
-                            self.at -= 1;
+                            self.at = start;
                             return self.invalid("invalid escape code");
                         }
                     }
@@ -481,23 +491,57 @@ pub(super) fn library(lua: &Lua) -> mlua::Result<Table> {
     Ok(table)
 }
 
+fn bad_switch(name: &str, why: &str) -> String {
+    format!("bad argument #1 to '{name}' ({why})")
+}
+
+/// A switch: a boolean, `on` or `off`; `None` is `null`.
+fn switch(lua: &Lua, value: &Value) -> Result<Option<bool>, String> {
+    if let Value::Boolean(on) = value {
+        return Ok(Some(*on));
+    }
+    let text = lua.coerce_string(value.clone()).ok().flatten();
+    let text = text.ok_or_else(|| format!("string expected, got {}", value.type_name()))?;
+    match &*text.as_bytes() {
+        b"on" => Ok(Some(true)),
+        b"off" => Ok(Some(false)),
+        b"null" => Ok(None),
+        other => Err(format!("invalid option '{}'", String::from_utf8_lossy(other))),
+    }
+}
+
 /// The functions that read and change options.
 fn settings(lua: &Lua, table: &Table, options: &Rc<Options>) -> mlua::Result<()> {
     type Flag = fn(&Options) -> &Cell<bool>;
-    let flags: [(&str, Flag); 3] = [
+    let flags: [(&str, Flag); 4] = [
         ("encode_invalid_numbers", |o| &o.invalid_encode),
+        ("encode_keep_buffer", |o| &o.keep_buffer),
         ("decode_invalid_numbers", |o| &o.invalid_decode),
         ("decode_array_with_array_mt", |o| &o.array_mt),
     ];
     for (name, flag) in flags {
         let o = options.clone();
-        let set = move |_: &Lua, value: Option<Value>| {
-            match value {
-                Some(Value::Boolean(b)) => flag(&o).set(b),
-                Some(Value::String(s)) => flag(&o).set(*s.as_bytes() == *b"on"),
-                _ => {}
+        let set = move |lua: &Lua, value: Option<Value>| {
+            let null = name == "encode_invalid_numbers";
+            match value.unwrap_or_default() {
+                Value::Nil => {}
+                value => match switch(lua, &value) {
+                    Ok(Some(on)) => {
+                        flag(&o).set(on);
+                        o.invalid_null.set(o.invalid_null.get() && !null);
+                    }
+                    Ok(None) if null => {
+                        flag(&o).set(true);
+                        o.invalid_null.set(true);
+                    }
+                    Ok(None) => return answer(lua, Err(bad_switch(name, "invalid option 'null'"))),
+                    Err(why) => return answer(lua, Err(bad_switch(name, &why))),
+                },
             }
-            Ok(flag(&o).get())
+            if null && o.invalid_null.get() {
+                return lua.create_string("null").map(Value::String);
+            }
+            Ok(Value::Boolean(flag(&o).get()))
         };
         table.set(name, lua.create_function(set)?)?;
     }
@@ -505,7 +549,7 @@ fn settings(lua: &Lua, table: &Table, options: &Rc<Options>) -> mlua::Result<()>
     let sizes: [(&str, Size, i64); 3] = [
         ("encode_max_depth", |o| &o.encode_depth, DEPTH_MAX),
         ("decode_max_depth", |o| &o.decode_depth, DEPTH_MAX),
-        ("encode_number_precision", |o| &o.precision, 17),
+        ("encode_number_precision", |o| &o.precision, 14),
     ];
     for (name, size, max) in sizes {
         let o = options.clone();
@@ -537,5 +581,6 @@ fn settings(lua: &Lua, table: &Table, options: &Rc<Options>) -> mlua::Result<()>
             }
             Ok((o.sparse_convert.get(), o.sparse_ratio.get(), o.sparse_safe.get()))
         };
-    table.set("encode_sparse_array", lua.create_function(sparse)?)
+    table.set("encode_sparse_array", lua.create_function(sparse)?)?;
+    table.set("new", lua.create_function(|lua, ()| library(lua))?)
 }

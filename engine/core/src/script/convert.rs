@@ -107,6 +107,8 @@ fn write_at(reply: &mut Reply<'_>, value: &Value, proto: Proto, depth: usize) {
         Value::Boolean(b) if proto == Proto::Resp3 => reply.bool(*b),
         Value::Boolean(true) => reply.int(1),
         Value::Integer(n) => reply.int(*n),
+        // As the processor converts: what does not fit is the least number.
+        Value::Number(n) if n.is_nan() || *n >= i64::MAX as f64 => reply.int(i64::MIN),
         Value::Number(n) => reply.int(*n as i64),
         Value::Table(t) => write_table(reply, t, proto, depth + 1),
         _ => reply.null(),

@@ -5,6 +5,12 @@
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Drand(u64);
 
+impl Default for Drand {
+    fn default() -> Self {
+        Drand::seed(0)
+    }
+}
+
 impl Drand {
     /// Starts anew.
     pub(super) fn seed(seed: i32) -> Self {

@@ -142,10 +142,23 @@ fn serve(
     lua.scope(|scope| {
         let call = scope.create_function(|lua, args: MultiValue| line.call(lua, &args, true))?;
         let pcall = scope.create_function(|lua, args: MultiValue| line.call(lua, &args, false))?;
-        let ask = scope.create_function(|lua, args: MultiValue| line.ask(lua, args))?;
         let poll = scope.create_function(|_, ()| Ok(line.poll()))?;
         lua.set_named_registry_value(super::vm::POLL, poll)?;
-        entries.bind.call::<()>((call, pcall, ask))?;
+        let bound = lua.create_table()?;
+        bound.set("call", call)?;
+        bound.set("pcall", pcall)?;
+        let setresp = scope.create_function(|lua, args: MultiValue| line.set_proto(lua, &args))?;
+        bound.set("setresp", setresp)?;
+        bound.set("log", scope.create_function(|lua, args: MultiValue| line.log(lua, &args))?)?;
+        bound
+            .set("acl_check_cmd", scope.create_function(|_, args: MultiValue| line.may(&args))?)?;
+        let register = lua.create_function({
+            let lent = lent.clone();
+            move |lua, args: MultiValue| {
+                super::library::register(lua, &lent, &args).map_err(super::call::raise)
+            }
+        })?;
+        entries.bind.call::<()>((bound, register))?;
         let mut order = first;
         loop {
             let Order::Run(job) = order else { return Ok(()) };

@@ -129,29 +129,29 @@ impl Scripts {
     /// Loads a library and returns its name.
     pub(crate) fn load_library(&mut self, code: &[u8], replace: bool) -> CmdResult<Box<[u8]>> {
         let (name, source) = shebang::of_library(code)?;
-        if !replace && self.libraries.by_name.contains_key(name) {
-            return Err(exists(name));
+        if !replace && self.libraries.by_name.contains_key(&name) {
+            return Err(exists(&name));
         }
-        let vm = Vm::get_or_new(&mut self.functions, true)?;
+        let vm = Vm::get_or_new(&mut self.functions, true, &self.random)?;
         let library = compile(&vm, code, source)?;
-        let old = self.libraries.remove(name);
-        let added = self.libraries.add(name, library.clone());
+        let old = self.libraries.remove(&name);
+        let added = self.libraries.add(&name, library.clone());
         let gone = match (&added, old) {
             (Ok(()), old) => old,
             (Err(_), old) => {
                 if let Some(old) = old {
-                    self.libraries.add(name, old)?;
+                    self.libraries.add(&name, old)?;
                 }
                 Some(library)
             }
         };
         forget(&vm, gone.as_ref());
-        added.map(|()| name.into())
+        added.map(|()| name)
     }
 
     /// Puts libraries beside those there are or in their place: all of them, or none.
     pub(crate) fn restore_libraries(&mut self, codes: &[&[u8]], clash: OnClash) -> CmdResult {
-        let vm = Vm::get_or_new(&mut self.functions, true)?;
+        let vm = Vm::get_or_new(&mut self.functions, true, &self.random)?;
         let mut made: Vec<Library> = Vec::new();
         let joined = self.join(&vm, codes, clash, &mut made);
         match joined {
@@ -185,12 +185,12 @@ impl Scripts {
         let mut new = Libraries::default();
         for code in codes {
             let (name, source) = shebang::of_library(code)?;
-            if new.by_name.contains_key(name) {
-                return Err(exists(name));
+            if new.by_name.contains_key(&name) {
+                return Err(exists(&name));
             }
             let library = compile(vm, code, source)?;
             made.push(library.clone());
-            new.add(name, library)?;
+            new.add(&name, library)?;
         }
         if clash == OnClash::Flush {
             return Ok(new);
@@ -289,11 +289,12 @@ fn run(vm: &Vm, source: &[u8]) -> CmdResult<Vec<Registered>> {
         };
     };
     let registered = vm.lent.registered.take().unwrap_or_default();
+    vm.collect();
     let cause = match ended {
         Ok((true, _)) => return Ok(registered),
         _ if vm.lent.killed.get() => "FUNCTION LOAD timeout".to_string(),
         Ok((false, Value::Table(t))) => super::call::error_of(&t).0,
-        Ok((false, Value::String(s))) => s.to_string_lossy().to_string(),
+        Ok((false, Value::String(s))) => format!("ERR {}", s.to_string_lossy()),
         Ok((false, _)) => "unknown error".to_string(),
         Err(e) => e.to_string(),
     };

@@ -4,8 +4,8 @@
 //! EVAL opened, and what they changed is logged as one record when it ends. Invariants:
 //! * The interpreter holds no data. Cached scripts may be forgotten at any time; libraries of
 //!   functions are data, live in [`Scripts`] and are logged as FUNCTION commands.
-//! * It reads no clock and no chance of its own: `os.clock` is the instant of the unit, and
-//!   `math.random` starts from the same seed in every script.
+//! * It reads no clock and no chance of its own: `os.clock` is told by the host, and `math.random` is a
+//!   sequence that every server begins with.
 //! * Whatever a script does, the error stays inside it: there is no `unsafe` here, bytecode is
 //!   never loaded, memory is bounded and the host is asked regularly whether to go on.
 //!
@@ -14,10 +14,12 @@
 mod bit;
 mod call;
 mod cjson;
+mod cmsgpack;
 mod convert;
 mod drand;
 mod fiber;
 mod library;
+mod pack;
 mod run;
 mod sha1;
 mod shebang;
@@ -28,6 +30,8 @@ use library::Libraries;
 pub(crate) use library::OnClash;
 pub(crate) use run::Running;
 
+use drand::Drand;
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use vm::Vm;
@@ -64,6 +68,8 @@ pub struct Scripts {
     /// Scripts that were forgotten for room; a counter of INFO.
     pub evicted: u64,
     functions: Option<Rc<Vm>>,
+    /// State of `math.random`: it goes on from script to script.
+    random: Rc<Cell<Drand>>,
     libraries: Libraries,
 }
 
@@ -122,7 +128,7 @@ impl Scripts {
             return Ok(sha);
         }
         let (flags, source) = shebang::of_script(body)?;
-        let vm = Vm::get_or_new(&mut self.eval, false)?;
+        let vm = Vm::get_or_new(&mut self.eval, false, &self.random)?;
         let function = vm.compile(source, "@user_script").map_err(|e| {
             crate::error::CmdError::text(format!("ERR Error compiling script (new function): {e}"))
         })?;
@@ -131,6 +137,7 @@ impl Scripts {
             self.queue.push_back((sha, self.uses));
         }
         let id = vm.keep(&function)?;
+        vm.collect();
         let cached = Cached { body: body.into(), flags, id, kept, used: self.uses };
         self.cache.insert(sha, cached);
         Ok(sha)

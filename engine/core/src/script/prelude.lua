@@ -70,18 +70,30 @@ local function settle(ok, ...)
   if not ok and type((...)) == 'userdata' then return false, unwrap((...)) end
   return ok, ...
 end
-function globals.pcall(...) return settle(pcall(...)) end
+-- As before errors were tables: what `redis.call` raises is its text (Redis `script_lua.c`, `luaRedisPcall`).
+local function settle_text(ok, e, ...)
+  if not ok and type(e) == 'table' then
+    local text = (behind[e] or e).err
+    if type(text) == 'string' or type(text) == 'number' then e = text end
+  end
+  return ok, e, ...
+end
+local function settle_pcall(ok, ...)
+  if ok then return ok, ... end
+  return settle_text(settle(ok, ...))
+end
+function globals.pcall(...) return settle_pcall(pcall(...)) end
 function globals.xpcall(f, h)
   return settle(xpcall(f, type(h) == 'function' and function(e) return h(unwrap(e)) end or h))
 end
 
 function globals.rawget(t, k) return rawget(behind[t] or t, k) end
 function globals.rawset(t, k, v)
-  if behind[t] then error(READONLY, 2) end
+  if behind[t] then error(READONLY, 0) end
   return rawset(t, k, v)
 end
 function globals.setmetatable(t, m)
-  if behind[t] then error(READONLY, 2) end
+  if behind[t] then error(READONLY, 0) end
   return setmetatable(t, m)
 end
 globals.getmetatable = getmetatable
@@ -93,10 +105,14 @@ function globals.pairs(t)
   if behind[t] then return see_through, t, nil end
   return pairs(t)
 end
-function globals.unpack(t, i, j)
+-- The plain one counts in ints, and what overflows there is not seen. It has room for as many values as it
+-- is given arguments less.
+function globals.unpack(...)
+  local t, i, j = ...
   local from, to = tonumber(i or 1), tonumber(j)
+  if j == nil and type(t) == 'table' then to = #t end
   if from and to and to - from >= 8000 then error('too many results to unpack', 2) end
-  return unpack(t, i, j)
+  return unpack(...)
 end
 local function text_chunk(source, name)
   if byte(source, 1) == 27 then return nil, 'bytecode is not loaded' end
@@ -151,7 +167,7 @@ local tables = copy(plain.table)
 for _, name in ipairs({ 'insert', 'remove', 'sort', 'setn' }) do
   local f = tables[name]
   tables[name] = function(t, ...)
-    if behind[t] then error(READONLY, 2) end
+    if behind[t] then error(READONLY, 0) end
     local ok, a = pcall(f, t, ...)
     if not ok then error(a, type(a) == 'string' and 2 or 0) end
     return a
@@ -159,19 +175,11 @@ for _, name in ipairs({ 'insert', 'remove', 'sort', 'setn' }) do
 end
 
 local maths = copy(plain.math)
-maths.randomseed = host.randomseed
-function maths.random(low, high)
-  local r = host.random()
-  if low == nil then return r end
-  low = floor(low)
-  if high == nil then low, high = 1, low else high = floor(high) end
-  if low > high then error('bad argument to \'random\' (interval is empty)', 2) end
-  return floor(r * (high - low + 1)) + low
-end
+maths.random, maths.randomseed = host.random, host.randomseed
 
 globals.table = front(tables)
 globals.math = front(maths)
-globals.string = front(copy(plain.string, { dump = true }))
+globals.string = front(copy(plain.string))
 local coroutines = copy(plain.coroutine)
 local resume = plain.coroutine.resume
 function coroutines.resume(...) return settle(resume(...)) end
@@ -179,63 +187,31 @@ globals.coroutine = front(coroutines)
 globals.os = front({ clock = host.clock })
 globals.cjson = front(host.cjson)
 globals.bit = front(host.bit)
+globals.cmsgpack = front(host.cmsgpack)
+globals.struct = front(host.struct)
 
--- The library `redis`. The fiber binds what asks the executor.
-local ask
+-- The library `redis`. The fiber binds what asks the executor. These are functions of the host, because a
+-- function of Lua that is called last (`return redis.f()`) hides the line that calls it.
 local redis = copy(host.constants)
-local function asking(what)
-  return function(...)
-    local failed, value = ask(what, ...)
-    if failed then error(value, 0) end
-    return value
-  end
-end
-redis.setresp = asking('setresp')
-redis.log = asking('log')
-redis.acl_check_cmd = asking('acl')
+for name, f in pairs(host.redis) do redis[name] = f end
 function redis.replicate_commands() return true end
-function redis.set_repl(...)
-  if select('#', ...) ~= 1 then error({ err = 'ERR redis.set_repl() requires one argument.' }, 0) end
-  local flags = tonumber((...))
-  if not flags or flags % 1 ~= 0 or flags < 0 or flags > 3 then
-    error({ err = 'ERR Invalid replication flags. Please use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.' }, 0)
-  end
-end
 function redis.breakpoint() return false end
 function redis.debug() end
-function redis.sha1hex(...)
-  if select('#', ...) ~= 1 then error({ err = 'ERR wrong number of arguments' }, 0) end
-  local text = ...
-  return host.sha1hex(tostring(text))
-end
-local BAD_FIELD = 'ERR wrong number or type of arguments'
-function redis.status_reply(...)
-  local text = ...
-  if select('#', ...) ~= 1 or type(text) ~= 'string' then return { err = BAD_FIELD } end
-  return { ok = text }
-end
-function redis.error_reply(...)
-  local text = ...
-  if select('#', ...) ~= 1 or type(text) ~= 'string' then return { err = BAD_FIELD } end
-  return { err = host.error_text(text) }
-end
-if host.functions then redis.register_function = asking('register') end
 globals.redis = front(redis)
 globals.server = globals.redis
 
 local env, env_meta = front(globals, true)
 globals._G = env
 
--- What a library sees while it loads: no call, but register_function.
-local loading
+-- What a library sees while it loads: what it can register functions with, and nothing else.
+local loading, load_api
 if host.functions then
-  loading = copy(globals)
-  local api = copy(host.constants)
-  api.log = redis.log
-  api.register_function = asking('register')
-  loading.redis = front(api, true)
-  loading.server = loading.redis
-  setmetatable(loading, getmetatable(globals))
+  load_api = {}
+  for name, value in pairs(host.constants) do
+    if not name:find('REPL_', 1, true) then load_api[name] = value end
+  end
+  local api = front(load_api, true)
+  loading = setmetatable({ redis = api, server = api }, getmetatable(globals))
 end
 
 local where = host.where
@@ -253,8 +229,9 @@ end
 
 local run = {}
 run.env = env
-function run.bind(call, try, other)
-  redis.call, redis.pcall, ask = call, try, other
+function run.bind(bound, register)
+  for name, f in pairs(bound) do redis[name] = f end
+  if load_api then load_api.log, load_api.register_function = bound.log, register end
 end
 function run.script(f, keys, argv)
   globals.KEYS, globals.ARGV = keys, argv

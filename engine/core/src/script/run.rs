@@ -143,6 +143,7 @@ impl Running {
         let in_exec = std::mem::replace(&mut session.in_exec, true);
         session.in_script = true;
         let denied = std::mem::replace(&mut shard.deny_waits, true);
+        shard.scripted = true;
         let mut order = self.order.take().unwrap_or(Order::GoOn);
         let ended = loop {
             match self.vm.resume(order) {
@@ -167,6 +168,7 @@ impl Running {
         session.in_exec = in_exec;
         session.in_script = false;
         shard.deny_waits = denied;
+        shard.scripted = false;
         ended
     }
 

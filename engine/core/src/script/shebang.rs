@@ -1,6 +1,7 @@
 //! The first line of a script or library: `#!lua name=... flags=...`.
 
 use crate::error::{CmdError, CmdResult};
+use moon_formats::resp::split_words;
 
 /// What a script declares about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,26 +55,24 @@ fn bad(text: &str, what: &[u8]) -> CmdError {
 }
 
 /// The words of the first line, and what follows it.
-type FirstLine<'a> = (Vec<&'a [u8]>, &'a [u8]);
+type FirstLine<'a> = (Vec<Vec<u8>>, &'a [u8]);
 
 /// Splits off the first line, if it is a shebang: its words, and the rest from the line break on,
-/// so that line numbers stay right. `None` inside: a shebang without end.
+/// so that line numbers stay right. `None` inside: a shebang without end, or with a quote that does not end.
 fn split(body: &[u8]) -> Option<Option<FirstLine<'_>>> {
     if !body.starts_with(b"#!") {
         return None;
     }
-    Some(body.iter().position(|b| *b == b'\n').map(|end| {
-        let words = body[..end].split(u8::is_ascii_whitespace).filter(|w| !w.is_empty());
-        (words.collect(), &body[end..])
-    }))
+    let end = body.iter().position(|b| *b == b'\n');
+    Some(end.and_then(|end| Some((split_words(&body[..end])?, &body[end..]))))
 }
 
 /// The flags and the source of a script of EVAL.
 pub(super) fn of_script(body: &[u8]) -> CmdResult<(ScriptFlags, &[u8])> {
     let Some(line) = split(body) else { return Ok((ScriptFlags::UNDECLARED, body)) };
     let (words, source) = line.ok_or(CmdError::fixed("ERR Invalid script shebang"))?;
-    if words.first() != Some(&b"#!lua".as_slice()) {
-        let engine = words.first().copied().unwrap_or_default();
+    let engine = words.first().map_or(&[][..], |w| w);
+    if engine != b"#!lua" {
         return Err(bad("Unexpected engine in script shebang: ", engine));
     }
     let mut flags = ScriptFlags::default();
@@ -91,7 +90,7 @@ pub(super) fn of_script(body: &[u8]) -> CmdResult<(ScriptFlags, &[u8])> {
 }
 
 /// The name and the source of a library.
-pub(super) fn of_library(code: &[u8]) -> CmdResult<(&[u8], &[u8])> {
+pub(super) fn of_library(code: &[u8]) -> CmdResult<(Box<[u8]>, &[u8])> {
     const INVALID: CmdError = CmdError::fixed("ERR Invalid library metadata");
     let line = split(code).ok_or(CmdError::fixed("ERR Missing library metadata"))?;
     let (words, source) = line.ok_or(INVALID)?;
@@ -109,7 +108,7 @@ pub(super) fn of_library(code: &[u8]) -> CmdResult<(&[u8], &[u8])> {
             _ => return Err(bad("Invalid metadata value given: ", word)),
         }
     }
-    let name = name.ok_or(CmdError::fixed("ERR Library name was not given"))?;
+    let name: &[u8] = name.ok_or(CmdError::fixed("ERR Library name was not given"))?;
     if !is_name(name) {
         return Err(CmdError::fixed(
             "ERR Library names can only contain letters, numbers, or underscores(_) and must be at \
@@ -121,7 +120,7 @@ pub(super) fn of_library(code: &[u8]) -> CmdResult<(&[u8], &[u8])> {
         let engine = String::from_utf8_lossy(engine);
         return Err(CmdError::text(format!("ERR Engine '{engine}' not found")));
     }
-    Ok((name, source))
+    Ok((name.into(), source))
 }
 
 /// Whether this may name a library or function.

@@ -3,10 +3,10 @@
 use super::drand::Drand;
 use super::fiber::{Ask, Entries, Fiber, Job, Order};
 use super::library::Registered;
-use super::{bit, cjson};
+use super::{bit, cjson, cmsgpack, pack};
 use crate::error::{CmdError, CmdResult};
 use mlua::{
-    Error, Function, HookTriggers, Lua, LuaOptions, LuaString, StdLib, Table, Value, VmState,
+    Error, Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState,
 };
 use moon_formats::number::{write_i64, write_shortest};
 use moon_formats::resp::Proto;
@@ -40,11 +40,11 @@ pub(super) struct Lent {
     pub(super) may: Cell<Option<bool>>,
     /// What the library that loads has registered; `None` if none loads.
     pub(super) registered: RefCell<Option<Vec<Registered>>>,
-    random: RefCell<Drand>,
+    random: Rc<Cell<Drand>>,
 }
 
-impl Default for Lent {
-    fn default() -> Self {
+impl Lent {
+    fn new(random: &Rc<Cell<Drand>>) -> Self {
         Lent {
             inside: Cell::new(false),
             idle: Cell::new(true),
@@ -55,7 +55,7 @@ impl Default for Lent {
             reply: RefCell::default(),
             may: Cell::new(None),
             registered: RefCell::new(None),
-            random: RefCell::new(Drand::seed(0)),
+            random: random.clone(),
         }
     }
 }
@@ -79,6 +79,9 @@ impl Words {
                 // As Redis tells whole numbers (`util.c`, `double2ll`).
                 Value::Number(n) if n.abs() <= (i64::MAX / 2) as f64 && n.trunc() == *n => {
                     write_i64(&mut self.bytes, *n as i64);
+                }
+                Value::Number(n) if n.is_nan() && n.is_sign_negative() => {
+                    self.bytes.extend_from_slice(b"-nan");
                 }
                 Value::Number(n) => write_shortest(&mut self.bytes, *n),
                 _ => return false,
@@ -115,16 +118,26 @@ pub(super) struct Vm {
     /// The highest number given, and those below it that are free.
     ids: RefCell<(u32, Vec<u32>)>,
     fiber: RefCell<Fiber>,
+    /// Compilations since the collector was last told to go on.
+    uses: Cell<u32>,
 }
+
+/// Compilations between two times that the collector goes as many steps, beside those it goes as memory is
+/// asked for.
+const USES_PER_STEP: u32 = 50;
 
 /// What a stopped script answers.
 pub(super) const KILLED: &str = "ERR Script killed by user with SCRIPT KILL...";
 
 impl Vm {
     /// The interpreter of a slot, made now if it is the first use.
-    pub(super) fn get_or_new(slot: &mut Option<Rc<Vm>>, functions: bool) -> CmdResult<Rc<Vm>> {
+    pub(super) fn get_or_new(
+        slot: &mut Option<Rc<Vm>>,
+        functions: bool,
+        random: &Rc<Cell<Drand>>,
+    ) -> CmdResult<Rc<Vm>> {
         if slot.is_none() {
-            let vm = Vm::new(functions).map_err(|e| {
+            let vm = Vm::new(functions, random).map_err(|e| {
                 CmdError::text(format!("ERR the Lua interpreter does not start: {e}"))
             })?;
             *slot = Some(Rc::new(vm));
@@ -132,10 +145,10 @@ impl Vm {
         slot.clone().ok_or(CmdError::fixed("ERR the Lua interpreter does not start"))
     }
 
-    fn new(functions: bool) -> mlua::Result<Vm> {
+    fn new(functions: bool, random: &Rc<Cell<Drand>>) -> mlua::Result<Vm> {
         let libs = StdLib::TABLE | StdLib::STRING | StdLib::MATH;
         let lua = Lua::new_with(libs, LuaOptions::new().catch_rust_panics(false))?;
-        let lent = Rc::<Lent>::default();
+        let lent = Rc::new(Lent::new(random));
         let host = lend(&lua, &lent)?;
         host.set("functions", functions)?;
         let prelude = lua
@@ -168,7 +181,15 @@ impl Vm {
             load: run.get("load")?,
         };
         let fiber = RefCell::new(Fiber::new(&lua, entries, &lent)?);
-        Ok(Vm { env, kept: lua.create_table()?, ids: RefCell::default(), fiber, lua, lent })
+        Ok(Vm {
+            env,
+            kept: lua.create_table()?,
+            ids: RefCell::default(),
+            fiber,
+            uses: Cell::new(0),
+            lua,
+            lent,
+        })
     }
 
     /// Bytes in use.
@@ -213,12 +234,11 @@ impl Vm {
         }
     }
 
-    /// Starts a run: chance and clock are what the unit says.
+    /// Starts a run: the clock is what the host says.
     pub(super) fn begin(&self, mono_us: u64) {
         self.lent.killed.set(false);
         self.lent.clock.set(mono_us as f64 / 1e6);
         self.lent.proto.set(Proto::Resp2);
-        *self.lent.random.borrow_mut() = Drand::seed(0);
     }
 
     /// A job that runs a kept script or callback with its keys and arguments.
@@ -232,6 +252,21 @@ impl Vm {
         let (keys, args) = (self.list(keys)?, self.list(args)?);
         let job = if callback { Job::Callback } else { Job::Script };
         Ok(job(function.clone(), keys, args))
+    }
+
+    /// Ends a compilation: what it has left is collected in steps, so that no script has to wait for a whole
+    /// cycle.
+    pub(super) fn collect(&self) {
+        self.uses.set(self.uses.get() + 1);
+        if self.uses.get() >= USES_PER_STEP {
+            self.uses.set(0);
+            for _ in 0..USES_PER_STEP {
+                // What a finalizer does wrong is not the script's fault.
+                if self.lua.gc_step().unwrap_or(true) {
+                    break;
+                }
+            }
+        }
     }
 
     /// Lets the fiber go on.
@@ -302,6 +337,7 @@ fn unwrap(lua: &Lua, error: Value) -> mlua::Result<Value> {
         Error::RuntimeError(text) => text.clone(),
         other => other.to_string(),
     };
+    let text = text.split("\nstack traceback:").next().unwrap_or_default();
     Ok(Value::String(lua.create_string(text)?))
 }
 
@@ -309,28 +345,24 @@ fn lend(lua: &Lua, lent: &Rc<Lent>) -> mlua::Result<Table> {
     let host = lua.create_table()?;
     host.set("cjson", cjson::library(lua)?)?;
     host.set("bit", bit::library(lua)?)?;
+    host.set("cmsgpack", cmsgpack::library(lua)?)?;
+    host.set("struct", pack::library(lua)?)?;
     let shared = lent.clone();
     host.set("killed", lua.create_function(move |_, ()| Ok(shared.killed.get()))?)?;
     host.set("kill_text", KILLED)?;
     let shared = lent.clone();
     host.set("clock", lua.create_function(move |_, ()| Ok(shared.clock.get()))?)?;
     let shared = lent.clone();
-    let random = move |_: &Lua, ()| Ok(shared.random.borrow_mut().unit());
+    let random = move |lua: &Lua, args: MultiValue| random(lua, &shared.random, &args);
     host.set("random", lua.create_function(random)?)?;
     let shared = lent.clone();
-    let seed = move |lua: &Lua, seed: Value| match lua.coerce_number(seed)? {
-        Some(n) => {
-            *shared.random.borrow_mut() = Drand::seed(n as i64 as i32);
-            Ok(())
-        }
-        None => Err(library_error(lua, "bad argument #1 to 'randomseed' (number expected)")),
+    let seed = move |lua: &Lua, args: MultiValue| {
+        let seed = whole(lua, &args, 0, "randomseed")?;
+        shared.random.set(Drand::seed(seed));
+        Ok(())
     };
     host.set("randomseed", lua.create_function(seed)?)?;
-    let sha = |lua: &Lua, text: LuaString| lua.create_string(super::sha1hex(&text.as_bytes()));
-    host.set("sha1hex", lua.create_function(sha)?)?;
-    let error_text =
-        |lua: &Lua, text: LuaString| lua.create_string(super::call::error_text(&text.as_bytes()));
-    host.set("error_text", lua.create_function(error_text)?)?;
+    host.set("redis", super::call::library(lua)?)?;
     host.set("where", lua.create_function(|lua, ()| Ok(position(lua)))?)?;
     host.set("unwrap", lua.create_function(unwrap)?)?;
     let constants = lua.create_table()?;
@@ -351,6 +383,35 @@ fn lend(lua: &Lua, lent: &Rc<Lent>) -> mlua::Result<Table> {
     constants.set("REDIS_VERSION", "8.0.0")?;
     host.set("constants", constants)?;
     Ok(host)
+}
+
+/// Argument `i` as a C `int`.
+fn whole(lua: &Lua, args: &MultiValue, i: usize, name: &str) -> mlua::Result<i32> {
+    let value = args.get(i).cloned().unwrap_or_default();
+    let got = if i < args.len() { value.type_name() } else { "no value" };
+    let i = i + 1;
+    let wrong = || format!("bad argument #{i} to '{name}' (number expected, got {got})");
+    let number = lua.coerce_number(value)?.ok_or_else(|| library_error(lua, &wrong()))?;
+    Ok(number as i64 as i32)
+}
+
+/// `math.random`.
+fn random(lua: &Lua, state: &Cell<Drand>, args: &MultiValue) -> mlua::Result<f64> {
+    let mut drand = state.get();
+    let unit = drand.unit();
+    state.set(drand);
+    let (low, high) = match args.len() {
+        0 => return Ok(unit),
+        1 => (1, whole(lua, args, 0, "random")?),
+        2 => (whole(lua, args, 0, "random")?, whole(lua, args, 1, "random")?),
+        _ => return Err(library_error(lua, "wrong number of arguments")),
+    };
+    if low > high {
+        let text = format!("bad argument #{} to 'random' (interval is empty)", args.len());
+        return Err(library_error(lua, &text));
+    }
+    let (low, high) = (f64::from(low), f64::from(high));
+    Ok((unit * (high - low + 1.0)).floor() + low)
 }
 
 /// Source and line of the innermost function of a script.

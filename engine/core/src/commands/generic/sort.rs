@@ -175,8 +175,14 @@ fn compare(a: &(Vec<u8>, Weight), b: &(Vec<u8>, Weight)) -> Ordering {
 }
 
 /// The elements in the order asked for, within LIMIT.
-fn sorted(keys: &mut impl Keys, key: &[u8], o: &Options<'_>) -> CmdResult<Vec<Vec<u8>>> {
-    // A constant BY keeps the order there is. A set has none, so what is stored of it is sorted.
+fn sorted(
+    keys: &mut impl Keys,
+    key: &[u8],
+    o: &Options<'_>,
+    scripted: bool,
+) -> CmdResult<Vec<Vec<u8>>> {
+    // A constant BY keeps the order there is. A set has none, so what is stored of it, and what a script
+    // gets to see, is sorted.
     let mut keep = matches!(o.by, Some(Pattern::Constant | Pattern::Element));
     let (mut by, mut alpha) = (o.by.filter(|_| !keep), o.alpha);
     let (mut elements, range): (Vec<Vec<u8>>, _) = match keys.find(key).map(Live::value) {
@@ -193,7 +199,7 @@ fn sorted(keys: &mut impl Keys, key: &[u8], o: &Options<'_>) -> CmdResult<Vec<Ve
             }
         }
         Some(ValueRef::Object(Object::Set(v))) => {
-            if keep && o.store.is_some() {
+            if keep && (o.store.is_some() || scripted) {
                 (keep, by, alpha) = (false, None, true);
             }
             (v.iter().map(|i| i.to_vec()).collect(), Some(o.range(v.len())))
@@ -281,7 +287,7 @@ fn answer(out: &mut Reply<'_>, keys: &mut impl Keys, o: &Options<'_>, elements: 
 /// [STORE destination]
 pub(super) fn sort(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     let o = Options::parse(a, true)?;
-    let elements = sorted(&mut cx.ks, a.get(1), &o)?;
+    let elements = sorted(&mut cx.ks, a.get(1), &o, cx.scripted)?;
     let Some(destination) = o.store else {
         answer(&mut cx.out, &mut cx.ks, &o, &elements);
         return Ok(());
@@ -316,7 +322,7 @@ fn store(ks: &mut Keyspace<'_>, key: &[u8], elements: &[Vec<u8>]) {
 /// SORT_RO key [BY pattern] [LIMIT offset count] [GET pattern ...] [ASC | DESC] [ALPHA]
 pub(super) fn sort_ro(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
     let o = Options::parse(a, false)?;
-    let elements = sorted(&mut cx.ks, a.get(1), &o)?;
+    let elements = sorted(&mut cx.ks, a.get(1), &o, cx.scripted)?;
     answer(&mut cx.out, &mut cx.ks, &o, &elements);
     Ok(())
 }

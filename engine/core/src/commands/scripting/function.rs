@@ -173,7 +173,10 @@ fn delete(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
 }
 
 fn flush(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
-    if a.len() > 3 || (a.len() == 3 && !a.is(2, "SYNC") && !a.is(2, "ASYNC")) {
+    if a.len() > 3 {
+        return Err(crate::commands::bad_subcommand("FUNCTION", a));
+    }
+    if a.len() == 3 && !a.is(2, "SYNC") && !a.is(2, "ASYNC") {
         return Err(CmdError::fixed("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
     }
     cx.ks.scripts.flush_libraries();
@@ -191,10 +194,7 @@ fn dump(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
 
 fn restore(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     if a.len() > 4 {
-        return Err(CmdError::text(format!(
-            "ERR unknown subcommand or wrong number of arguments for '{}'. Try FUNCTION HELP.",
-            String::from_utf8_lossy(a.get(1))
-        )));
+        return Err(crate::commands::bad_subcommand("FUNCTION", a));
     }
     let clash = match () {
         () if a.len() == 3 || a.is(3, "APPEND") => OnClash::Refuse,

@@ -191,7 +191,10 @@ fn script_exists(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
 }
 
 fn script_flush(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
-    if a.len() > 3 || (a.len() == 3 && !a.is(2, "SYNC") && !a.is(2, "ASYNC")) {
+    if a.len() > 3 {
+        return Err(super::bad_subcommand("SCRIPT", a));
+    }
+    if a.len() == 3 && !a.is(2, "SYNC") && !a.is(2, "ASYNC") {
         return Err(CmdError::fixed("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
     }
     cx.shard.scripts.flush();

@@ -29,7 +29,6 @@ mod read;
 mod reply;
 mod trim;
 
-use crate::args::Args;
 use crate::command::spec::{Begin, Find};
 use crate::command::{Access, CommandSpec, Flags, Group, KeySpec, KeyUse, Run};
 use crate::error::CmdError;
@@ -47,14 +46,6 @@ const TOO_LARGE: CmdError = CmdError::fixed("ERR Elements are too large to be st
 const BOTH_TRIMS: CmdError = CmdError::fixed(
     "ERR syntax error, MAXLEN and MINID options at the same time are not compatible",
 );
-
-/// A subcommand with arguments that it does not take.
-fn bad_subcommand(container: &str, a: Args<'_>) -> CmdError {
-    CmdError::text(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{}'. Try {container} HELP.",
-        String::from_utf8_lossy(a.get(1))
-    ))
-}
 
 const FAST: Flags = Flags::FAST;
 const OOM: Flags = Flags::DENYOOM;
