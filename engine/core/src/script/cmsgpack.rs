@@ -35,7 +35,7 @@ fn put_header(out: &mut Vec<u8>, len: usize, fix: (u8, usize), codes: [Option<u8
 
 fn put_integer(out: &mut Vec<u8>, n: i64) {
     match n {
-        0..=127 | -32..=-1 => out.push(n as u8),
+        -32..=127 => out.push(n as u8),
         128..=0xff => out.extend_from_slice(&[0xcc, n as u8]),
         0x100..=0xffff => {
             out.push(0xcd);
