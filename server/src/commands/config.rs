@@ -6,10 +6,13 @@ use moon_engine::error::{CmdError, CmdResult};
 use moon_engine::exec::SessionCx;
 
 use super::{ANYTIME, apply, host, relisten, row};
-use crate::config::OptionId;
-use crate::net::sys;
+use std::io;
+
+use crate::config::{Config, OptionId};
+use crate::net::{listen, sys};
 use crate::process;
-use crate::service::host::tune;
+use crate::service::host::{ServerHost, tune};
+use crate::service::shared::Listening;
 
 const FLAGS: Flags = ANYTIME.and(Flags::ADMIN);
 
@@ -104,6 +107,21 @@ fn set(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
                     "CONFIG SET failed (possibly related to argument 'maxclients') - {why}"
                 ));
             }
+            let moved = ids.iter().find(|id| matches!(id, OptionId::Port | OptionId::Bind));
+            if let Some(id) = moved
+                && let Err(error) = move_listeners(host, config)
+            {
+                *config = before;
+                let name = id.opt().name;
+                tracing::warn!(%error, "CONFIG SET {name}");
+                let why = match id {
+                    OptionId::Port => "Unable to listen on this port. Check server logs.",
+                    _ => "Failed to bind to specified addresses.",
+                };
+                return Err(format!(
+                    "CONFIG SET failed (possibly related to argument '{name}') - {why}"
+                ));
+            }
             Ok(ids)
         })
         .map_err(|text: String| CmdError::text(format!("ERR {text}")))?;
@@ -122,6 +140,28 @@ fn set(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
     shared.with_config(|config| apply(config, cx.shard));
     cx.out.ok();
     Ok(())
+}
+
+/// Opens the sockets that `bind` and `port` now ask for and closes those they no longer do; clients
+/// stay.
+fn move_listeners(host: &mut ServerHost, config: &Config) -> io::Result<()> {
+    let shared = host.shared.clone();
+    shared.with_listeners(|all| {
+        let open = all.iter().filter(|l| l.is_open && !l.is_unix);
+        let have: Vec<String> = open.map(|l| l.name.clone()).collect();
+        let (opened, wanted) = listen::open_tcp(config, &have)?;
+        for (index, l) in all.iter_mut().enumerate() {
+            if l.is_open && !l.is_unix && !wanted.contains(&l.name) {
+                l.is_open = false;
+                host.listening.push((index as u32, None));
+            }
+        }
+        for listener in opened {
+            host.listening.push((all.len() as u32, Some(listener.socket)));
+            all.push(Listening { name: listener.name, is_unix: false, is_open: true });
+        }
+        Ok(())
+    })
 }
 
 /// Makes room for so many clients.

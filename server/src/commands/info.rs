@@ -107,11 +107,12 @@ fn server(out: &mut String, v: &View<'_>) {
     let file = v.config.file.as_ref().map(|f| f.display().to_string());
     line(out, "config_file", file.unwrap_or_default());
     line(out, "io_threads_active", 0);
-    for (i, (name, is_unix)) in facts.listeners.iter().enumerate() {
-        let kind = if *is_unix { "unix" } else { "tcp" };
-        let (bind, port) = match name.rsplit_once(':') {
-            Some((bind, port)) if !is_unix => (bind, format!(",port={port}")),
-            _ => (name.as_str(), String::new()),
+    let listeners = v.host.shared.with_listeners(|all| all.clone());
+    for (i, l) in listeners.iter().filter(|l| l.is_open).enumerate() {
+        let kind = if l.is_unix { "unix" } else { "tcp" };
+        let (bind, port) = match l.name.rsplit_once(':') {
+            Some((bind, port)) if !l.is_unix => (bind, format!(",port={port}")),
+            _ => (l.name.as_str(), String::new()),
         };
         line(out, &format!("listener{i}"), format_args!("name={kind},bind={bind}{port}"));
     }
@@ -292,6 +293,7 @@ fn stats(out: &mut String, v: &View<'_>) {
     line(out, "tracking_total_keys", keys);
     line(out, "tracking_total_items", items);
     line(out, "tracking_total_prefixes", prefixes);
+    line(out, "migrate_cached_sockets", 0);
     line(out, "latest_fork_usec", 0);
     line(out, "total_forks", 0);
     line(out, "total_error_replies", s.error_replies);

@@ -159,8 +159,8 @@ const MIB: i64 = 1 << 20;
 
 options! {
 Network, Real {
-    Bind = "bind", Kind::Words, "127.0.0.1", Immutable, "Addresses to listen on; `-addr` may be missing, `*` is every IPv4, `::` every IPv6 address.";
-    Port = "port", Kind::Int(0, 65535), "6379", Immutable, "TCP port; 0 opens none.";
+    Bind = "bind", Kind::Words, "127.0.0.1", Live, "Addresses to listen on; `-addr` may be missing, `*` is every IPv4, `::` every IPv6 address.";
+    Port = "port", Kind::Int(0, 65535), "6379", Live, "TCP port; 0 opens none.";
     UnixSocket = "unixsocket", Kind::Text, "", Immutable, "Path of a Unix socket to listen on.";
     UnixSocketPerm = "unixsocketperm", Kind::Mode, "0700", Immutable, "Mode of the Unix socket.";
     TcpBacklog = "tcp-backlog", Kind::Int(1, I32), "1024", Immutable, "Connections the kernel may queue before they are accepted.";

@@ -39,7 +39,9 @@ const CLASSES: [&str; 3] = ["normal", "replica", "pubsub"];
 /// `client-output-buffer-limit` updates.
 pub fn parse(kind: Kind, words: &[String], old: Option<&Value>) -> Result<Value, String> {
     match kind {
-        Kind::Words => return Ok(Value::Words(words.to_vec())),
+        Kind::Words => {
+            return Ok(Value::Words(flatten(words).into_iter().map(str::to_string).collect()));
+        }
         Kind::SavePoints => return save_points(words),
         Kind::OutputLimits => return output_limits(words, old),
         _ => {}

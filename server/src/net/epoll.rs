@@ -142,6 +142,12 @@ impl Driver for Epoll {
         Ok(())
     }
 
+    fn unlisten(&mut self, index: u32) {
+        if let Some(listener) = self.listeners.get_mut(index as usize) {
+            *listener = None;
+        }
+    }
+
     fn stop_listening(&mut self) {
         self.listeners.clear();
     }

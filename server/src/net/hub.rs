@@ -62,6 +62,9 @@ pub(crate) trait Service: Executor {
     /// Connections the last requests asked to close (CLIENT KILL) or to go on (UNPAUSE).
     fn take_orders(&mut self) -> Vec<Order>;
 
+    /// Listening sockets that CONFIG SET has opened, by index, or closed (`None`).
+    fn take_listeners(&mut self) -> Vec<(u32, Option<OwnedFd>)>;
+
     /// The client of a waiting connection has gone: nothing may be taken out for it any more.
     fn lost(&mut self, slot: Slot);
 
@@ -319,6 +322,13 @@ impl<D: Driver, S: Service> Hub<D, S> {
 
     /// Does what requests asked for on other connections.
     fn obey(&mut self) {
+        for (index, socket) in self.service.take_listeners() {
+            match socket.map(|socket| self.driver.listen(index, socket)) {
+                Some(Ok(())) => {}
+                Some(Err(error)) => self.service.note(Slot::MAX, Note::AcceptFailed(&error)),
+                None => self.driver.unlisten(index),
+            }
+        }
         for order in self.service.take_orders() {
             let slot = order.slot();
             let Some(Some(peer)) = self.peers.get_mut(slot as usize) else { continue };

@@ -107,6 +107,10 @@ impl Service for Mirror {
         std::mem::take(&mut self.orders)
     }
 
+    fn take_listeners(&mut self) -> Vec<(u32, Option<OwnedFd>)> {
+        Vec::new()
+    }
+
     fn figures(&mut self, _: Slot, _: ConnFigures) {}
 
     fn traffic(&mut self, _: u64, _: u64) {}

@@ -21,37 +21,54 @@ pub(crate) struct Listener {
 
 /// Opens every listening socket. `-addr` may fail because the machine lacks the address.
 pub(crate) fn open(config: &Config) -> io::Result<Vec<Listener>> {
-    let backlog = i32::try_from(config.int(OptionId::TcpBacklog)).unwrap_or(i32::MAX);
+    let (mut listeners, _) = open_tcp(config, &[])?;
+    let path = config.text(OptionId::UnixSocket);
+    if !path.is_empty() {
+        let mode = config.int(OptionId::UnixSocketPerm) as u32;
+        let socket = unix(Path::new(path), mode, backlog(config))
+            .map_err(|e| io::Error::new(e.kind(), format!("listen on {path}: {e}")))?;
+        listeners.push(Listener { socket, name: path.to_string(), is_unix: true });
+    }
+    Ok(listeners)
+}
+
+fn backlog(config: &Config) -> i32 {
+    i32::try_from(config.int(OptionId::TcpBacklog)).unwrap_or(i32::MAX)
+}
+
+/// Opens the TCP sockets of `bind` and `port` but for those in `have`. Returns them, and the names
+/// of all that are to be open.
+pub(crate) fn open_tcp(
+    config: &Config,
+    have: &[String],
+) -> io::Result<(Vec<Listener>, Vec<String>)> {
     let port = config.int(OptionId::Port) as u16;
     let mut listeners = Vec::new();
-    if port != 0 {
-        for word in config.words(OptionId::Bind) {
-            let (optional, name) = match word.strip_prefix('-') {
-                Some(name) => (true, name),
-                None => (false, word.as_str()),
-            };
-            for addr in resolve(name, port)? {
-                match sys::tcp_listener(addr, backlog) {
+    let mut names = Vec::new();
+    // Port 0 is no port at all.
+    let words = if port == 0 { &[] } else { config.words(OptionId::Bind) };
+    for word in words {
+        let (optional, host) = match word.strip_prefix('-') {
+            Some(host) => (true, host),
+            None => (false, word.as_str()),
+        };
+        for addr in resolve(host, port)? {
+            let name = addr.to_string();
+            if !have.contains(&name) {
+                match sys::tcp_listener(addr, backlog(config)) {
                     Ok(socket) => {
-                        // Port 0 does not come here; the name says what was asked for.
-                        listeners.push(Listener { socket, name: addr.to_string(), is_unix: false });
+                        listeners.push(Listener { socket, name: name.clone(), is_unix: false });
                     }
-                    Err(e) if optional && is_missing(&e) => {}
+                    Err(e) if optional && is_missing(&e) => continue,
                     Err(e) => {
                         return Err(io::Error::new(e.kind(), format!("listen on {addr}: {e}")));
                     }
                 }
             }
+            names.push(name);
         }
     }
-    let path = config.text(OptionId::UnixSocket);
-    if !path.is_empty() {
-        let mode = config.int(OptionId::UnixSocketPerm) as u32;
-        let socket = unix(Path::new(path), mode, backlog)
-            .map_err(|e| io::Error::new(e.kind(), format!("listen on {path}: {e}")))?;
-        listeners.push(Listener { socket, name: path.to_string(), is_unix: true });
-    }
-    Ok(listeners)
+    Ok((listeners, names))
 }
 
 fn resolve(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

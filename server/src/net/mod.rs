@@ -59,6 +59,9 @@ pub(crate) trait Driver {
     /// Starts accepting on a listening socket.
     fn listen(&mut self, index: u32, socket: OwnedFd) -> io::Result<()>;
 
+    /// Closes a listening socket.
+    fn unlisten(&mut self, index: u32);
+
     /// Closes all listening sockets.
     fn stop_listening(&mut self);
 

@@ -288,16 +288,22 @@ impl Driver for Uring {
         self.arm_accept(index)
     }
 
-    fn stop_listening(&mut self) {
-        for index in 0..self.listeners.len() as u32 {
-            let entry = opcode::AsyncCancel::new(tag(OP_ACCEPT, index))
-                .build()
-                .user_data(tag(OP_CANCEL, index));
-            // SAFETY: the operation names no memory.
-            let _ = unsafe { self.push(&entry) };
-        }
+    fn unlisten(&mut self, index: u32) {
+        let Some(listener) = self.listeners.get_mut(index as usize).and_then(Option::take) else {
+            return;
+        };
+        let entry = opcode::AsyncCancel::new(tag(OP_ACCEPT, index))
+            .build()
+            .user_data(tag(OP_CANCEL, index));
+        // SAFETY: the operation names no memory.
+        let _ = unsafe { self.push(&entry) };
+        // The kernel knows of it before the descriptor is free for another use.
         let _ = self.ring.submit();
-        self.listeners.clear();
+        drop(listener);
+    }
+
+    fn stop_listening(&mut self) {
+        (0..self.listeners.len() as u32).for_each(|index| self.unlisten(index));
     }
 
     fn add(&mut self, slot: Slot, socket: OwnedFd) -> io::Result<()> {

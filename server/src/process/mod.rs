@@ -28,7 +28,7 @@ use crate::net::uring::{self, Uring};
 use crate::net::{Driver, listen, sys};
 use crate::runtime::host::DiskDriver;
 use crate::runtime::{ShardEnd, host};
-use crate::service::shared::{Facts, Shared, hex, random, unix_secs};
+use crate::service::shared::{Facts, Listening, Shared, hex, random, unix_secs};
 use datadir::{DataDir, DirError};
 
 /// File descriptors beside those of clients: log, listeners, rings.
@@ -223,7 +223,6 @@ fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
         driver_why,
         disk: disk.name(),
         disk_why,
-        listeners: listeners.iter().map(|l| (l.name.clone(), l.is_unix)).collect(),
         started: Instant::now(),
         started_unix_secs: unix_secs(),
     };
@@ -240,7 +239,13 @@ fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
         "listening, recovering"
     );
     let entries = config.int(OptionId::UringEntries) as u32;
-    let shared = Shared::new(config, facts, Arc::new(sys::eventfd()?));
+    let listening = |l: &listen::Listener| Listening {
+        name: l.name.clone(),
+        is_unix: l.is_unix,
+        is_open: true,
+    };
+    let listening = listeners.iter().map(listening).collect();
+    let shared = Shared::new(config, listening, facts, Arc::new(sys::eventfd()?));
     let for_thread = shared.clone();
     let thread = std::thread::Builder::new().name("shard-0".into()).spawn(move || {
         let end = if driver == Uring::NAME {

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use moon_engine::args::Args;
@@ -178,6 +179,8 @@ pub(crate) struct ServerHost {
     /// Hard output limits by class.
     output_max: [u64; 3],
     pub(crate) orders: Vec<Order>,
+    /// Listening sockets to take over, by index, or to close (`None`).
+    pub(crate) listening: Vec<(u32, Option<OwnedFd>)>,
     pub(crate) pause: Option<Pause>,
     /// Connections held back by it.
     pub(crate) held: Vec<Slot>,
@@ -232,6 +235,7 @@ impl ServerHost {
             own: Vec::new(),
             output_max: [0; 3],
             orders: Vec::new(),
+            listening: Vec::new(),
             pause: None,
             held: Vec::new(),
             stats: NetStats::default(),

@@ -274,7 +274,7 @@ impl ShardService {
 
     /// True if a request has asked for something that the next turn does.
     pub(crate) fn has_orders(&self) -> bool {
-        !self.host.orders.is_empty() || self.is_busy()
+        !self.host.orders.is_empty() || !self.host.listening.is_empty() || self.is_busy()
     }
 
     fn refresh(&mut self) {
@@ -502,6 +502,10 @@ impl hub::Service for ShardService {
 
     fn take_orders(&mut self) -> Vec<Order> {
         if self.host.orders.is_empty() { Vec::new() } else { std::mem::take(&mut self.host.orders) }
+    }
+
+    fn take_listeners(&mut self) -> Vec<(u32, Option<OwnedFd>)> {
+        std::mem::take(&mut self.host.listening)
     }
 
     #[inline]

@@ -9,6 +9,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use crate::config::Config;
 use crate::net::sys;
 
+/// A listening socket, or one that was.
+#[derive(Debug, Clone)]
+pub(crate) struct Listening {
+    pub(crate) name: String,
+    pub(crate) is_unix: bool,
+    pub(crate) is_open: bool,
+}
+
 /// Facts that do not change after the start.
 #[derive(Debug)]
 pub(crate) struct Facts {
@@ -21,8 +29,6 @@ pub(crate) struct Facts {
     /// The same of the files' driver.
     pub(crate) disk: &'static str,
     pub(crate) disk_why: String,
-    /// Name of each listener and whether it is a Unix socket, by index.
-    pub(crate) listeners: Vec<(String, bool)>,
     pub(crate) started: Instant,
     pub(crate) started_unix_secs: u64,
 }
@@ -41,6 +47,8 @@ pub(crate) struct Progress {
 pub(crate) struct Shared {
     config: Mutex<Config>,
     generation: AtomicU64,
+    /// By index, which is never used twice.
+    listeners: Mutex<Vec<Listening>>,
     pub(crate) facts: Facts,
     pub(crate) progress: Progress,
     stop: AtomicBool,
@@ -49,10 +57,16 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config, facts: Facts, wake: Arc<OwnedFd>) -> Arc<Self> {
+    pub(crate) fn new(
+        config: Config,
+        listeners: Vec<Listening>,
+        facts: Facts,
+        wake: Arc<OwnedFd>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             config: Mutex::new(config),
             generation: AtomicU64::new(0),
+            listeners: Mutex::new(listeners),
             facts,
             progress: Progress::default(),
             stop: AtomicBool::new(false),
@@ -90,7 +104,14 @@ impl Shared {
 
     /// A listener's name and whether it is a Unix socket.
     pub(crate) fn listener(&self, index: u32) -> (String, bool) {
-        self.facts.listeners.get(index as usize).cloned().unwrap_or_default()
+        self.with_listeners(|all| {
+            all.get(index as usize).map(|l| (l.name.clone(), l.is_unix)).unwrap_or_default()
+        })
+    }
+
+    /// Looks at the listeners, or changes them.
+    pub(crate) fn with_listeners<T>(&self, f: impl FnOnce(&mut Vec<Listening>) -> T) -> T {
+        f(&mut self.listeners.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     /// Asks the server to stop in good order.

@@ -19,3 +19,14 @@ b> EXEC
 a<
 ["message", "c", "one"]
 ["message", "c", "two"]
+# What EXEC and scripts run is not refused for a subscription that they began.
+c> MULTI
++OK
+c> SUBSCRIBE d
++QUEUED
+c> SET k v
++QUEUED
+c> EXEC
+[["subscribe", "d", :1], +OK]
+c> SET k v
+-ERR Can't execute 'set': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context

@@ -4,6 +4,7 @@
 
 use moon_tests::client::Client;
 use moon_tests::server::{Program, Server};
+use std::net::{TcpListener, TcpStream};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -103,5 +104,40 @@ fn the_largest_clients_go_when_all_take_too_much() {
         assert_eq!(ask(&mut small, &["PING"]), "+PONG");
         spared.send_raw(&[&[b'x'; 97_152] as &[u8], b"\r\n"].concat()).expect("sent");
         assert_eq!(spared.receive().expect("a reply").to_string().len(), 2_097_152 + 2);
+    }
+}
+
+#[test]
+fn the_port_can_be_changed() {
+    for program in [Program::moon(), Program::redis()] {
+        let server = Server::start(program).expect("the server starts");
+        let mut client = connect(&server);
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let taken_port = taken.local_addr().expect("an address").port().to_string();
+        let refused = ask(&mut client, &["CONFIG", "SET", "maxmemory", "5mb", "port", &taken_port]);
+        let why = "argument 'port') - Unable to listen on this port";
+        assert!(
+            refused.starts_with("-ERR CONFIG SET failed") && refused.contains(why),
+            "{refused}"
+        );
+        assert_eq!(ask(&mut client, &["CONFIG", "GET", "maxmemory"]), r#"["maxmemory", "0"]"#);
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = free.local_addr().expect("an address").port();
+        drop(free);
+        assert_eq!(ask(&mut client, &["CONFIG", "SET", "port", &port.to_string()]), "+OK");
+        // The client that asked stays; others find the new port, and the old one only until a turn has passed.
+        let mut other = Client::connect(port).expect("the new port");
+        assert_eq!(ask(&mut other, &["PING"]), "+PONG");
+        assert_eq!(ask(&mut client, &["PING"]), "+PONG");
+        assert!(Client::connect(server.port()).is_err());
+        assert!(ask(&mut other, &["INFO", "server"]).contains(&format!("tcp_port:{port}")));
+        assert_eq!(ask(&mut client, &["CONFIG", "SET", "bind", "127.0.0.1 127.0.0.2"]), "+OK");
+        assert_eq!(ask(&mut other, &["PING"]), "+PONG");
+        assert!(TcpStream::connect(("127.0.0.2", port)).is_ok());
+        assert_eq!(ask(&mut client, &["CONFIG", "SET", "bind", "-192.0.2.1 127.0.0.1"]), "+OK");
+        assert!(TcpStream::connect(("127.0.0.2", port)).is_err());
+        // Back, so that the server can be stopped as it was started.
+        let old = server.port().to_string();
+        assert_eq!(ask(&mut client, &["CONFIG", "SET", "port", &old]), "+OK");
     }
 }

@@ -196,7 +196,9 @@ impl Shard {
                 return Err(NO_REPLICAS);
             }
         }
+        // What EXEC and scripts run was let in with them.
         if session.subscribed
+            && !session.in_exec
             && session.proto == moon_formats::resp::Proto::Resp2
             && !spec.flags.has(Flags::IN_SUBSCRIBE)
         {
