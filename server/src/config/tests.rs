@@ -113,9 +113,11 @@ fn config_set_is_all_or_none() {
         config.set(&[(b"nope", b"1")], false).unwrap_err(),
         "Unknown option or number of arguments for CONFIG SET - 'nope'"
     );
-    assert!(
-        config.set(&[(b"port", b"1")], false).unwrap_err().ends_with("can't set immutable config")
-    );
+    // What is fixed at start may be set to what it is.
+    let fixed = config.set(&[(b"databases", b"17")], false).unwrap_err();
+    assert!(fixed.ends_with("can't set immutable config"), "{fixed}");
+    assert_eq!(config.set(&[(b"databases", b"16")], false).unwrap().len(), 1);
+    assert!(!config.is_set(OptionId::Databases));
     assert!(
         config
             .set(&[(b"hz", b"1"), (b"HZ", b"2")], false)
@@ -128,6 +130,9 @@ fn config_set_is_all_or_none() {
         [("timeout".to_string(), "7".to_string()), ("hz".to_string(), "9".to_string())]
     );
     assert!(config.get(&[b"*"]).len() >= TABLE.len());
+    // Hidden options are found by their full name only.
+    assert!(config.get(&[b"key-load-dela?"]).is_empty());
+    assert_eq!(config.get(&[b"key-load-delay"]).len(), 1);
 }
 
 #[test]
