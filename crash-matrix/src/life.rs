@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use moon_engine::args::Args;
 use moon_engine::clock::Now;
-use moon_engine::command::{Command, CommandTable, Flags, Run};
+use moon_engine::command::{CommandTable, Flags, Run};
 use moon_engine::commands::GROUPS;
 use moon_engine::error::CmdResult;
 use moon_engine::exec::{Host, Session, Shard, ShardConfig};
@@ -44,10 +44,6 @@ pub fn empty_shard() -> Shard {
 pub(crate) struct NoHost;
 
 impl Host for NoHost {
-    fn admit(&mut self, _: &Session, _: &Command, _: Args<'_>) -> CmdResult {
-        Ok(())
-    }
-
     fn ticks(&self) -> u64 {
         0
     }

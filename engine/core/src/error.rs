@@ -49,6 +49,14 @@ impl CmdError {
         CmdError::text(format!("ERR wrong number of arguments for '{name}' command"))
     }
 
+    /// `ERR unknown subcommand or wrong number of arguments for 'SUB'. Try CONTAINER HELP.`
+    pub fn wrong_sub(sub: &[u8], container: &str) -> Self {
+        let sub = String::from_utf8_lossy(sub);
+        CmdError::text(format!(
+            "ERR unknown subcommand or wrong number of arguments for '{sub}'. Try {container} HELP."
+        ))
+    }
+
     /// `ERR invalid expire time in 'name' command`.
     pub fn expire_time(name: &str) -> Self {
         CmdError::text(format!("ERR invalid expire time in '{name}' command"))

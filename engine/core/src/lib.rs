@@ -17,6 +17,7 @@
 //! | [`script`] | Lua: scripts, libraries of functions |
 //! | [`types`] | lists, hashes, sets, sorted sets |
 
+pub mod acl;
 pub mod args;
 pub mod clock;
 pub mod command;

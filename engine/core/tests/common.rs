@@ -18,7 +18,7 @@
 use moon_ds::ValueRef;
 use moon_engine::args::Args;
 use moon_engine::clock::Now;
-use moon_engine::command::{Command, CommandTable};
+use moon_engine::command::CommandTable;
 use moon_engine::commands::GROUPS;
 use moon_engine::error::CmdResult;
 use moon_engine::exec::{Host, Session, Shard, ShardConfig};
@@ -36,10 +36,6 @@ use std::sync::OnceLock;
 pub(crate) struct NoHost;
 
 impl Host for NoHost {
-    fn admit(&mut self, _: &Session, _: &Command, _: Args<'_>) -> CmdResult {
-        Ok(())
-    }
-
     fn ticks(&self) -> u64 {
         0
     }

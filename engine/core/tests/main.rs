@@ -1,5 +1,6 @@
 //! Commands in process: argument vectors against a shard, without sockets and without files.
 
+mod acl;
 mod bitmap;
 mod common;
 mod dump;

@@ -1,5 +1,6 @@
 //! CLIENT and its subcommands (redis-surface §14).
 
+use moon_engine::acl::Users;
 use moon_engine::args::Args;
 use moon_engine::command::{CommandSpec, Flags, Group, Run};
 use moon_engine::error::{CmdError, CmdResult};
@@ -286,7 +287,7 @@ struct Filter {
 }
 
 impl Filter {
-    fn parse(a: Args<'_>) -> CmdResult<Self> {
+    fn parse(a: Args<'_>, users: &Users) -> CmdResult<Self> {
         let text = |i| String::from_utf8_lossy(a.get(i)).into_owned();
         if a.len() == 3 {
             return Ok(Self { addr: Some(text(2)), ..Self::default() });
@@ -310,7 +311,7 @@ impl Filter {
             } else if a.is(i, "LADDR") {
                 filter.laddr = Some(text(i + 1));
             } else if a.is(i, "USER") {
-                if value != b"default" {
+                if users.get(value).is_none() {
                     return Err(CmdError::text(format!("ERR No such user '{}'", text(i + 1))));
                 }
                 filter.user = Some(value.to_vec());
@@ -342,13 +343,16 @@ impl Filter {
             && self.addr.as_ref().is_none_or(|a| *a == c.peer.addr)
             && self.laddr.as_ref().is_none_or(|a| *a == c.peer.local_addr)
             && self.kind.is_none_or(|k| k == c.kind())
+            && self.user.as_ref().is_none_or(|name| {
+                c.user.as_ref().is_some_and(|u| u.borrow().name() == name.as_slice())
+            })
             && self.max_age_secs.is_none_or(|s| now_ms.saturating_sub(c.created_ms) / 1000 >= s)
             && !(self.skip_me && c.id == me)
     }
 }
 
 fn kill(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
-    let filter = Filter::parse(a)?;
+    let filter = Filter::parse(a, &host(cx)?.users)?;
     let now_ms = cx.shard.now().mono_us / 1000;
     let me = cx.session.id;
     let host = host(cx)?;

@@ -176,6 +176,13 @@ fn raise_clients(clients: usize) -> Result<(), String> {
     }
 }
 
+/// The default user of a server without any users defined.
+const FRESH: &str = "user default on nopass sanitize-payload ~* &* +@all";
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
 fn resetstat(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
     cx.shard.stats.reset();
     cx.shard.scripts.evicted = 0;
@@ -185,7 +192,20 @@ fn resetstat(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
 }
 
 fn rewrite(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
-    let result = host(cx)?.shared.with_config(crate::config::rewrite);
+    let host = host(cx)?;
+    let lines: Vec<String> = match host.shared.with_config(|c| c.text(OptionId::AclFile).is_empty())
+    {
+        // A new server has the default user as it is.
+        true => {
+            host.users.iter().map(|u| text(&u.borrow().line())).filter(|l| l != FRESH).collect()
+        }
+        false => Vec::new(),
+    };
+    let result = host.shared.with_config(|config| {
+        let mut config = config.clone();
+        config.users = lines;
+        crate::config::rewrite(&config)
+    });
     match result {
         Ok(()) => {
             tracing::info!("CONFIG REWRITE done");

@@ -1,5 +1,6 @@
 //! HELLO, AUTH, RESET, QUIT.
 
+use moon_engine::acl;
 use moon_engine::args::Args;
 use moon_engine::command::{CommandSpec, Flags, Group, Run, Secret};
 use moon_engine::error::{CmdError, CmdResult};
@@ -55,29 +56,30 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 const WRONGPASS: CmdError =
     CmdError::fixed("WRONGPASS invalid username-password pair or user is disabled.");
 
-/// Checks a user and a password against the one user there is.
-fn login(cx: &mut SessionCx<'_>, user: &[u8], password: &[u8]) -> CmdResult {
+/// Makes the session that of a user, if the password is right.
+fn login(cx: &mut SessionCx<'_>, command: &[u8], user: &[u8], password: &[u8]) -> CmdResult {
+    let in_multi = cx.session.in_exec();
     let host = host(cx)?;
-    // The comparison runs for unknown users too: the same answer in the same time.
-    let right = host.password_is(password) || !host.needs_password();
-    if user == b"default" && right {
-        cx.session.authenticated = true;
-        return Ok(());
-    }
-    host.stats.auth_failures += 1;
-    Err(WRONGPASS)
+    let Some(user) = host.users.authenticate(user, password) else {
+        host.note_failed_login(command, user, in_multi);
+        return Err(WRONGPASS);
+    };
+    host.me()?.user = Some(user.clone());
+    cx.session.user = Some(user);
+    cx.session.authenticated = true;
+    Ok(())
 }
 
 fn auth(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
     match a.len() {
-        2 if !host(cx)?.needs_password() => {
+        2 if host(cx)?.users.default_user().borrow().no_password() => {
             return Err(CmdError::fixed(
                 "ERR AUTH <password> called without any password configured for the default \
                  user. Are you sure your configuration is correct?",
             ));
         }
-        2 => login(cx, b"default", a.get(1))?,
-        3 => login(cx, a.get(1), a.get(2))?,
+        2 => login(cx, a.get(0), acl::DEFAULT, a.get(1))?,
+        3 => login(cx, a.get(0), a.get(1), a.get(2))?,
         _ => return Err(CmdError::SYNTAX),
     }
     cx.out.ok();
@@ -116,7 +118,7 @@ fn hello(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         }
     }
     if let Some((user, password)) = credentials {
-        login(cx, user, password)?;
+        login(cx, a.get(0), user, password)?;
     }
     if !cx.session.authenticated {
         return Err(CmdError::fixed(
@@ -162,14 +164,16 @@ fn quit(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
 
 fn reset(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
     cx.shard.discard(cx.session);
-    let needs_password = {
+    let (user, needs_password) = {
         let host = host(cx)?;
+        let user = host.users.default_user().clone();
         host.stop_listening(host.current);
         let me = host.me()?;
         me.proto = Proto::Resp2;
         me.name.clear();
         me.no_evict = false;
-        host.needs_password()
+        me.user = Some(user.clone());
+        (user, host.needs_password())
     };
     relisten(cx)?;
     let session = &mut *cx.session;
@@ -178,6 +182,7 @@ fn reset(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
     session.reply = ClientReply::On;
     session.no_touch = false;
     session.subscribed = false;
+    session.user = Some(user);
     session.authenticated = !needs_password;
     cx.out.set_proto(Proto::Resp2);
     cx.out.simple("RESET");

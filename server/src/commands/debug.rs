@@ -115,9 +115,7 @@ fn refused(a: Args<'_>) -> CmdError {
     let name = String::from_utf8_lossy(a.get(1));
     match REFUSED.iter().find(|(n, _)| n.eq_ignore_ascii_case(&name)) {
         Some((name, why)) => CmdError::text(format!("ERR DEBUG {name} is not provided: {why}")),
-        None => CmdError::text(format!(
-            "ERR unknown subcommand or wrong number of arguments for '{name}'. Try DEBUG HELP."
-        )),
+        None => CmdError::wrong_sub(a.get(1), "DEBUG"),
     }
 }
 

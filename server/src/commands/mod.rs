@@ -1,5 +1,6 @@
 //! Rows of the command table that belong to the server: connections, options, figures.
 
+mod acl;
 mod client;
 mod config;
 mod connection;
@@ -33,6 +34,7 @@ pub(crate) fn table() -> &'static CommandTable {
     TABLE.get_or_init(|| {
         let mut groups = moon_engine::commands::GROUPS.to_vec();
         groups.extend([
+            acl::COMMANDS,
             client::COMMANDS,
             config::COMMANDS,
             connection::COMMANDS,

@@ -1,7 +1,7 @@
 //! Publish and subscribe (redis-surface §12).
 
 use moon_engine::args::Args;
-use moon_engine::command::{Access, CommandSpec, Flags, Group, KeySpec, Run};
+use moon_engine::command::{Access, ChannelSpec, CommandSpec, Flags, Group, KeySpec, Run};
 use moon_engine::error::{CmdError, CmdResult};
 use moon_engine::exec::{ClientReply, SessionCx};
 use moon_engine::glob::glob_match;
@@ -25,11 +25,13 @@ const fn topics(
     arity: i16,
     syntax: &'static str,
     summary: &'static str,
+    channels: Option<ChannelSpec>,
     run: Run,
 ) -> CommandSpec {
     // Only those that add subscriptions take memory.
-    let flags = if arity == -2 { LISTEN.and(Flags::DENYOOM) } else { LISTEN };
+    let flags = if channels.is_some() { LISTEN.and(Flags::DENYOOM) } else { LISTEN };
     CommandSpec {
+        channels,
         syntax,
         summary,
         complexity: "O(N) where N is the number of names given.",
@@ -37,6 +39,8 @@ const fn topics(
     }
 }
 
+const CHANNELS: Option<ChannelSpec> = Some(ChannelSpec::all(1, false));
+const PATTERNS: Option<ChannelSpec> = Some(ChannelSpec::all(1, true));
 const SHARD_CHANNELS: &[KeySpec] = &[KeySpec::range(1, -1, 1, Access::NotKey)];
 
 /// Rows of the group.
@@ -47,6 +51,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         -2,
         "channel [channel ...]",
         "Listens for messages published to channels.",
+        CHANNELS,
         Run::Session(subscribe),
     ),
     topics(
@@ -55,6 +60,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         -1,
         "[channel [channel ...]]",
         "Stops listening to messages posted to channels.",
+        None,
         Run::Session(unsubscribe),
     ),
     topics(
@@ -63,6 +69,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         -2,
         "pattern [pattern ...]",
         "Listens for messages published to channels that match one or more patterns.",
+        PATTERNS,
         Run::Session(psubscribe),
     ),
     topics(
@@ -71,6 +78,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         -1,
         "[pattern [pattern ...]]",
         "Stops listening to messages published to channels that match one or more patterns.",
+        None,
         Run::Session(punsubscribe),
     ),
     CommandSpec {
@@ -81,6 +89,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             -2,
             "shardchannel [shardchannel ...]",
             "Listens for messages published to shard channels.",
+            CHANNELS,
             Run::Session(ssubscribe),
         )
     },
@@ -92,6 +101,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             -1,
             "[shardchannel [shardchannel ...]]",
             "Stops listening to messages posted to shard channels.",
+            None,
             Run::Session(sunsubscribe),
         )
     },
@@ -99,6 +109,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         syntax: "channel message",
         summary: "Posts a message to a channel.",
         complexity: "O(N+M) where N is the number of clients subscribed to the receiving channel and M is the total number of subscribed patterns (by any client).",
+        channels: Some(ChannelSpec::one(1)),
         ..row("publish", GROUP, "2.0.0", 3, SPEAK, Run::Session(publish))
     },
     CommandSpec {
@@ -106,6 +117,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         summary: "Posts a message to a shard channel.",
         complexity: "O(N) where N is the number of clients subscribed to the receiving shard channel.",
         keys: &[KeySpec::one(1, Access::NotKey)],
+        channels: Some(ChannelSpec::one(1)),
         ..row("spublish", GROUP, "7.0.0", 3, SPEAK, Run::Session(spublish))
     },
     CommandSpec {

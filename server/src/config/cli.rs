@@ -59,6 +59,13 @@ pub fn parse_args(args: &[String]) -> Result<(Action, Config), Vec<ConfigError>>
             "check-config" => action = Action::CheckConfig,
             "print-config" => action = Action::PrintConfig,
             "sample-config" => action = Action::SampleConfig,
+            "user" => {
+                let mut words: Vec<&str> = inline.as_deref().into_iter().collect();
+                while let Some(word) = rest.next_if(|w| !w.starts_with("--")) {
+                    words.push(word);
+                }
+                config.users.push(format!("user {}", words.join(" ")));
+            }
             "config" => {
                 let path = inline.or_else(|| rest.next().cloned());
                 match path {

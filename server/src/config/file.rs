@@ -74,6 +74,10 @@ impl<'a> Reader<'a> {
         if key.eq_ignore_ascii_case("include") {
             return self.include(name, args, depth);
         }
+        if key.eq_ignore_ascii_case("user") {
+            self.config.users.push(format!("user {}", args.join(" ")));
+            return Ok(());
+        }
         if key.eq_ignore_ascii_case("loadmodule") {
             return Err("modules cannot be loaded".into());
         }

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 pub use cli::{Action, help, parse_args};
 pub use glob::matches as glob_matches;
-pub(crate) use rewrite::rewrite;
+pub(crate) use rewrite::{replace_file, rewrite};
 pub use table::OptionId;
 use table::{Change, Effect, IDS, Kind, TABLE};
 pub use value::{OutputLimit, Value, memory as memory_size};
@@ -64,6 +64,8 @@ impl fmt::Display for ConfigError {
 #[derive(Debug, Clone)]
 pub struct Config {
     settings: Vec<Setting>,
+    /// Users: what `user` lines define, `user NAME RULE...` each.
+    pub users: Vec<String>,
     /// The file they were read from, if any.
     pub file: Option<PathBuf>,
     /// Things worth a log line: names without effect, unknown names when not strict.
@@ -90,7 +92,7 @@ impl Default for Config {
                 Setting { value, origin: Origin::Default }
             })
             .collect();
-        Self { settings, file: None, notes: Vec::new() }
+        Self { settings, users: Vec::new(), file: None, notes: Vec::new() }
     }
 }
 

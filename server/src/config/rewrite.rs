@@ -21,7 +21,7 @@ pub(crate) fn rewrite(config: &Config) -> Result<(), String> {
         return Err("The server is running without a config file".into());
     };
     let old = fs::read_to_string(path).map_err(|e| failed(path, &e))?;
-    replace(path, &render(config, &old)).map_err(|e| failed(path, &e))
+    replace_file(path, render(config, &old).as_bytes()).map_err(|e| failed(path, &e))
 }
 
 fn failed(path: &Path, e: &std::io::Error) -> String {
@@ -33,11 +33,14 @@ fn render(config: &Config, old: &str) -> String {
     let default = Config::default();
     let mut written = vec![false; IDS.len()];
     let mut out = String::new();
+    let mut users: String = config.users.iter().map(|line| format!("{line}\n")).collect();
     for line in old.lines() {
-        let id = match split_words(line) {
-            Ok(words) => words.first().and_then(|w| OptionId::find(w)),
-            Err(_) => None,
-        };
+        let key = split_words(line).ok().and_then(|words| words.into_iter().next());
+        if key.as_ref().is_some_and(|key| key.eq_ignore_ascii_case("user")) {
+            out.push_str(&std::mem::take(&mut users));
+            continue;
+        }
+        let id = key.and_then(|key| OptionId::find(&key));
         let Some(id) = id else {
             out.push_str(line);
             out.push('\n');
@@ -61,12 +64,13 @@ fn render(config: &Config, old: &str) -> String {
                 && config.value(*id) != default.value(*id)
         })
         .collect();
-    if !missing.is_empty() {
+    if !missing.is_empty() || !users.is_empty() {
         if !old.contains(SIGNATURE) {
             out.push_str(SIGNATURE);
             out.push('\n');
         }
         missing.iter().for_each(|id| out.push_str(&entry(config, *id)));
+        out.push_str(&users);
     }
     out
 }
@@ -82,18 +86,19 @@ fn entry(config: &Config, id: OptionId) -> String {
     format!("{} {}\n", id.opt().name, quote(&config.shown(id), id.opt().kind))
 }
 
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let mode = fs::metadata(path)?.permissions().mode();
+/// Replaces a file as a whole; a new one is for its owner only.
+pub(crate) fn replace_file(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    let mode = fs::metadata(path).map_or(0o600, |m| m.permissions().mode());
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let mut file =
         File::options().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(text)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     match path.parent() {
-        Some(dir) => File::open(dir)?.sync_all(),
-        None => Ok(()),
+        Some(dir) if !dir.as_os_str().is_empty() => File::open(dir)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
     }
 }
 

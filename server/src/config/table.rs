@@ -219,6 +219,9 @@ Persistence, Real {
     MinReplicasMaxLag = "min-replicas-max-lag" / "min-slaves-max-lag", Kind::Int(0, I32), "10", Live, "Seconds of silence after which a replica does not count for it; 0 counts none and refuses nothing.";
 }
 Security, Real {
+    AclFile = "aclfile", Kind::Text, "", Immutable, "File of the users; without it they are `user` lines of the configuration.";
+    AclLogMaxLen = "acllog-max-len", Kind::Int(0, MAX), "128", Live, "Denied requests that ACL LOG keeps.";
+    AclPubsubDefault = "acl-pubsub-default", Kind::Enum(&["resetchannels", "allchannels"]), "resetchannels", Live, "Channels that new users may use.";
     RequirePass = "requirepass", Kind::Text, "", Live, "Password of the default user; empty is none.";
 }
 Compatibility, Compat {
@@ -277,7 +280,6 @@ Compatibility, Compat {
     ReplicaOf = "replicaof" / "slaveof", Kind::Enum(&[""]), "", Immutable, "Replication is not available.";
     MasterAuth = "masterauth", Kind::Text, "", Live, "Replication option of Redis.";
     MasterUser = "masteruser", Kind::Text, "", Live, "Replication option of Redis.";
-    AclLogMaxLen = "acllog-max-len", Kind::Int(0, MAX), "128", Live, "ACL log of Redis.";
     LazyfreeLazyEviction = "lazyfree-lazy-eviction", Kind::Bool, "no", Live, "Evicted large values are freed by another thread.";
     LazyfreeLazyExpire = "lazyfree-lazy-expire", Kind::Bool, "no", Live, "Expired large values are freed by another thread.";
     LazyfreeLazyServerDel = "lazyfree-lazy-server-del", Kind::Bool, "no", Live, "Replaced large values are freed by another thread.";

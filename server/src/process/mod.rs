@@ -28,6 +28,7 @@ use crate::net::uring::{self, Uring};
 use crate::net::{Driver, listen, sys};
 use crate::runtime::host::DiskDriver;
 use crate::runtime::{ShardEnd, host};
+use crate::service::acl;
 use crate::service::shared::{Facts, Listening, Shared, hex, random, unix_secs};
 use datadir::{DataDir, DirError};
 
@@ -89,6 +90,10 @@ fn problems(config: &Config) -> Vec<String> {
     }
     if config.int(OptionId::Port) == 0 && config.text(OptionId::UnixSocket).is_empty() {
         problems.push("nothing to listen on: port is 0 and unixsocket is not set".into());
+    }
+    let users = acl::configured(config);
+    if let Err(e) = users.and_then(|text| acl::initial(config, text.as_ref())) {
+        problems.push(e);
     }
     problems
 }
@@ -215,6 +220,8 @@ fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
     let mut random_bytes = [0; 28];
     random(&mut random_bytes)?;
     let seed = u64::from_le_bytes(std::array::from_fn(|i| random_bytes[20 + i]));
+    let users = acl::configured(&config).map_err(io::Error::other)?;
+    acl::initial(&config, users.as_ref()).map_err(io::Error::other)?;
     let facts = Facts {
         run_id: hex(&random_bytes[..20]),
         dir: dir.path.clone(),
@@ -223,6 +230,7 @@ fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
         driver_why,
         disk: disk.name(),
         disk_why,
+        users,
         started: Instant::now(),
         started_unix_secs: unix_secs(),
     };

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::os::fd::RawFd;
 
+use moon_engine::acl::Handle;
 use moon_engine::exec::Session;
 use moon_formats::resp::Proto;
 
@@ -12,7 +13,6 @@ use crate::net::hub::ConnFigures;
 use crate::net::listen::Peer;
 
 /// One client.
-#[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) id: u64,
     pub(crate) peer: Peer,
@@ -36,6 +36,8 @@ pub(crate) struct Client {
     /// Full name of the last command, empty before the first.
     pub(crate) last_command: &'static str,
     pub(crate) figures: ConnFigures,
+    /// Whose rights it has.
+    pub(crate) user: Option<Handle>,
     view: View,
 }
 
@@ -81,6 +83,7 @@ impl Client {
             tracked: None,
             monitor: false,
             last_command: "",
+            user: None,
             figures: ConnFigures { active_ms: now_ms, ..ConnFigures::default() },
             view: view(&Session::new(id)),
         }
@@ -147,6 +150,12 @@ impl Client {
         self.buffer_bytes() + size_of::<Self>() + size_of::<Session>()
     }
 
+    /// Name of its user.
+    pub(crate) fn user_name(&self) -> String {
+        let name = self.user.as_ref().map(|u| String::from_utf8_lossy(u.borrow().name()).into());
+        name.unwrap_or_default()
+    }
+
     /// The line of CLIENT LIST, without its end (redis-surface §14; Redis `networking.c`,
     /// `catClientInfoString`).
     pub(crate) fn line(&self, now_ms: u64) -> String {
@@ -180,7 +189,7 @@ impl Client {
         format!(
             "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={flags} db={} sub={} \
              psub={} ssub={} multi={} watch={} qbuf={} qbuf-free={} argv-mem=0 multi-mem={} rbs={} \
-             rbp={} obl={} oll=0 omem={} tot-mem={total} events={} cmd={} user=default redir={} \
+             rbp={} obl={} oll=0 omem={} tot-mem={total} events={} cmd={} user={} redir={} \
              resp={} lib-name={} lib-ver={} io-thread=0 tot-net-in={} tot-net-out={} tot-cmds={}",
             self.id,
             self.peer.addr,
@@ -202,6 +211,7 @@ impl Client {
             f.output,
             if f.output > 0 { "rw" } else { "r" },
             if self.last_command.is_empty() { "NULL" } else { self.last_command },
+            self.user_name(),
             self.redirect_id(),
             if self.proto == Proto::Resp3 { 3 } else { 2 },
             self.lib_name,

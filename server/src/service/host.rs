@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use moon_engine::acl::{Context, Denial, Users};
 use moon_engine::args::Args;
 use moon_engine::clock::Now;
 use moon_engine::command::{Command, Flags};
@@ -14,6 +15,7 @@ use moon_engine::exec::{Host, Session, Shard};
 use moon_engine::journal::{Origin, Unit};
 use moon_storage::log::{Log, LogConfig, Policy};
 
+use super::acl::{self, AclLog};
 use super::client::Client;
 use super::latency::Monitor;
 use super::lazyfree::Freer;
@@ -85,6 +87,10 @@ pub(crate) struct NetStats {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) auth_failures: u64,
+    /// Requests denied for want of a right to the command, a key, a channel.
+    pub(crate) denied_commands: u64,
+    pub(crate) denied_keys: u64,
+    pub(crate) denied_channels: u64,
     /// Turns of the shard's thread.
     pub(crate) turns: u64,
 }
@@ -204,6 +210,10 @@ pub(crate) struct ServerHost {
     start_ticks: u64,
     /// Traffic before the last reset of the counters.
     traffic_base: (u64, u64),
+    /// Who there is, and what each may do.
+    pub(crate) users: Users,
+    pub(crate) acl_log: AclLog,
+    /// `requirepass` as it was taken over last.
     password: String,
     debug: Guard,
     protected_configs: Guard,
@@ -218,6 +228,12 @@ pub(crate) struct ServerHost {
 
 impl ServerHost {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        let (users, password) = shared.with_config(|config| {
+            let users = acl::initial(config, shared.facts.users.as_ref());
+            (users, config.text(OptionId::RequirePass).to_string())
+        });
+        // The text was read and checked before the first connection.
+        let users = users.unwrap_or_else(|e| unreachable!("users checked at start: {e}"));
         Self {
             shared,
             clients: Vec::new(),
@@ -251,7 +267,9 @@ impl ServerHost {
             log: None,
             start_ticks: ticks(),
             traffic_base: (0, 0),
-            password: String::new(),
+            users,
+            acl_log: AclLog::default(),
+            password,
             debug: Guard::No,
             protected_configs: Guard::No,
             protected_mode: true,
@@ -265,7 +283,13 @@ impl ServerHost {
 
     /// Takes over options.
     pub(crate) fn refresh(&mut self, config: &Config) {
-        self.password = config.text(OptionId::RequirePass).to_string();
+        let password = config.text(OptionId::RequirePass);
+        if password != self.password {
+            self.password = password.to_string();
+            self.users.set_default_password(password.as_bytes());
+        }
+        self.users.open_channels = config.text(OptionId::AclPubsubDefault) == "allchannels";
+        self.acl_log.set_max(config.size(OptionId::AclLogMaxLen));
         self.debug = Guard::of(config.text(OptionId::EnableDebugCommand));
         self.protected_configs = Guard::of(config.text(OptionId::EnableProtectedConfigs));
         self.protected_mode = config.bool(OptionId::ProtectedMode);
@@ -302,19 +326,9 @@ impl ServerHost {
         );
     }
 
-    /// True if the default user has a password.
+    /// True if the default user has a password, or is off.
     pub(crate) fn needs_password(&self) -> bool {
-        !self.password.is_empty()
-    }
-
-    /// Compares in a time that depends on the length of `given` only.
-    pub(crate) fn password_is(&self, given: &[u8]) -> bool {
-        let want = self.password.as_bytes();
-        let mut differ = usize::from(want.len() != given.len());
-        for (i, byte) in given.iter().enumerate() {
-            differ |= usize::from(byte ^ want.get(i).copied().unwrap_or(!byte));
-        }
-        differ == 0
+        !self.users.default_user().borrow().needs_no_login()
     }
 
     /// True if only loopback clients are let in.
@@ -520,7 +534,13 @@ impl ServerHost {
 
 impl Host for ServerHost {
     #[inline]
-    fn admit(&mut self, _: &Session, command: &Command, _: Args<'_>) -> CmdResult {
+    fn admit(
+        &mut self,
+        session: &Session,
+        command: &Command,
+        _: Args<'_>,
+        from: Context,
+    ) -> CmdResult {
         if !self.monitors.is_empty()
             && self.is_monitor(self.current)
             && (command.spec.is_read()
@@ -537,10 +557,25 @@ impl Host for ServerHost {
                 command.spec.name.split('|').next().unwrap_or_default().to_ascii_uppercase()
             )));
         }
-        if let Some(Some(client)) = self.clients.get_mut(self.current as usize) {
+        // What EXEC and scripts run is not the client's own command.
+        if from != Context::Lua
+            && !session.in_exec()
+            && let Some(Some(client)) = self.clients.get_mut(self.current as usize)
+        {
             client.last_command = command.spec.name;
         }
         Ok(())
+    }
+
+    fn denied(
+        &mut self,
+        session: &Session,
+        command: &Command,
+        args: Args<'_>,
+        denial: Denial,
+        context: Context,
+    ) {
+        self.note_denied(session, command, args, denial, context);
     }
 
     #[inline]

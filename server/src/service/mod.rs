@@ -5,6 +5,7 @@
 //! * A session belongs to one slot from [`hub::Service::open`] to [`hub::Service::closed`].
 //! * The shard is changed by the executor and by nothing else here.
 
+pub(crate) mod acl;
 pub(crate) mod client;
 mod degraded;
 pub(crate) mod host;
@@ -434,6 +435,7 @@ impl hub::Service for ShardService {
         }
         let id = self.host.next_id();
         let mut session = Session::new(id);
+        session.user = Some(self.host.users.default_user().clone());
         session.authenticated = !self.host.needs_password();
         let index = slot as usize;
         if self.sessions.len() <= index {
@@ -441,7 +443,9 @@ impl hub::Service for ShardService {
         }
         self.sessions[index] = Some(session);
         let now_ms = self.shard.now().mono_us / 1000;
-        self.host.add_client(slot, Client::new(id, peer, socket.as_raw_fd(), is_unix, now_ms));
+        let mut client = Client::new(id, peer, socket.as_raw_fd(), is_unix, now_ms);
+        client.user = Some(self.host.users.default_user().clone());
+        self.host.add_client(slot, client);
         Ok(socket)
     }
 

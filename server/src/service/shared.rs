@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use super::acl::UsersText;
 use crate::config::Config;
 use crate::net::sys;
 
@@ -29,6 +30,8 @@ pub(crate) struct Facts {
     /// The same of the files' driver.
     pub(crate) disk: &'static str,
     pub(crate) disk_why: String,
+    /// Users as the configuration or `aclfile` defines them.
+    pub(crate) users: Option<UsersText>,
     pub(crate) started: Instant,
     pub(crate) started_unix_secs: u64,
 }
@@ -130,6 +133,11 @@ impl Shared {
 /// Seconds since 1970.
 pub(crate) fn unix_secs() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
 }
 
 /// Random bytes of the operating system.

@@ -8,5 +8,7 @@ pub mod spec;
 pub mod syntax;
 pub mod table;
 
-pub use spec::{Access, CommandSpec, Flags, Group, KeySpec, KeyUse, Run, Secret};
+pub use spec::{
+    Access, ChannelSpec, CommandSpec, Flags, Group, KeySpec, KeyUse, PatternOption, Run, Secret,
+};
 pub use table::{Command, CommandTable};

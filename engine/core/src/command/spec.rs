@@ -354,6 +354,44 @@ impl KeySpec {
     }
 }
 
+/// Where the names of channels are, for commands that publish or subscribe.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ChannelSpec {
+    /// Index of the first one.
+    pub first: usize,
+    /// How many there are; 0: all arguments that follow.
+    pub count: usize,
+    /// They are patterns of channels.
+    pub patterns: bool,
+}
+
+impl ChannelSpec {
+    /// The channel at one argument.
+    pub const fn one(first: usize) -> Self {
+        ChannelSpec { first, count: 1, patterns: false }
+    }
+
+    /// All arguments from one on.
+    pub const fn all(first: usize, patterns: bool) -> Self {
+        ChannelSpec { first, count: 0, patterns }
+    }
+
+    /// Indices of the names in a request of `argc` arguments.
+    pub fn range(&self, argc: usize) -> std::ops::Range<usize> {
+        let end = if self.count == 0 { argc } else { argc.min(self.first + self.count) };
+        self.first..end
+    }
+}
+
+/// An option whose value is a pattern of keys that are read (SORT BY and GET).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PatternOption {
+    /// The option.
+    pub name: &'static str,
+    /// A value without `*` reads no key.
+    pub only_with_star: bool,
+}
+
 /// Arguments that are nobody's business.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Secret {
@@ -384,6 +422,10 @@ pub struct CommandSpec {
     pub keys: &'static [KeySpec],
     /// What a request does with its keys, for specs whose use is [`KeyUse::VARIABLE`].
     pub key_use: Option<fn(Args<'_>) -> (Access, KeyUse)>,
+    /// Where channels are.
+    pub channels: Option<ChannelSpec>,
+    /// Options that read keys by pattern.
+    pub key_patterns: &'static [PatternOption],
     /// Properties.
     pub flags: Flags,
     /// ACL categories beyond those that group and flags imply, with `@`.
@@ -410,6 +452,8 @@ impl CommandSpec {
         syntax: "",
         keys: &[],
         key_use: None,
+        channels: None,
+        key_patterns: &[],
         flags: Flags::NONE,
         acl: &[],
         secrets: &[],

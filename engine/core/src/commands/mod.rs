@@ -48,9 +48,7 @@ pub mod transactions;
 mod ttl;
 pub mod zset;
 
-use crate::args::Args;
 use crate::command::CommandSpec;
-use crate::error::CmdError;
 use moon_ds::Item;
 use moon_formats::resp::Reply;
 
@@ -71,14 +69,6 @@ pub const GROUPS: &[&[CommandSpec]] = &[
     transactions::COMMANDS,
     zset::COMMANDS,
 ];
-
-/// A subcommand with arguments that it does not take.
-pub(crate) fn bad_subcommand(container: &str, a: Args<'_>) -> CmdError {
-    CmdError::text(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{}'. Try {container} HELP.",
-        String::from_utf8_lossy(a.get(1))
-    ))
-}
 
 /// The reply of a container's HELP: one status line per line of text.
 pub fn help(out: &mut Reply<'_>, name: &str, lines: &[(&str, &str)]) {

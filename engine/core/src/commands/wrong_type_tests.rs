@@ -3,7 +3,6 @@
 use super::GROUPS;
 use crate::args::Args;
 use crate::command::CommandTable;
-use crate::error::CmdResult;
 use crate::event::{Class, Event};
 use crate::exec::{Host, Session, Shard, ShardConfig};
 use crate::types::{End, List};
@@ -12,10 +11,6 @@ use std::any::Any;
 struct NoHost;
 
 impl Host for NoHost {
-    fn admit(&mut self, _: &Session, _: &crate::command::Command, _: Args<'_>) -> CmdResult {
-        Ok(())
-    }
-
     fn ticks(&self) -> u64 {
         0
     }

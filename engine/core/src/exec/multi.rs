@@ -3,6 +3,7 @@
 use super::run::Host;
 use super::session::Session;
 use super::shard::Shard;
+use crate::acl::Context;
 use crate::args::Args;
 use crate::command::{Command, CommandSpec, Flags};
 use crate::db::{Db, WatchId};
@@ -207,7 +208,7 @@ impl Shard {
         for (at, q) in multi.queued.iter().enumerate().skip(from) {
             let words: Vec<&[u8]> = q.words.iter().map(|w| &**w).collect();
             let args = Args::new(&words);
-            match self.admit_command(host, session, q.command, args) {
+            match self.admit_command(host, session, q.command, args, Context::Multi) {
                 Ok(()) => self.execute(host, session, q.command, args, out),
                 Err(e) => {
                     self.stats.count_error(e.code());

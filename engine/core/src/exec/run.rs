@@ -4,6 +4,7 @@ use super::context::{ReadCx, SessionCx, WriteCx};
 use super::session::Session;
 use super::shard::Shard;
 use super::wait::Waiting;
+use crate::acl::{self, Context, Denial};
 use crate::args::Args;
 use crate::clock::Now;
 use crate::command::{Command, Flags, Run};
@@ -15,8 +16,13 @@ use std::any::Any;
 
 /// The server around the engine, as far as the executor must ask it.
 pub trait Host: Any {
-    /// Refusals that the server decides: protected commands, ACL, cluster, out of memory.
-    fn admit(&mut self, session: &Session, command: &Command, args: Args<'_>) -> CmdResult;
+    /// Refusals that the server decides: protected commands, cluster.
+    fn admit(&mut self, _: &Session, _: &Command, _: Args<'_>, _: Context) -> CmdResult {
+        Ok(())
+    }
+
+    /// A request was denied to its session's user.
+    fn denied(&mut self, _: &Session, _: &Command, _: Args<'_>, _: Denial, _: Context) {}
 
     /// A clock for command statistics in a unit of the host's choice; 0 forever is allowed.
     fn ticks(&self) -> u64;
@@ -163,7 +169,8 @@ impl Shard {
     ) -> Result<&'static Command, (Option<&'static Command>, CmdError)> {
         let table = self.table;
         let command = table.resolve(args).map_err(|e| (None, e))?;
-        self.admit_command(host, session, command, args).map_err(|e| (Some(command), e))?;
+        let from = if session.multi.is_some() { Context::Multi } else { Context::Toplevel };
+        self.admit_command(host, session, command, args, from).map_err(|e| (Some(command), e))?;
         self.admit_busy(command).map_err(|e| (Some(command), e))?;
         Ok(command)
     }
@@ -175,6 +182,7 @@ impl Shard {
         session: &Session,
         command: &'static Command,
         args: Args<'_>,
+        from: Context,
     ) -> CmdResult {
         let spec = command.spec;
         if !session.authenticated && !spec.flags.has(Flags::NO_AUTH) {
@@ -183,7 +191,16 @@ impl Shard {
         if session.multi.is_some() && spec.flags.has(Flags::NO_MULTI) {
             return Err(NOT_IN_MULTI);
         }
-        host.admit(session, command, args)?;
+        if let Some(user) = &session.user
+            && let Err(denial) = acl::check(&user.borrow(), command, args)
+        {
+            host.denied(session, command, args, denial, from);
+            return Err(match session.in_exec && from == Context::Multi {
+                true => denial.error_at_exec(),
+                false => denial.error(&user.borrow(), command, args),
+            });
+        }
+        host.admit(session, command, args, from)?;
         let demands = session.demands(spec);
         if self.eviction.full && demands.any.has(Flags::DENYOOM) {
             return Err(OOM);

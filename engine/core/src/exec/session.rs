@@ -1,6 +1,7 @@
 //! What the executor must know about a client. Sockets and buffers stay in the server.
 
 use super::multi::Multi;
+use crate::acl;
 use crate::db::{WatchFlag, WatchId};
 use moon_formats::resp::Proto;
 use std::cell::Cell;
@@ -28,6 +29,8 @@ pub struct Session {
     pub db: u16,
     /// Protocol of its replies.
     pub proto: Proto,
+    /// Whose rights it has; `None` for sessions that are no client's, which may do everything.
+    pub user: Option<acl::Handle>,
     /// Whether it may run commands without the `no_auth` flag.
     pub authenticated: bool,
     /// Replies on, off or skipping.
@@ -57,6 +60,7 @@ impl Session {
             id,
             db: 0,
             proto: Proto::Resp2,
+            user: None,
             authenticated: true,
             reply: ClientReply::On,
             no_touch: false,

@@ -16,6 +16,7 @@
 use super::run::{Host, Outcome};
 use super::session::Session;
 use super::shard::Shard;
+use crate::acl::Context;
 use crate::args::Args;
 use crate::clock::Now;
 use crate::command::Command;
@@ -400,9 +401,12 @@ impl Shard {
                 let kept = std::mem::take(&mut waiter.words);
                 let words: Vec<&[u8]> = kept.iter().map(|w| &**w).collect();
                 let args = Args::new(&words);
-                match self.admit_command(host, session, command, args) {
+                match self.admit_command(host, session, command, args, Context::Toplevel) {
                     Ok(()) => self.run_unit(host, session, command, args, out),
-                    Err(e) => self.refuse(&e, session, out),
+                    Err(e) => {
+                        self.stats.by_command[usize::from(command.id)].rejected += 1;
+                        self.refuse(&e, session, out);
+                    }
                 }
                 if self.asked.take().is_some() {
                     if let Some(waiter) = self.waiters.clients.get_mut(&session.id) {

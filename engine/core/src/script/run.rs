@@ -6,6 +6,7 @@ use super::fiber::{Ask, Ended, Order};
 use super::shebang::ScriptFlags;
 use super::vm::Vm;
 use super::{Scripts, as_sha};
+use crate::acl::{self, Context};
 use crate::args::Args;
 use crate::command::{Command, Flags};
 use crate::error::{CmdError, CmdResult};
@@ -152,7 +153,7 @@ impl Running {
                     session.proto = lent.proto.get();
                     self.call(shard, host, session);
                 }
-                Ask::May => lent.may.set(self.may(shard, host, session)),
+                Ask::May => lent.may.set(self.may(shard, session)),
                 Ask::Log(level, line) => host.script_log(level, &line),
                 Ask::Poll => {
                     lent.clock.set(host.clock_us() as f64 / 1e6);
@@ -230,15 +231,19 @@ impl Running {
     ) -> CmdResult {
         let full = shard.eviction.full;
         shard.eviction.full = full && !self.allow_oom && !self.wrote;
-        let admitted = shard.admit_command(host, session, command, args);
+        let admitted = shard.admit_command(host, session, command, args, Context::Lua);
         shard.eviction.full = full;
-        admitted
+        admitted.map_err(|e| match e.as_str().strip_prefix("NOPERM ") {
+            Some(why) => CmdError::text(format!("ERR ACL failure in script: {why}")),
+            None => e,
+        })
     }
 
-    fn may(&self, shard: &Shard, host: &mut dyn Host, session: &Session) -> Option<bool> {
+    fn may(&self, shard: &Shard, session: &Session) -> Option<bool> {
         with_args(&self.vm.lent.words.borrow(), |args| {
             let command = shard.table().resolve(args).ok()?;
-            Some(host.admit(session, command, args).is_ok())
+            let user = session.user.as_ref();
+            Some(user.is_none_or(|user| acl::check(&user.borrow(), command, args).is_ok()))
         })
     }
 

@@ -21,7 +21,7 @@ mod walk;
 pub(super) use expire::expire_at;
 
 use crate::command::spec::{Begin, Find};
-use crate::command::{Access, CommandSpec, Flags, Group, KeySpec, KeyUse, Run};
+use crate::command::{Access, CommandSpec, Flags, Group, KeySpec, KeyUse, PatternOption, Run};
 use crate::error::{CmdError, CmdResult};
 use moon_formats::number::parse_i64;
 
@@ -40,6 +40,10 @@ const SUM_OF_SHARDS: &[&str] = &["request_policy:multi_shard", "response_policy:
 const ALL_SHARDS_SUCCEED: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
 const CHANGES_BY_ITSELF: &[&str] = &["nondeterministic_output"];
 
+const SORT_PATTERNS: &[PatternOption] = &[
+    PatternOption { name: "BY", only_with_star: true },
+    PatternOption { name: "GET", only_with_star: false },
+];
 const SORTABLE: &[&str] = &["@dangerous", "@list", "@set", "@sortedset"];
 const SORTING: &str = "O(N+M*log(M)) where N is the number of elements to sort and M that of the \
                        elements returned; O(N) where nothing is sorted.";
@@ -460,6 +464,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         flags: Flags::DENYOOM.and(Flags::MOVABLEKEYS),
         complexity: SORTING,
         acl: SORTABLE,
+        key_patterns: SORT_PATTERNS,
         ..row(
             "sort",
             "1.0.0",
@@ -482,6 +487,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         flags: Flags::MOVABLEKEYS,
         complexity: SORTING,
         acl: SORTABLE,
+        key_patterns: SORT_PATTERNS,
         ..row(
             "sort_ro",
             "7.0.0",

@@ -174,7 +174,7 @@ fn delete(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
 
 fn flush(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     if a.len() > 3 {
-        return Err(crate::commands::bad_subcommand("FUNCTION", a));
+        return Err(CmdError::wrong_sub(a.get(1), "FUNCTION"));
     }
     if a.len() == 3 && !a.is(2, "SYNC") && !a.is(2, "ASYNC") {
         return Err(CmdError::fixed("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
@@ -194,7 +194,7 @@ fn dump(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
 
 fn restore(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     if a.len() > 4 {
-        return Err(crate::commands::bad_subcommand("FUNCTION", a));
+        return Err(CmdError::wrong_sub(a.get(1), "FUNCTION"));
     }
     let clash = match () {
         () if a.len() == 3 || a.is(3, "APPEND") => OnClash::Refuse,

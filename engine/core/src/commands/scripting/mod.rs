@@ -192,7 +192,7 @@ fn script_exists(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
 
 fn script_flush(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
     if a.len() > 3 {
-        return Err(super::bad_subcommand("SCRIPT", a));
+        return Err(CmdError::wrong_sub(a.get(1), "SCRIPT"));
     }
     if a.len() == 3 && !a.is(2, "SYNC") && !a.is(2, "ASYNC") {
         return Err(CmdError::fixed("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));

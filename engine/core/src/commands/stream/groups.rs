@@ -45,7 +45,7 @@ fn options(a: Args<'_>, create: bool) -> CmdResult<(bool, Option<u64>)> {
             };
             at += 2;
         } else {
-            return Err(crate::commands::bad_subcommand("XGROUP", a));
+            return Err(CmdError::wrong_sub(a.get(1), "XGROUP"));
         }
     }
     Ok((make, read))
@@ -55,7 +55,7 @@ fn options(a: Args<'_>, create: bool) -> CmdResult<(bool, Option<u64>)> {
 pub(super) fn create(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     let (make, read) = options(a, true)?;
     if a.len() > 8 {
-        return Err(crate::commands::bad_subcommand("XGROUP", a));
+        return Err(CmdError::wrong_sub(a.get(1), "XGROUP"));
     }
     let change = |stream: &mut Stream, edit: &mut Edit<'_>| {
         let id = match a.get(4) {
@@ -95,7 +95,7 @@ pub(super) fn set_id(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
             return Err(no_group(a.get(3), a.get(2)));
         }
         if a.len() > 7 {
-            return Err(crate::commands::bad_subcommand("XGROUP", a));
+            return Err(CmdError::wrong_sub(a.get(1), "XGROUP"));
         }
         let id = match a.get(4) {
             b"$" => last,

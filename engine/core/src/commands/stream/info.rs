@@ -22,7 +22,7 @@ pub(super) fn stream_info(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
             0 => usize::MAX,
             n => usize::try_from(n).unwrap_or(10),
         }),
-        _ => return Err(crate::commands::bad_subcommand("XINFO", a)),
+        _ => return Err(CmdError::wrong_sub(a.get(1), "XINFO")),
     };
     let out = &mut cx.out;
     let log = stream.log();
