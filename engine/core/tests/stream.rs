@@ -312,3 +312,26 @@ fn reading_after_ids() {
         ",
     );
 }
+
+/// Counters at the end of what can be written are logged in words that apply.
+#[test]
+fn counters_at_their_end() {
+    let mut h = check(
+        "> XGROUP CREATE s g 0 MKSTREAM ENTRIESREAD 9223372036854775807
+         +OK
+         > XADD s 1-1 f v
+         1-1
+         > XREADGROUP GROUP g c STREAMS s >
+         [[s [[1-1 [f v]]]]]
+         = XGROUP CREATECONSUMER s g c
+         = XCLAIM s g c 0 1-1 TIME 1000000 RETRYCOUNT 1 FORCE JUSTID
+         = XGROUP SETID s g 1-1 ENTRIESREAD 9223372036854775807
+         > XSETID s 5-0 ENTRIESADDED 9223372036854775807 MAXDELETEDID 4-0
+         +OK
+         > XADD s 6-1 f v
+         6-1
+         > XREADGROUP GROUP g c STREAMS s >
+         [[s [[6-1 [f v]]]]]",
+    );
+    h.check_replay();
+}

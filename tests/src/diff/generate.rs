@@ -1,8 +1,8 @@
 //! The generator's core: pools, boundary values, mutations and the mix of command groups.
 
 use super::{
-    Kind, Op, gen_bits, gen_geo, gen_hashes, gen_hll, gen_keys, gen_lists, gen_sets, gen_streams,
-    gen_strings, gen_waits, gen_zsets,
+    Kind, Op, gen_bits, gen_dump, gen_geo, gen_hashes, gen_hll, gen_keys, gen_lists, gen_sets,
+    gen_streams, gen_strings, gen_waits, gen_zsets,
 };
 use crate::rng::Rng;
 use crate::{Command, cmd};
@@ -41,11 +41,13 @@ pub enum Group {
     Zsets,
     /// Streams.
     Streams,
+    /// DUMP and RESTORE.
+    Dump,
 }
 
 impl Group {
     /// Every group with its share in a hundred commands.
-    pub const ALL: [(Group, usize); 10] = [
+    pub const ALL: [(Group, usize); 11] = [
         (Group::Strings, 13),
         (Group::Bits, 8),
         (Group::Hll, 5),
@@ -56,6 +58,7 @@ impl Group {
         (Group::Sets, 10),
         (Group::Zsets, 14),
         (Group::Streams, 10),
+        (Group::Dump, 1),
     ];
 
     /// The group of that name (`strings`, `keys`, ...).
@@ -164,6 +167,9 @@ impl Generator {
             64..=67 if self.has(Group::Lists) => {
                 Op { kind: Kind::Waits, commands: gen_waits::commands(self) }
             }
+            68..=82 if self.has(Group::Dump) => {
+                Op { kind: Kind::Dump, commands: gen_dump::pair(self) }
+            }
             _ => {
                 let command = self.command();
                 let mut commands = Vec::new();
@@ -196,6 +202,7 @@ impl Generator {
             Group::Sets => gen_sets::command(self),
             Group::Zsets => gen_zsets::command(self),
             Group::Streams => gen_streams::command(self),
+            Group::Dump => gen_dump::command(self),
         }
     }
 

@@ -9,8 +9,10 @@
 //! A difference is shrunk to a minimal sequence. The same seed always makes the same sequence.
 
 mod compare;
+mod dumps;
 mod explained;
 mod gen_bits;
+mod gen_dump;
 mod gen_geo;
 mod gen_hashes;
 mod gen_hll;
@@ -53,6 +55,8 @@ pub enum Kind {
     /// One SCAN, HSCAN, SSCAN or ZSCAN, followed to the end on both sides; elements are compared as
     /// a set.
     Scan,
+    /// DUMP, and RESTORE with the payload of the same side; then the value it made is compared.
+    Dump,
     /// Commands that wait, each on a connection of its own, then those that may wake them.
     Waits,
     /// Compare the whole state.

@@ -116,6 +116,7 @@ pub fn run(pair: &mut Pair, ops: &[Op]) -> Result<Stats, Box<Failure>> {
         match ops[from].kind {
             Kind::Pop => run.pop(&ops[from].commands[0])?,
             Kind::Scan => run.scan(&ops[from].commands[0])?,
+            Kind::Dump => run.dump(&ops[from].commands)?,
             Kind::Waits => run.waits(&ops[from].commands)?,
             Kind::Checkpoint => run.checkpoint(true)?,
             Kind::Reloaded => run.checkpoint(false)?,
@@ -215,7 +216,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn call(&mut self, command: &Command) -> Result<(Value, Value), Box<Failure>> {
+    pub(super) fn call(&mut self, command: &Command) -> Result<(Value, Value), Box<Failure>> {
         self.pair.call(command).map_err(|e| self.broken(command, &e))
     }
 
@@ -362,14 +363,7 @@ impl Run<'_> {
             }
             let key = command[command.len() - 1].clone();
             if command[0] == b"TYPE" {
-                contents.push(match oracle.text() {
-                    Some(b"string") => cmd!["GET", key],
-                    Some(b"list") => cmd!["LRANGE", key, 0, -1],
-                    Some(b"hash") => cmd!["HGETALL", key],
-                    Some(b"set") => cmd!["SMEMBERS", key],
-                    Some(b"stream") => cmd!["XRANGE", key, "-", "+"],
-                    _ => cmd!["ZRANGE", key, 0, -1, "WITHSCORES"],
-                });
+                contents.push(content(&oracle, &key));
             }
             // The encodings of lists and sets changed after the oracle's version; the others must
             // be equal.
@@ -390,6 +384,18 @@ impl Run<'_> {
             self.compare(command, oracle, subject)?;
         }
         Ok(())
+    }
+}
+
+/// The command that shows all of a key, whose TYPE has been answered.
+pub(super) fn content(of: &Value, key: &[u8]) -> Command {
+    match of.text() {
+        Some(b"string") => cmd!["GET", key],
+        Some(b"list") => cmd!["LRANGE", key, 0, -1],
+        Some(b"hash") => cmd!["HGETALL", key],
+        Some(b"set") => cmd!["SMEMBERS", key],
+        Some(b"stream") => cmd!["XRANGE", key, "-", "+"],
+        _ => cmd!["ZRANGE", key, 0, -1, "WITHSCORES"],
     }
 }
 

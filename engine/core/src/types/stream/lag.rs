@@ -54,13 +54,15 @@ impl Log {
 }
 
 impl Group {
-    /// The entry is the next one that the group reads.
+    /// The entry is the next one that the group reads. The count ends where commands and files can no
+    /// longer write it.
     pub fn advance(&mut self, log: &Log, id: StreamId) {
-        self.entries_read = match self.entries_read {
-            Some(read) if !log.has_gap_from(self.last_id) => Some(read.wrapping_add(1)),
+        let read = match self.entries_read {
+            Some(read) if !log.has_gap_from(self.last_id) => Some(read.saturating_add(1)),
             read if log.entries_added() == 0 => read,
             _ => log.count_up_to(id),
         };
+        self.entries_read = read.map(|n| n.min(i64::MAX as u64));
         self.last_id = id;
     }
 }
