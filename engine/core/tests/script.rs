@@ -117,7 +117,7 @@ fn libraries_are_data() {
         > FUNCTION LOAD "#!lua name=other\nredis.register_function('f', function() end)"
         -ERR Function f already exists
         > FUNCTION LOAD "#!lua name=other\nredis.call('set','a','b')"
-        -ERR Error registering functions: user_function:2: Script attempted to access nonexistent global variable 'call'
+        -ERR Error registering functions: ERR user_function:2: Script attempted to access nonexistent global variable 'call'
         > FUNCTION LOAD "#!lua name=other\nwhile true do end"
         -ERR Error registering functions: FUNCTION LOAD timeout
         > FUNCTION DELETE nosuch

@@ -3,7 +3,7 @@
 
 use super::convert;
 use super::fiber::{Ask, Order};
-use super::vm::{KILLED, Lent, Raised};
+use super::vm::{KILLED, Lent, Raised, bound_memory};
 use corosensei::Yielder;
 use mlua::{Error, Lua, MultiValue, Table, Value};
 use moon_formats::resp::Proto;
@@ -57,9 +57,11 @@ impl Line<'_> {
         self.suspend(Ask::Call)?;
         // Taken out: a conversion allocates, so a finalizer may call again.
         let reply = self.lent.reply.take();
-        let value = convert::reply(lua, &reply, self.lent.proto.get())?;
+        bound_memory(lua, false);
+        let value = convert::reply(lua, &reply, self.lent.proto.get());
+        bound_memory(lua, true);
         self.lent.reply.replace(reply);
-        Ok(value)
+        value
     }
 
     /// `redis.setresp`.

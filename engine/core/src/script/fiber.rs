@@ -13,7 +13,7 @@
 //! * What is dropped has ended: a script that is under way is stopped and runs to its end.
 
 use super::call::Line;
-use super::vm::Lent;
+use super::vm::{Lent, bound_memory};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use mlua::{Function, Lua, MultiValue, Table, Value};
@@ -163,7 +163,9 @@ fn serve(
         loop {
             let Order::Run(job) = order else { return Ok(()) };
             lent.idle.set(false);
+            bound_memory(lua, true);
             let ended = entries.run(job);
+            bound_memory(lua, false);
             lent.idle.set(true);
             order = yielder.suspend(Ask::Next(ended));
         }

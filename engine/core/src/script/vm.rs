@@ -6,7 +6,8 @@ use super::library::Registered;
 use super::{bit, cjson, cmsgpack, pack};
 use crate::error::{CmdError, CmdResult};
 use mlua::{
-    Error, Function, HookTriggers, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState,
+    Error, Function, HookTriggers, IntoLua, Lua, LuaOptions, MultiValue, StdLib, Table, Value,
+    VmState,
 };
 use moon_formats::number::{write_i64, write_shortest};
 use moon_formats::resp::Proto;
@@ -159,7 +160,6 @@ impl Vm {
         let run: Table = prelude.call((host, lua.globals()))?;
         let env: Table = run.get("env")?;
         lua.set_globals(env.clone())?;
-        lua.set_memory_limit(MEMORY_MAX)?;
         let killed = lent.clone();
         let triggers = HookTriggers::new().every_nth_instruction(INSTRUCTIONS);
         lua.set_global_hook(triggers, move |lua, _| {
@@ -276,12 +276,24 @@ impl Vm {
     }
 
     fn list(&self, items: &[&[u8]]) -> mlua::Result<Table> {
-        let table = self.lua.create_table_with_capacity(items.len(), 0)?;
-        for (i, item) in items.iter().enumerate() {
-            table.raw_set(i + 1, self.lua.create_string(item)?)?;
-        }
-        Ok(table)
+        self.lua.create_sequence_from(items.iter().map(|item| Text(item)))
     }
+}
+
+/// Bytes as a string of Lua.
+struct Text<'a>(&'a [u8]);
+
+impl IntoLua for Text<'_> {
+    fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
+        lua.create_string(self.0).map(Value::String)
+    }
+}
+
+/// Bounds the memory of an interpreter while code of a script runs. Outside, where sizes are those of
+/// requests and replies, there is no bound: each use of the interface would have to be guarded against it.
+pub(super) fn bound_memory(lua: &Lua, on: bool) {
+    // It fails for interpreters with another allocator, which there are none.
+    let _ = lua.set_memory_limit(if on { MEMORY_MAX } else { 0 });
 }
 
 /// An error that a host function raises as a table.
