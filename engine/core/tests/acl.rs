@@ -219,3 +219,20 @@ proptest! {
         }
     }
 }
+
+const FILE: &[u8] =
+    b"user default on nopass ~* &* +@all\nuser a on >pw ~k %R~r &c -@all +get +object|freq \
+(~x +set) (%W~y +@list)\n# comment\nuser b off +select|0 -@write +@all -debug\n";
+
+proptest! {
+    #[test]
+    fn any_file_is_taken_whole_or_refused(
+        cuts in prop::collection::vec((0..FILE.len(), 0..FILE.len(), any::<u8>()), 0..6),
+    ) {
+        let mut text = FILE.to_vec();
+        for (from, to, byte) in cuts {
+            text[from] = if byte % 3 == 0 { byte } else { FILE[to] };
+        }
+        moon_engine::acl::hostile(&text);
+    }
+}

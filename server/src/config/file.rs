@@ -143,6 +143,32 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Fuzz entry: any text is read or refused line by line, and what is rewritten reads as the same.
+///
+/// # Panics
+/// If it does not.
+pub fn hostile(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    // At this depth no other file is read.
+    let read = |text: &str| {
+        let mut config = Config::default();
+        let mut reader = Reader::new(&mut config);
+        reader.read_text("file", text, DEPTH_MAX);
+        let errors = reader.finish();
+        (config, errors)
+    };
+    let (config, errors) = read(text);
+    if !errors.is_empty() {
+        return;
+    }
+    let (again, errors) = read(&super::rewrite::render(&config, text));
+    assert!(errors.is_empty(), "rewritten: {}", errors[0]);
+    for id in super::table::IDS.iter().copied() {
+        assert_eq!(again.value(id), config.value(id), "{}", id.opt().name);
+    }
+    assert_eq!(again.users, config.users);
+}
+
 fn read_limited(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
     let mut file = fs::File::open(path)?.take(FILE_MAX + 1);
@@ -172,7 +198,7 @@ fn expand(path: &Path) -> Result<Vec<PathBuf>, String> {
 
 /// Splits a line into words: blanks separate, `"..."` with `\n \r \t \a \b \xHH \" \\`,
 /// `'...'` with `\'`; a closing quote ends the word. `#` at the start of a word begins a
-/// comment.
+/// comment, except in a `user` line, where it begins the hash of a password.
 pub(super) fn split_words(line: &str) -> Result<Vec<String>, &'static str> {
     const UNBALANCED: &str = "unbalanced quotes";
     let bytes = line.as_bytes();
@@ -182,7 +208,8 @@ pub(super) fn split_words(line: &str) -> Result<Vec<String>, &'static str> {
         while i < bytes.len() && bytes[i].is_ascii_whitespace() {
             i += 1;
         }
-        if i >= bytes.len() || bytes[i] == b'#' {
+        let in_user = words.first().is_some_and(|w: &String| w.eq_ignore_ascii_case("user"));
+        if i >= bytes.len() || (bytes[i] == b'#' && !in_user) {
             return Ok(words);
         }
         let mut word = Vec::new();

@@ -15,6 +15,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub use cli::{Action, help, parse_args};
+pub use file::hostile;
 pub use glob::matches as glob_matches;
 pub(crate) use rewrite::{replace_file, rewrite};
 pub use table::OptionId;

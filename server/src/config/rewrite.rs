@@ -29,7 +29,7 @@ fn failed(path: &Path, e: &std::io::Error) -> String {
 }
 
 /// The new text of a file.
-fn render(config: &Config, old: &str) -> String {
+pub(super) fn render(config: &Config, old: &str) -> String {
     let default = Config::default();
     let mut written = vec![false; IDS.len()];
     let mut out = String::new();

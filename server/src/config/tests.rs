@@ -163,3 +163,30 @@ fn tempdir(name: &str) -> std::path::PathBuf {
     std::fs::create_dir_all(&dir).unwrap();
     dir
 }
+
+#[test]
+fn users_keep_the_hashes_of_their_passwords() {
+    let (config, errors) = text("user a on #00 ~k # ~l\nUSER b off\nport 7000 # comment\n");
+    assert_eq!(errors, []);
+    assert_eq!(config.users, ["user a on #00 ~k # ~l", "user b off"]);
+    assert_eq!(config.int(OptionId::Port), 7000);
+}
+
+#[test]
+fn any_text_is_read_or_refused_and_rewritten_as_it_was_read() {
+    let stock = include_bytes!("../../tests/data/redis-7.conf");
+    let mut seed = 7u64;
+    let mut random = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
+    };
+    hostile(stock);
+    for _ in 0..300 {
+        let mut text = stock.to_vec();
+        for _ in 0..1 + random(3) {
+            let (from, to) = (random(text.len()), random(text.len()));
+            text[to] = text[from];
+        }
+        hostile(&text);
+    }
+}

@@ -23,6 +23,7 @@ use crate::command::CommandTable;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::OnceLock;
 
 /// A user as sessions hold it.
 pub type Handle = Rc<RefCell<User>>;
@@ -245,6 +246,27 @@ impl Users {
         }
         text
     }
+}
+
+/// Fuzz entry: any file of users is taken whole or refused, and what is saved loads as the same.
+///
+/// # Panics
+/// If it does not.
+pub fn hostile(data: &[u8]) {
+    static TABLE: OnceLock<CommandTable> = OnceLock::new();
+    let table = TABLE.get_or_init(|| CommandTable::new(crate::commands::GROUPS));
+    let mut users = Users::new(table);
+    let before = users.save();
+    if users.load("file", data).is_err() {
+        assert_eq!(users.save(), before, "a refused file has changed something");
+        return;
+    }
+    let saved = users.save();
+    let mut again = Users::new(table);
+    if let Err(e) = again.load("file", &saved) {
+        panic!("a saved file is refused: {e}");
+    }
+    assert_eq!(again.save(), saved);
 }
 
 /// Whether a name could not stand in a file of users.
