@@ -161,11 +161,11 @@ pub(crate) struct ServerHost {
     pub(crate) shared: Arc<Shared>,
     pub(super) clients: Vec<Option<Client>>,
     pub(crate) client_count: usize,
-    next_id: u64,
+    pub(super) next_id: u64,
     /// Bytes that all clients take.
     pub(crate) clients_bytes: usize,
     /// `maxmemory-clients` in bytes; 0 is unlimited.
-    clients_bytes_max: usize,
+    pub(super) clients_bytes_max: usize,
     /// The connection whose request runs; [`NOBODY`] between requests.
     pub(crate) current: Slot,
     /// Who listens to which channel.
@@ -354,37 +354,6 @@ impl ServerHost {
         }
     }
 
-    pub(crate) fn next_id(&mut self) -> u64 {
-        self.next_id += 1;
-        self.stats.accepted += 1;
-        self.next_id - 1
-    }
-
-    pub(crate) fn add_client(&mut self, slot: Slot, client: Client) {
-        let index = slot as usize;
-        if self.clients.len() <= index {
-            self.clients.resize_with(index + 1, || None);
-        }
-        self.clients_bytes += client.bytes();
-        self.clients[index] = Some(client);
-        self.client_count += 1;
-    }
-
-    pub(crate) fn remove_client(&mut self, slot: Slot) {
-        if let Some(client) = self.clients.get_mut(slot as usize).and_then(Option::take) {
-            self.clients_bytes -= client.bytes();
-            self.client_count -= 1;
-        }
-    }
-
-    pub(crate) fn client(&self, slot: Slot) -> Option<&Client> {
-        self.clients.get(slot as usize)?.as_ref()
-    }
-
-    pub(crate) fn client_mut(&mut self, slot: Slot) -> Option<&mut Client> {
-        self.clients.get_mut(slot as usize)?.as_mut()
-    }
-
     /// Says something to a client that did not ask, in its own protocol. It stands in the
     /// client's output where it happened: behind the reply of the request that runs if that is
     /// the client's own, before the client's next reply otherwise.
@@ -410,57 +379,6 @@ impl ServerHost {
         }
     }
 
-    /// Index of a client's output buffer limits.
-    #[inline]
-    pub(crate) fn output_class(&self, slot: Slot) -> usize {
-        self.client(slot).map_or(0, Client::output_class)
-    }
-
-    /// Notes what CLIENT LIST shows of a session that changed outside its own requests.
-    pub(crate) fn observe(&mut self, slot: Slot, session: &Session) {
-        self.change_client(slot, |client| client.observe(session));
-    }
-
-    /// Changes what is known about a client, and counts the bytes it takes anew.
-    #[inline]
-    pub(crate) fn change_client(&mut self, slot: Slot, f: impl FnOnce(&mut Client)) {
-        if let Some(Some(client)) = self.clients.get_mut(slot as usize) {
-            let before = client.bytes();
-            f(client);
-            self.clients_bytes = self.clients_bytes - before + client.bytes();
-        }
-    }
-
-    /// Closes the largest clients while all together take more than `maxmemory-clients`; those
-    /// with CLIENT NO-EVICT stay. Returns their numbers: nothing may be popped for them.
-    #[cold]
-    pub(super) fn evict_clients(&mut self) -> Vec<u64> {
-        let mut found: Vec<(usize, Slot, u64)> = self
-            .clients()
-            .filter(|(_, c)| !c.no_evict && !c.evicted)
-            .map(|(slot, c)| (c.bytes(), slot, c.id))
-            .collect();
-        found.sort_unstable_by(|a, b| b.cmp(a));
-        let mut evicted = Vec::new();
-        for (bytes, slot, id) in found {
-            if !self.has_large_clients() {
-                break;
-            }
-            tracing::warn!(client = id, bytes, "closed: clients take more than maxmemory-clients");
-            self.change_client(slot, |client| client.evicted = true);
-            self.stats.evicted_clients += 1;
-            self.orders.push(Order::Kill(slot));
-            evicted.push(id);
-        }
-        evicted
-    }
-
-    /// Whether all clients together take more than `maxmemory-clients`.
-    #[inline]
-    pub(super) fn has_large_clients(&self) -> bool {
-        self.clients_bytes_max > 0 && self.clients_bytes > self.clients_bytes_max
-    }
-
     /// Ends a pause: held requests run at the next turn.
     pub(crate) fn unpause(&mut self) {
         self.pause = None;
@@ -470,17 +388,6 @@ impl ServerHost {
     /// Runs held requests at the next turn; whoever must still wait is held again.
     pub(crate) fn resume_held(&mut self) {
         self.orders.extend(self.held.drain(..).map(Order::Resume));
-    }
-
-    /// All clients with their slots.
-    pub(crate) fn clients(&self) -> impl Iterator<Item = (Slot, &Client)> {
-        self.clients.iter().enumerate().filter_map(|(i, c)| Some((i as Slot, c.as_ref()?)))
-    }
-
-    /// The client whose request runs.
-    pub(crate) fn me(&mut self) -> CmdResult<&mut Client> {
-        let slot = self.current;
-        self.client_mut(slot).ok_or(CmdError::fixed("ERR no connection"))
     }
 
     /// Takes the samples behind INFO's rates and peaks. Returns the bytes in use.

@@ -7,6 +7,7 @@
 
 pub(crate) mod acl;
 pub(crate) mod client;
+mod clients;
 mod degraded;
 pub(crate) mod host;
 pub(crate) mod latency;
