@@ -9,7 +9,7 @@ use moon_engine::error::CmdResult;
 use moon_engine::exec::{SessionCx, Shard};
 use moon_storage::log::LogState;
 
-use super::{host, row};
+use super::{host, latency, row};
 use crate::config::{Config, OptionId};
 use crate::memory;
 use crate::net::sys;
@@ -37,6 +37,7 @@ const SECTIONS: &[(&str, &str, bool, Section)] = &[
     ("cpu", "CPU", true, cpu),
     ("modules", "Modules", true, |_, _| {}),
     ("commandstats", "Commandstats", false, commandstats),
+    ("latencystats", "Latencystats", false, latencystats),
     ("errorstats", "Errorstats", true, errorstats),
     ("cluster", "Cluster", true, |out, _| line(out, "cluster_enabled", 0)),
     ("keyspace", "Keyspace", true, keyspace),
@@ -144,6 +145,7 @@ fn clients(out: &mut String, v: &View<'_>) {
     line(out, "tracking_clients", v.host.tracking.clients);
     line(out, "pubsub_clients", subscribed);
     line(out, "watching_clients", watching);
+    line(out, "total_watched_keys", v.shard.watched_keys());
     line(out, "clients_in_timeout_table", waits.timed);
     line(out, "total_blocking_keys", waits.keys);
     line(out, "total_blocking_keys_on_nokey", waits.without_key);
@@ -298,6 +300,7 @@ fn stats(out: &mut String, v: &View<'_>) {
     line(out, "total_forks", 0);
     line(out, "total_error_replies", s.error_replies);
     line(out, "total_turns", n.turns);
+    line(out, "eventloop_cycles", n.turns);
     line(out, "client_query_buffer_limit_disconnections", n.query_limit);
     line(out, "client_output_buffer_limit_disconnections", n.output_limit);
     line(out, "client_write_timeout_disconnections", n.write_timeouts);
@@ -347,6 +350,34 @@ fn commandstats(out: &mut String, v: &View<'_>) {
                 s.calls, s.rejected, s.failed
             ),
         );
+    };
+    for command in v.shard.table().iter() {
+        row(command);
+        command.subs().iter().for_each(&mut row);
+    }
+}
+
+fn latencystats(out: &mut String, v: &View<'_>) {
+    let wanted: Vec<(&str, f64)> = v
+        .config
+        .words(OptionId::LatencyPercentiles)
+        .iter()
+        .filter_map(|word| Some((word.as_str(), word.parse().ok()?)))
+        .collect();
+    let mut row = |c: &Command| {
+        let Some(s) = v.shard.stats.by_command.get(usize::from(c.id)) else { return };
+        let buckets = latency::buckets(&s.histogram, v.host);
+        let Some(total) = buckets.last_key_value().map(|(_, sum)| *sum) else { return };
+        let shown: Vec<String> = wanted
+            .iter()
+            .map(|(word, percent)| {
+                // The bucket that holds the command at this place of all, sorted by time.
+                let rank = (percent / 100.0 * total as f64).ceil().max(1.0) as u64;
+                let bound = buckets.iter().find(|(_, sum)| **sum >= rank).map_or(0, |(us, _)| *us);
+                format!("p{word}={bound}.000")
+            })
+            .collect();
+        line(out, &format!("latency_percentiles_usec_{}", c.spec.name), shown.join(","));
     };
     for command in v.shard.table().iter() {
         row(command);

@@ -195,7 +195,7 @@ fn doctor(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
 }
 
 /// Cumulative counts by microseconds: powers of two, none that a command cannot have taken.
-fn buckets(counts: &[u32], host: &ServerHost) -> BTreeMap<u64, u64> {
+pub(super) fn buckets(counts: &[u32], host: &ServerHost) -> BTreeMap<u64, u64> {
     let (mut buckets, mut sum) = (BTreeMap::new(), 0u64);
     for (i, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
         sum += u64::from(*count);

@@ -64,6 +64,7 @@ pub(crate) fn apply(config: &Config, shard: &mut Shard) {
     apply_limits(config, &mut shard.limits);
     shard.trash.lazy = lazy_free(config);
     shard.set_memory_rules(memory_rules(config));
+    shard.stats.histograms = config.bool(OptionId::LatencyTracking);
     // No replica follows as yet.
     shard.lacks_replicas =
         config.int(OptionId::MinReplicasToWrite) > 0 && config.int(OptionId::MinReplicasMaxLag) > 0;

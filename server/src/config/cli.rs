@@ -169,6 +169,7 @@ fn placeholder(kind: Kind) -> String {
         Kind::Enum(words) => words.join("|"),
         Kind::EventClasses => "LETTERS".into(),
         Kind::Text | Kind::FileName => "TEXT".into(),
+        Kind::Percentiles => "NUMBERS...".into(),
         Kind::Words | Kind::SavePoints | Kind::OutputLimits => "WORDS...".into(),
     }
 }

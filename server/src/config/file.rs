@@ -272,7 +272,8 @@ fn unescape(rest: &[u8], quote: u8) -> (Option<u8>, usize) {
 
 /// Writes a value so that [`split_words`] reads it back. Lists stay unquoted.
 pub(super) fn quote(text: &str, kind: Kind) -> String {
-    let list = matches!(kind, Kind::Words | Kind::SavePoints | Kind::OutputLimits);
+    let list =
+        matches!(kind, Kind::Words | Kind::SavePoints | Kind::Percentiles | Kind::OutputLimits);
     if !text.is_empty() && (list || !text.contains([' ', '"', '\'', '\\', '#', '\t'])) {
         return text.to_string();
     }

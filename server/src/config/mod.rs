@@ -86,7 +86,9 @@ impl Default for Config {
             .map(|opt| {
                 let words = file::split_words(opt.default).expect("defaults are well formed");
                 let words = match opt.kind {
-                    Kind::Words | Kind::SavePoints | Kind::OutputLimits => words,
+                    Kind::Words | Kind::SavePoints | Kind::Percentiles | Kind::OutputLimits => {
+                        words
+                    }
                     _ => vec![opt.default.to_string()],
                 };
                 let value = value::parse(opt.kind, &words, None).expect("defaults parse");

@@ -36,6 +36,8 @@ pub enum Kind {
     SavePoints,
     /// Letters of keyspace event classes.
     EventClasses,
+    /// Numbers from 0 to 100.
+    Percentiles,
     /// Groups of class, hard limit, soft limit, soft seconds.
     OutputLimits,
 }
@@ -192,6 +194,8 @@ Process, Real {
     SlowlogLogSlowerThan = "slowlog-log-slower-than", Kind::Int(-1, MAX), "10000", Live, "Microseconds from which on a command goes into the slow log; 0 logs all, -1 none.";
     SlowlogMaxLen = "slowlog-max-len", Kind::Int(0, MAX), "128", Live, "Entries that the slow log keeps.";
     LatencyMonitorThreshold = "latency-monitor-threshold", Kind::Int(0, MAX), "0", Live, "Milliseconds from which on the latency monitor takes a sample; 0 is off.";
+    LatencyTracking = "latency-tracking", Kind::Bool, "yes", Live, "Count how long each command takes, for INFO latencystats and LATENCY HISTOGRAM.";
+    LatencyPercentiles = "latency-tracking-info-percentiles", Kind::Percentiles, "50 99 99.9", Live, "Percentiles that INFO latencystats shows.";
     EnableDebugCommand = "enable-debug-command", Kind::Enum(&["no", "yes", "local"]), "no", Immutable, "Who may run DEBUG.";
     EnableProtectedConfigs = "enable-protected-configs", Kind::Enum(&["no", "yes", "local"]), "no", Immutable, "Who may change protected options with CONFIG SET.";
     CompatVersion = "compat-version", Kind::Text, "7.4.0", Immutable, "`redis_version` told to clients.";

@@ -43,6 +43,7 @@ pub fn parse(kind: Kind, words: &[String], old: Option<&Value>) -> Result<Value,
             return Ok(Value::Words(flatten(words).into_iter().map(str::to_string).collect()));
         }
         Kind::SavePoints => return save_points(words),
+        Kind::Percentiles => return percentiles(words),
         Kind::OutputLimits => return output_limits(words, old),
         _ => {}
     }
@@ -95,7 +96,9 @@ pub fn parse(kind: Kind, words: &[String], old: Option<&Value>) -> Result<Value,
             None => Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".into()),
         },
         Kind::Text | Kind::FileName => Ok(Value::Text(word.clone())),
-        Kind::Words | Kind::SavePoints | Kind::OutputLimits => unreachable!("handled above"),
+        Kind::Words | Kind::SavePoints | Kind::Percentiles | Kind::OutputLimits => {
+            unreachable!("handled above")
+        }
     }
 }
 
@@ -161,6 +164,21 @@ fn duration(text: &str, unit_us: i64, lo: i64, hi: i64) -> Result<Value, String>
 /// Splits words that hold blanks: CONFIG SET gives a list as one argument.
 fn flatten(words: &[String]) -> Vec<&str> {
     words.iter().flat_map(|w| w.split_ascii_whitespace()).collect()
+}
+
+fn percentiles(words: &[String]) -> Result<Value, String> {
+    let shown = flatten(words).into_iter().map(|word| {
+        let n = word.parse::<f64>();
+        let n =
+            n.map_err(|_| "Invalid latency-tracking-info-percentiles parameters".to_string())?;
+        if (0.0..=100.0).contains(&n) {
+            Ok(n.to_string())
+        } else {
+            Err("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]"
+                .to_string())
+        }
+    });
+    shown.collect::<Result<_, _>>().map(Value::Words)
 }
 
 fn save_points(words: &[String]) -> Result<Value, String> {
@@ -255,6 +273,17 @@ mod tests {
         for bad in ["", "kb", "-1", "1x", "1.5gb", "99999999999999999999", "18446744073709551615tb"]
         {
             assert_eq!(memory(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn percentiles_are_numbers_up_to_100() {
+        let shown =
+            |text| one(Kind::Percentiles, text).map(|v| Shown(Kind::Percentiles, &v).to_string());
+        assert_eq!(shown("0.0 50.0 99.90 100"), Ok("0 50 99.9 100".into()));
+        assert_eq!(shown(""), Ok(String::new()));
+        for bad in ["a", "101", "-1", "nan", "50 x"] {
+            assert!(shown(bad).is_err(), "{bad}");
         }
     }
 

@@ -141,3 +141,40 @@ fn the_port_can_be_changed() {
         assert_eq!(ask(&mut client, &["CONFIG", "SET", "port", &old]), "+OK");
     }
 }
+
+#[test]
+fn refusals_and_times_are_counted_by_command() {
+    for program in [Program::moon(), Program::redis()] {
+        let server = Server::start(program).expect("the server starts");
+        let mut client = connect(&server);
+        assert!(ask(&mut client, &["SET", "k"]).starts_with("-ERR wrong number"));
+        assert!(ask(&mut client, &["CLIENT", "KILL"]).starts_with("-ERR wrong number"));
+        let info = ask(&mut client, &["INFO", "commandstats"]);
+        for name in ["cmdstat_set:calls=0", "cmdstat_client|kill:calls=0"] {
+            let row = info.split("\\r\\n").find(|row| row.contains(name));
+            let row = row.unwrap_or_else(|| panic!("no {name} in {info}"));
+            assert!(row.contains("rejected_calls=1,failed_calls=0"), "{row}");
+        }
+        let percentiles = |client: &mut Client| ask(client, &["INFO", "latencystats"]);
+        ask(&mut client, &["CONFIG", "SET", "latency-tracking", "no"]);
+        ask(&mut client, &["SET", "k", "v"]);
+        assert!(!percentiles(&mut client).contains("usec_set:"));
+        let set = ["latency-tracking", "yes", "latency-tracking-info-percentiles", "0.0 50 100"];
+        assert_eq!(ask(&mut client, &[&["CONFIG", "SET"], &set[..]].concat()), "+OK");
+        ask(&mut client, &["SET", "k", "v"]);
+        let shown = percentiles(&mut client);
+        let row = shown.split("latency_percentiles_usec_set:").nth(1).expect("a row");
+        let at = |name: &str| row.find(name).unwrap_or_else(|| panic!("no {name} in {row}"));
+        assert!(at("p0=") < at(",p50=") && at(",p50=") < at(",p100="));
+        ask(&mut client, &["WATCH", "a", "b", "a"]);
+        assert!(
+            ask(&mut client, &["INFO", "clients"]).contains("watching_clients:1")
+                || program_is_old(&mut client)
+        );
+    }
+}
+
+/// Redis 7.0 counts no watched keys.
+fn program_is_old(client: &mut Client) -> bool {
+    ask(client, &["INFO", "server"]).contains("redis_version:7.0")
+}

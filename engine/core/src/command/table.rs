@@ -117,6 +117,15 @@ impl CommandTable {
         }
     }
 
+    /// The row a request means, whether its arguments fit or not.
+    pub fn meant(&self, args: Args<'_>) -> Option<&Command> {
+        let found = self.find(args.get(0))?;
+        let sub = args.opt(1).and_then(|name| {
+            found.subs.iter().find(|s| sub_name(s.spec).eq_ignore_ascii_case(name))
+        });
+        Some(sub.unwrap_or(found))
+    }
+
     /// The row a request means, or refusal 1 (unknown) or 2 (arity) of the order of refusals.
     #[inline]
     pub fn resolve(&self, args: Args<'_>) -> Result<&Command, CmdError> {

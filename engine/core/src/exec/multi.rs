@@ -153,6 +153,11 @@ impl Shard {
         session.watched.push(WatchId { db, key: key.into(), expired });
     }
 
+    /// Keys that somebody watches.
+    pub fn watched_keys(&self) -> usize {
+        self.dbs.iter().map(|db| db.watchers.len()).sum()
+    }
+
     /// Forgets all keys a session watches (EXEC, DISCARD, UNWATCH, RESET, disconnect).
     pub fn unwatch(&mut self, session: &mut Session) {
         for w in session.watched.drain(..) {

@@ -100,7 +100,7 @@ impl Shard {
         let start = out.len();
         match self.admit(host, session, args) {
             Err((command, refusal)) => {
-                if let Some(c) = command {
+                if let Some(c) = command.or_else(|| self.table.meant(args)) {
                     self.stats.by_command[usize::from(c.id)].rejected += 1;
                 }
                 match command {
@@ -313,8 +313,9 @@ impl Shard {
         let ticks = host.ticks();
         let spent = ticks.wrapping_sub(self.ticks_last);
         self.ticks_last = ticks;
+        let kept = self.stats.histograms;
         let row = &mut self.stats.by_command[usize::from(command.id)];
-        row.ran(spent);
+        row.ran(spent, kept);
         if spent >= self.slow_ticks {
             host.slow(command, args, spent, self.now);
         }

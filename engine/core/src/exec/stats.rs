@@ -24,11 +24,15 @@ pub struct CommandStats {
 pub const HISTOGRAM_FIRST_BITS: u32 = 9;
 
 impl CommandStats {
-    /// Counts a run: fewer than `2^(i + HISTOGRAM_FIRST_BITS)` ticks go into bucket `i`.
+    /// Counts a run, `in_histogram` too: fewer than `2^(i + HISTOGRAM_FIRST_BITS)` ticks go into
+    /// bucket `i`.
     #[inline]
-    pub(crate) fn ran(&mut self, ticks: u64) {
+    pub(crate) fn ran(&mut self, ticks: u64, in_histogram: bool) {
         self.calls += 1;
         self.ticks += ticks;
+        if !in_histogram {
+            return;
+        }
         let bits = u64::BITS - ticks.leading_zeros();
         let bucket = bits.saturating_sub(HISTOGRAM_FIRST_BITS) as usize;
         self.histogram[bucket.min(self.histogram.len() - 1)] += 1;
@@ -54,6 +58,8 @@ pub struct Stats {
     pub error_replies: u64,
     /// Error replies by code.
     pub errors: BTreeMap<Box<str>, u64>,
+    /// How long commands take is counted (`latency-tracking`).
+    pub histograms: bool,
     /// By command id.
     pub by_command: Vec<CommandStats>,
 }
@@ -61,12 +67,14 @@ pub struct Stats {
 impl Stats {
     /// Counters for a table of `rows` commands.
     pub fn new(rows: usize) -> Self {
-        Stats { by_command: vec![CommandStats::default(); rows], ..Stats::default() }
+        let by_command = vec![CommandStats::default(); rows];
+        Stats { by_command, histograms: true, ..Stats::default() }
     }
 
     /// Sets all counters to zero (CONFIG RESETSTAT).
     pub fn reset(&mut self) {
-        *self = Stats::new(self.by_command.len());
+        let histograms = self.histograms;
+        *self = Stats { histograms, ..Stats::new(self.by_command.len()) };
     }
 
     /// Counts a run of a command that ended without running (a wait whose time is over).
