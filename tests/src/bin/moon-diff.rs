@@ -18,7 +18,7 @@ moon-diff [--seed N] [--seeds N] [--commands N] [--resp 2|3|both] [--keep-going 
   --commands N      commands per seed (20000)
   --resp P          protocol (both)
   --groups G,..     only these of strings, bits, hll, geo, keys, lists, hashes, sets,
-                    zsets, streams, dump (all)
+                    zsets, streams, dump, scripts (all)
   --skip-unknown B  yes: leave out commands that only the oracle knows, and list them (no)
   --restart B       yes: kill and restart the subject after each seed and compare the state again (no)
   --keep-going N    list up to N different findings instead of stopping at the first

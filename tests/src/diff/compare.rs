@@ -1,6 +1,7 @@
 //! When two replies count as the same, per command.
 
 use super::explained::explained;
+use super::gen_scripts;
 use crate::Command;
 use crate::value::Value;
 
@@ -79,6 +80,12 @@ pub(super) fn same(
     subject: &Value,
     drawn_from: Option<(&Command, &Value, &Value)>,
 ) -> Result<(), String> {
+    if oracle != subject
+        && let Some(parts) = gen_scripts::parts(command, oracle, subject)
+    {
+        let mut parts = parts.iter();
+        return parts.try_for_each(|(command, o, s)| same(command, o, s, None));
+    }
     let rule = rule(command);
     let equal = match rule {
         Rule::Random => return random(command, oracle, subject, drawn_from),

@@ -1,8 +1,8 @@
 //! The generator's core: pools, boundary values, mutations and the mix of command groups.
 
 use super::{
-    Kind, Op, gen_bits, gen_dump, gen_geo, gen_hashes, gen_hll, gen_keys, gen_lists, gen_sets,
-    gen_streams, gen_strings, gen_waits, gen_zsets,
+    Kind, Op, gen_bits, gen_dump, gen_geo, gen_hashes, gen_hll, gen_keys, gen_lists, gen_scripts,
+    gen_sets, gen_streams, gen_strings, gen_waits, gen_zsets,
 };
 use crate::rng::Rng;
 use crate::{Command, cmd};
@@ -43,11 +43,13 @@ pub enum Group {
     Streams,
     /// DUMP and RESTORE.
     Dump,
+    /// Any of them from scripts and functions.
+    Scripts,
 }
 
 impl Group {
     /// Every group with its share in a hundred commands.
-    pub const ALL: [(Group, usize); 11] = [
+    pub const ALL: [(Group, usize); 12] = [
         (Group::Strings, 13),
         (Group::Bits, 8),
         (Group::Hll, 5),
@@ -59,6 +61,7 @@ impl Group {
         (Group::Zsets, 14),
         (Group::Streams, 10),
         (Group::Dump, 1),
+        (Group::Scripts, 6),
     ];
 
     /// The group of that name (`strings`, `keys`, ...).
@@ -132,6 +135,9 @@ impl Generator {
         let mut ops = Vec::new();
         let version = if self.proto == Proto::Resp3 { 3 } else { 2 };
         ops.push(Op::pipe(vec![cmd!["HELLO", version]]));
+        if self.has(Group::Scripts) {
+            ops.push(Op::pipe(gen_scripts::loading()));
+        }
         let (mut made, mut since) = (0, 0);
         while made < commands {
             let op = self.op();
@@ -203,6 +209,22 @@ impl Generator {
             Group::Zsets => gen_zsets::command(self),
             Group::Streams => gen_streams::command(self),
             Group::Dump => gen_dump::command(self),
+            Group::Scripts => {
+                // Of another group: a script calls no script.
+                let inner = loop {
+                    let inner = if self.groups.len() > 1 {
+                        self.command()
+                    } else {
+                        gen_strings::command(self)
+                    };
+                    let nested = matches!(inner[0].as_slice(), b"EVAL" | b"EVALSHA" | b"FCALL");
+                    if !nested && gen_scripts::fits(&inner) {
+                        break inner;
+                    }
+                };
+                let inner = self.mutated(inner);
+                gen_scripts::around(self, inner)
+            }
         }
     }
 
@@ -338,6 +360,10 @@ impl Generator {
         // A bent score would make the order of a `lex:` key undefined, a bent BY that of SORT.
         let ordered = command.get(1).is_some_and(|key| key.starts_with(b"lex:"))
             || command[0].starts_with(b"SORT");
+        if matches!(command[0].as_slice(), b"EVAL" | b"EVALSHA" | b"FCALL") {
+            // Bent inside.
+            return command;
+        }
         // A fourth argument of ZRANK is an error of arity before 7.2, of syntax after.
         if command[0].ends_with(b"RANK") {
             return command;

@@ -18,6 +18,7 @@ mod gen_hashes;
 mod gen_hll;
 mod gen_keys;
 mod gen_lists;
+mod gen_scripts;
 mod gen_sets;
 mod gen_streams;
 mod gen_strings;
@@ -29,6 +30,7 @@ mod run;
 mod shrink;
 mod waits;
 
+pub use gen_scripts::texts as script_texts;
 pub use generate::{Generator, Group, Proto};
 pub use lacking::{lacking, without};
 pub use run::{Failure, Pair, Stats, run};

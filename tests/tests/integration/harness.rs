@@ -128,3 +128,13 @@ fn another_configuration_is_found_by_the_state_comparison() {
     assert_eq!(named(&failure), "OBJECT");
     assert!(ops.len() <= 8, "a hash of four fields is enough: {ops:?}");
 }
+
+#[test]
+fn generated_scripts_have_their_names() {
+    let redis = Server::start(Program::redis()).expect("redis-server starts");
+    let mut client = redis.client().expect("a connection");
+    for (sha, text) in moon_tests::diff::script_texts() {
+        let loaded = client.call(&moon_tests::cmd!["SCRIPT", "LOAD", text]).expect("a reply");
+        assert_eq!(loaded.text(), Some(sha.as_bytes()), "{text}");
+    }
+}
