@@ -16,6 +16,8 @@ enum Rule {
     Pairs,
     /// Scores in bulk strings by value: Redis 7.0 prints 17 digits, later ones the shortest form.
     Scores,
+    /// The same for positions: Redis 7.0 cuts them after 17 decimals.
+    Places,
     /// Integers that depend on when the command ran: equal within this much.
     Time(i64),
     /// A random choice: held against the set it was drawn from.
@@ -39,29 +41,15 @@ fn rule(command: &Command) -> Rule {
             Rule::Unordered
         }
         b"HGETALL" => Rule::Pairs,
-        b"ZADD"
-        | b"ZINCRBY"
-        | b"ZSCORE"
-        | b"ZMSCORE"
-        | b"ZRANGE"
-        | b"ZREVRANGE"
-        | b"ZRANGEBYSCORE"
-        | b"ZREVRANGEBYSCORE"
-        | b"ZPOPMIN"
-        | b"ZPOPMAX"
-        | b"ZMPOP"
-        | b"BZMPOP"
-        | b"BZPOPMIN"
-        | b"BZPOPMAX"
-        | b"ZUNION"
-        | b"ZINTER"
-        | b"ZDIFF"
-        | b"GEOPOS"
+        b"ZADD" | b"ZINCRBY" | b"ZSCORE" | b"ZMSCORE" | b"ZRANGE" | b"ZREVRANGE"
+        | b"ZRANGEBYSCORE" | b"ZREVRANGEBYSCORE" | b"ZPOPMIN" | b"ZPOPMAX" | b"ZMPOP"
+        | b"BZMPOP" | b"BZPOPMIN" | b"BZPOPMAX" | b"ZUNION" | b"ZINTER" | b"ZDIFF" => Rule::Scores,
+        b"GEOPOS"
         | b"GEOSEARCH"
         | b"GEORADIUS"
         | b"GEORADIUS_RO"
         | b"GEORADIUSBYMEMBER"
-        | b"GEORADIUSBYMEMBER_RO" => Rule::Scores,
+        | b"GEORADIUSBYMEMBER_RO" => Rule::Places,
         b"TTL" | b"EXPIRETIME" => Rule::Time(SLACK),
         b"PTTL" | b"PEXPIRETIME" => Rule::Time(SLACK * 1000),
         b"SRANDMEMBER" | b"HRANDFIELD" | b"ZRANDMEMBER" | b"RANDOMKEY" => Rule::Random,
@@ -90,8 +78,9 @@ pub(super) fn same(
     let equal = match rule {
         Rule::Random => return random(command, oracle, subject, drawn_from),
         _ if oracle == subject => true,
-        Rule::Exact => structure(oracle, subject, false),
-        Rule::Scores => structure(oracle, subject, true),
+        Rule::Exact => structure(oracle, subject, None),
+        Rule::Scores => structure(oracle, subject, Some(0.0)),
+        Rule::Places => structure(oracle, subject, Some(1e-17)),
         Rule::Unordered => sorted(oracle, 1).is_some_and(|o| Some(o) == sorted(subject, 1)),
         Rule::Pairs => sorted(oracle, 2).is_some_and(|o| Some(o) == sorted(subject, 2)),
         Rule::Time(slack) => match (oracle, subject) {
@@ -122,10 +111,15 @@ pub(super) fn sorting_converts(oracle: &Value, subject: &Value) -> bool {
     oracle.text() == Some(b"skiplist") && subject.text() == Some(b"listpack")
 }
 
-/// Equal shape and equal leaves; doubles by value, bulk strings too if `scores`.
-fn structure(a: &Value, b: &Value, scores: bool) -> bool {
+/// Equal shape and equal leaves; doubles by value, bulk strings that are numbers too if they may be
+/// `apart` by so much.
+fn structure(a: &Value, b: &Value, apart: Option<f64>) -> bool {
     let all = |a: &[Value], b: &[Value]| {
-        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| structure(a, b, scores))
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| structure(a, b, apart))
+    };
+    let near = |a: &[u8], b: &[u8], apart: f64| match (number(a), number(b)) {
+        (Some(a), Some(b)) => a == b || (a - b).abs() <= apart,
+        _ => false,
     };
     match (a, b) {
         (Value::Array(a), Value::Array(b)) => all(a, b),
@@ -134,12 +128,10 @@ fn structure(a: &Value, b: &Value, scores: bool) -> bool {
             a.len() == b.len()
                 && a.iter()
                     .zip(b)
-                    .all(|(a, b)| structure(&a.0, &b.0, scores) && structure(&a.1, &b.1, scores))
+                    .all(|(a, b)| structure(&a.0, &b.0, apart) && structure(&a.1, &b.1, apart))
         }
-        (Value::Double(a), Value::Double(b)) => number(a) == number(b) && number(a).is_some(),
-        (Value::Bulk(x), Value::Bulk(y)) if scores && x != y => {
-            number(x) == number(y) && number(x).is_some()
-        }
+        (Value::Double(a), Value::Double(b)) => near(a, b, apart.unwrap_or(0.0)),
+        (Value::Bulk(x), Value::Bulk(y)) if x != y => apart.is_some_and(|apart| near(x, y, apart)),
         (a, b) => a == b,
     }
 }

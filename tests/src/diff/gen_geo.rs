@@ -99,8 +99,8 @@ fn position(g: &mut Generator) -> (String, String) {
 
 fn radius(g: &mut Generator) -> String {
     match g.rng.below(20) {
-        // Redis misses places when a circle reaches more than half around the Earth.
-        0 => g.rng.pick(&["0", "-1", "x", "1e-3", "12000"]).to_string(),
+        // Redis misses places in greater circles around a pole.
+        0 => g.rng.pick(&["0", "-1", "x", "1e-3", "4000"]).to_string(),
         _ => g.rng.range(1, 6_000).to_string(),
     }
 }

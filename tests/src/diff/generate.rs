@@ -383,7 +383,11 @@ impl Generator {
                 let at = 1 + self.rng.below(command.len() - 1);
                 command[at] = self.odd();
                 // What reads as a score changed after the oracle's version; see `float`.
-                let score = command[0].first().is_some_and(|b| b"ZzBbGg".contains(b));
+                // So did what reads as a weight of SORT, which any string may become.
+                let name = command[0].to_ascii_uppercase();
+                let score = matches!(name.first(), Some(b'Z' | b'B' | b'G'))
+                    || name.windows(3).any(|w| w == b"SET")
+                    || name == b"APPEND";
                 if score && matches!(command[at].as_slice(), b"" | b" 1" | b"0x10") {
                     command[at] = b"abc".to_vec();
                 }
