@@ -21,7 +21,7 @@ use std::sync::OnceLock;
 use moon_engine::command::{CommandSpec, CommandTable, Flags, Group, Run};
 use moon_engine::db::LazyFree;
 use moon_engine::error::CmdResult;
-use moon_engine::exec::{MemoryRules, SessionCx, Shard, ShardConfig};
+use moon_engine::exec::{Evictable, MemoryRules, Order, SessionCx, Shard, ShardConfig};
 use moon_engine::types::Limits;
 use moon_engine::types::stream::Memory;
 
@@ -73,6 +73,9 @@ pub(crate) fn apply(config: &Config, shard: &mut Shard) {
 /// Takes over the encoding thresholds.
 fn apply_limits(config: &Config, limits: &mut Limits) {
     use OptionId as O;
+    let rules = memory_rules(config);
+    let by_use = matches!(rules.order, Order::Lru | Order::Lfu);
+    limits.shares_integers = rules.max == 0 || rules.evictable == Evictable::None || !by_use;
     limits.list_max_listpack_size = config.int(O::ListMaxListpackSize) as i32;
     limits.list_compress_depth = config.int(O::ListCompressDepth) as u32;
     limits.hash_max_listpack_entries = config.size(O::HashMaxListpackEntries);

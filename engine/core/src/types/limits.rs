@@ -38,6 +38,8 @@ pub struct Limits {
     pub stream_idempotence: Memory,
     /// `proto-max-bulk-len`: longest string that APPEND and SETRANGE may make, in bytes.
     pub proto_max_bulk_len: usize,
+    /// Whether Redis would share small integers: not under a policy that keeps the use of each key.
+    pub shares_integers: bool,
     /// `DEBUG SET-SKIP-CHECKSUM-VALIDATION`: RESTORE does not look at the checksum of its payload.
     pub unchecked_payloads: bool,
     /// Seed of the tables that large collections are made of; the shard's own, so that clients
@@ -63,6 +65,7 @@ impl Default for Limits {
             stream_node_max_entries: 100,
             stream_idempotence: Memory::default(),
             proto_max_bulk_len: 512 * 1024 * 1024,
+            shares_integers: true,
             unchecked_payloads: false,
             hash_seed: HashSeed(0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344),
         }

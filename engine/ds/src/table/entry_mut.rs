@@ -198,7 +198,10 @@ impl<V> BytesMut<'_, '_, V> {
         if unsafe { entry.blob.heap_mut() }.is_none() {
             // SAFETY: as above; the shared view ends with the copy.
             let old = unsafe { entry.blob.inline_mut() };
-            let mut buffer = Vec::with_capacity(capacity_for(old.len() + more));
+            // A string that comes into being has not grown yet: most never do (SETRANGE, SETBIT).
+            let capacity =
+                if old.is_empty() { round_up(more) } else { capacity_for(old.len() + more) };
+            let mut buffer = Vec::with_capacity(capacity);
             buffer.extend_from_slice(old);
             // SAFETY: bytes_mut excludes objects and turned integers into text; the old block is forgotten.
             let blob = unsafe { entry.blob.into_heap(buffer) };

@@ -21,8 +21,11 @@ pub(super) fn encoding(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
 
 /// OBJECT REFCOUNT key
 pub(super) fn refcount(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
+    let shares = cx.ks.limits.shares_integers;
     match cx.ks.look_quietly(a.get(2)).map(|e| e.value()) {
-        Some(ValueRef::Int(n)) if SHARED_INTEGERS.contains(&n) => cx.out.int(SHARED_REFCOUNT),
+        Some(ValueRef::Int(n)) if shares && SHARED_INTEGERS.contains(&n) => {
+            cx.out.int(SHARED_REFCOUNT);
+        }
         Some(_) => cx.out.int(1),
         None => cx.out.null(),
     }
