@@ -57,3 +57,18 @@ b> DEL other
 +OK
 > EXEC
 []
+# DISCARD without MULTI is an error and forgets nothing.
+> UNWATCH
++OK
+> WATCH k
++OK
+> DISCARD
+-ERR DISCARD without MULTI
+b> SET k changed
++OK
+> MULTI
++OK
+> PING
++QUEUED
+> EXEC
+nil-array

@@ -99,7 +99,8 @@ fn exec(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
 }
 
 fn discard(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
-    if !cx.shard.discard(cx.session) {
+    // Without MULTI the watched keys stay watched.
+    if cx.session.multi_len().is_none() || !cx.shard.discard(cx.session) {
         return Err(CmdError::fixed("ERR DISCARD without MULTI"));
     }
     cx.out.ok();
