@@ -289,7 +289,7 @@ fn run(vm: &Vm, source: &[u8]) -> CmdResult<Vec<Registered>> {
         };
     };
     let registered = vm.lent.registered.take().unwrap_or_default();
-    vm.collect();
+    vm.collect(super::vm::COMPILED);
     let cause = match ended {
         Ok((true, _)) => return Ok(registered),
         _ if vm.lent.killed.get() => "FUNCTION LOAD timeout".to_string(),

@@ -137,7 +137,7 @@ impl Scripts {
             self.queue.push_back((sha, self.uses));
         }
         let id = vm.keep(&function)?;
-        vm.collect();
+        vm.collect(vm::COMPILED);
         let cached = Cached { body: body.into(), flags, id, kept, used: self.uses };
         self.cache.insert(sha, cached);
         Ok(sha)

@@ -255,6 +255,7 @@ impl Running {
         command: &Command,
         out: &mut Reply<'_>,
     ) -> CmdResult {
+        self.vm.collect(super::vm::RAN);
         let (text, counted) = match &ended {
             Ok((true, value)) => match error_field(value) {
                 Some(failure) => failure,

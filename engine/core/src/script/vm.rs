@@ -119,13 +119,15 @@ pub(super) struct Vm {
     /// The highest number given, and those below it that are free.
     ids: RefCell<(u32, Vec<u32>)>,
     fiber: RefCell<Fiber>,
-    /// Compilations since the collector was last told to go on.
+    /// Uses since the collector was last told to go on.
     uses: Cell<u32>,
 }
 
-/// Compilations between two times that the collector goes as many steps, beside those it goes as memory is
-/// asked for.
+/// Uses between two times that the collector is told to go on, beside what it does as memory is asked for.
 const USES_PER_STEP: u32 = 50;
+/// Steps of the collector after so many compilations, and after so many runs.
+pub(super) const COMPILED: u32 = 50;
+pub(super) const RAN: u32 = 2;
 
 /// What a stopped script answers.
 pub(super) const KILLED: &str = "ERR Script killed by user with SCRIPT KILL...";
@@ -254,13 +256,13 @@ impl Vm {
         Ok(job(function.clone(), keys, args))
     }
 
-    /// Ends a compilation: what it has left is collected in steps, so that no script has to wait for a whole
-    /// cycle.
-    pub(super) fn collect(&self) {
+    /// Ends a use of the interpreter, which is `steps` of work to the collector: it goes in small steps, so that
+    /// no script has to wait for a whole cycle. What a compilation leaves is more than what a run leaves.
+    pub(super) fn collect(&self, steps: u32) {
         self.uses.set(self.uses.get() + 1);
         if self.uses.get() >= USES_PER_STEP {
             self.uses.set(0);
-            for _ in 0..USES_PER_STEP {
+            for _ in 0..steps {
                 // What a finalizer does wrong is not the script's fault.
                 if self.lua.gc_step().unwrap_or(true) {
                     break;
