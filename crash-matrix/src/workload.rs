@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use moon_engine::command::syntax::{self, Arg, Kind};
 use moon_engine::command::{Command, CommandSpec, CommandTable, Group, Run};
-use moon_formats::redis_rdb::Encoder;
+use moon_formats::redis_rdb::{Encoder, functions};
 use moon_formats::value::{self, Value, ValueType};
 use moon_storage::io::sim::SimRng;
 
@@ -74,9 +74,10 @@ const CORE: [&str; 13] = [
 ];
 
 /// Rows that seldom find what they need, so they get a share of their own.
-const PICKY: [&str; 14] = [
+const PICKY: [&str; 16] = [
     "function|delete",
     "function|load",
+    "function|restore",
     "georadius",
     "hexpire",
     "hpersist",
@@ -86,6 +87,7 @@ const PICKY: [&str; 14] = [
     "xack",
     "xackdel",
     "xautoclaim",
+    "xcfgset",
     "xclaim",
     "xnack",
     "xreadgroup",
@@ -299,12 +301,14 @@ impl Workload {
             ("min", _) => "0".into(),
             ("max", _) => self.rng.below(9).to_string(),
             ("pattern", _) => "*".into(),
-            ("function-code", _) => {
-                let n = self.rng.below(12);
-                format!(
-                    "#!lua name=m{n}\nredis.register_function('f{n}', function() return {n} end)"
-                )
+            ("function-code", _) => self.library(),
+            ("serialized-value", _) if made.spec.name == "function|restore" => {
+                let libraries = [self.library(), self.library()];
+                let mut payload = Vec::new();
+                functions::dump(libraries.iter().map(String::as_bytes), &mut payload);
+                return payload;
             }
+            ("idmp-duration" | "idmp-maxsize", _) => (1 + self.rng.below(9)).to_string(),
             ("lowerbound", _) => "-1000".into(),
             ("upperbound", _) => "1000000".into(),
             (_, "integer") | ("integer" | "exactly", _) => (1 + self.rng.below(5)).to_string(),
@@ -339,6 +343,12 @@ impl Workload {
             _ => format!("m{}", self.rng.below(12)),
         };
         text.into_bytes()
+    }
+
+    /// The source of one of a dozen libraries.
+    fn library(&mut self) -> String {
+        let n = self.rng.below(12);
+        format!("#!lua name=m{n}\nredis.register_function('f{n}', function() return {n} end)")
     }
 
     /// An id to add, or one of those added last.

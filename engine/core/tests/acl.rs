@@ -86,6 +86,7 @@ fn a_wrong_rule_changes_nothing() {
         ("&* &k", "Adding a pattern after the * pattern"),
         ("<none", "The password you are trying to remove from the user does not exist"),
         ("#12", "The password hash must be exactly 64 characters"),
+        ("(~k))", "Syntax error"),
         ("(+get", "Unmatched parenthesis in acl selector starting at '(+get'."),
     ] {
         let error = users.set(b"u", &words(rules)).err().unwrap();

@@ -164,6 +164,10 @@ impl User {
         } else if let Some(inner) = rule.strip_prefix(b"(").and_then(|r| r.strip_suffix(b")")) {
             let mut selector = Selector::new(table, open_channels);
             for rule in inner.split(u8::is_ascii_whitespace).filter(|r| !r.is_empty()) {
+                // In the description it would end the selector.
+                if rule.ends_with(b")") {
+                    return Err(RuleError::Syntax);
+                }
                 selector.apply(table, rule)?;
             }
             self.selectors.push(selector);
