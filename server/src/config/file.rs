@@ -75,6 +75,12 @@ impl<'a> Reader<'a> {
             return self.include(name, args, depth);
         }
         if key.eq_ignore_ascii_case("user") {
+            let plain = |w: &String| {
+                !w.is_empty() && !w.starts_with(['"', '\'']) && !w.contains(char::is_whitespace)
+            };
+            if !args.iter().all(plain) {
+                return Err("names and rules of users have neither quotes nor blanks".into());
+            }
             self.config.users.push(format!("user {}", args.join(" ")));
             return Ok(());
         }

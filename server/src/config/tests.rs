@@ -170,6 +170,9 @@ fn users_keep_the_hashes_of_their_passwords() {
     assert_eq!(errors, []);
     assert_eq!(config.users, ["user a on #00 ~k # ~l", "user b off"]);
     assert_eq!(config.int(OptionId::Port), 7000);
+    for bad in ["user a \"\"", "user a 'x y'", "user \"\\\"a\""] {
+        assert_eq!(text(bad).1.len(), 1, "{bad}");
+    }
 }
 
 #[test]
