@@ -184,7 +184,10 @@ impl<D: Driver> ShardLoop<D> {
         if self.gate.is_open() || self.hub.service.has_orders() {
             return Wait::No;
         }
-        if self.busy_poll.look(self.rt.mono_us()) {
+        // While replies wait for the log, its threads may need this core more than we do.
+        let log = self.hub.service.log();
+        let waits = log.is_some_and(|log| log.watermark() < log.last_lsn());
+        if !waits && self.busy_poll.look(self.rt.mono_us()) {
             return Wait::No;
         }
         let due_ms = self.hub.service.due_ms().min(self.sweep_at_ms);
