@@ -4,8 +4,12 @@
 //! script to `tests/scripts`. Everything else derives from the row.
 
 /// Defines `row`: what the rows of a group's table spell out, in this order, and the usual rest.
+/// A group's own usual complexity may follow its name.
 macro_rules! rows_of {
     ($group:expr) => {
+        rows_of!($group, CommandSpec::DEFAULT.complexity);
+    };
+    ($group:expr, $complexity:expr) => {
         const fn row(
             name: &'static str,
             since: &'static str,
@@ -18,6 +22,7 @@ macro_rules! rows_of {
             CommandSpec {
                 name,
                 group: $group,
+                complexity: $complexity,
                 since,
                 summary,
                 arity,

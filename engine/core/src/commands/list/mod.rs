@@ -37,28 +37,7 @@ const MOVE: &[KeySpec] = &[
 const PER_ELEMENT: &str = "O(N) where N is the number of elements.";
 const OOM_FAST: Flags = Flags::DENYOOM.and(Flags::FAST);
 
-const fn row(
-    name: &'static str,
-    since: &'static str,
-    summary: &'static str,
-    arity: i16,
-    syntax: &'static str,
-    keys: &'static [KeySpec],
-    run: Run,
-) -> CommandSpec {
-    CommandSpec {
-        name,
-        group: Group::List,
-        since,
-        summary,
-        complexity: PER_ELEMENT,
-        arity,
-        syntax,
-        keys,
-        run,
-        ..CommandSpec::DEFAULT
-    }
-}
+rows_of!(Group::List, PER_ELEMENT);
 
 const BLOCKING_POP: Flags = Flags::BLOCKING.and(Flags::SHRINKS);
 const BLOCKING_MOVE: Flags = Flags::BLOCKING.and(Flags::DENYOOM);
