@@ -19,26 +19,43 @@ const WINDOW_LOG_MAX: u32 = 27;
 /// Appends `raw_len` and a zstd frame of `raw`. Panics above 4 GiB.
 pub fn pack_zstd(out: &mut Vec<u8>, raw: &[u8], level: i32) {
     out.put_count32(raw.len());
-    let frame = zstd::bulk::compress(raw, level).expect("compression into memory does not fail");
-    out.put(&frame);
+    out.put(&zstd_frame(raw, level));
+}
+
+/// A zstd frame of `raw`.
+pub fn zstd_frame(raw: &[u8], level: i32) -> Vec<u8> {
+    zstd::bulk::compress(raw, level).expect("compression into memory does not fail")
 }
 
 /// Unpacks what [`pack_zstd`] made. `offset` is that of `packed` in the file.
 pub fn unpack_zstd(packed: &[u8], raw_len_max: usize, offset: u64) -> Result<Vec<u8>, DecodeError> {
     let (raw_len, frame) = split(packed, raw_len_max, offset)?;
+    let mut raw = Vec::new();
+    unpack_frame(frame, raw_len, offset + 4, &mut raw)?;
+    Ok(raw)
+}
+
+/// Unpacks a zstd frame of exactly `raw_len` bytes into `raw`, which is emptied first. The caller has
+/// checked that `raw_len` is within its limit. `offset` is that of `frame` in the file.
+pub fn unpack_frame(
+    frame: &[u8],
+    raw_len: usize,
+    offset: u64,
+    raw: &mut Vec<u8>,
+) -> Result<(), DecodeError> {
     let damaged = || {
         let cause = Cause::Form { expected: "a zstd frame of raw_len bytes" };
-        DecodeError::new(offset + 4, "compressed payload", cause)
+        DecodeError::new(offset, "compressed payload", cause)
     };
+    raw.clear();
     let mut decoder =
         zstd::stream::read::Decoder::with_buffer(frame).map_err(|_| damaged())?.single_frame();
     decoder.window_log_max(WINDOW_LOG_MAX).map_err(|_| damaged())?;
-    let mut raw = Vec::new();
-    let read = decoder.by_ref().take(raw_len as u64 + 1).read_to_end(&mut raw);
+    let read = decoder.by_ref().take(raw_len as u64 + 1).read_to_end(raw);
     if read.is_err() || raw.len() != raw_len || !decoder.finish().is_empty() {
         return Err(damaged());
     }
-    Ok(raw)
+    Ok(())
 }
 
 /// Unpacks `raw_len` and an LZ4 block. `offset` is that of `packed` in the file.

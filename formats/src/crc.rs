@@ -35,7 +35,12 @@ static CRC32: [u32; 256] = reflected32(0xEDB8_8320);
 
 /// CRC32 (IEEE 802.3) of `bytes`. Formats of the reference only.
 pub fn crc32(bytes: &[u8]) -> u32 {
-    let mut crc = !0u32;
+    crc32_append(0, bytes)
+}
+
+/// CRC32 (IEEE 802.3) of more bytes after `crc`.
+pub fn crc32_append(crc: u32, bytes: &[u8]) -> u32 {
+    let mut crc = !crc;
     for &b in bytes {
         crc = crc >> 8 ^ CRC32[usize::from(crc as u8 ^ b)];
     }
@@ -145,6 +150,7 @@ mod tests {
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);
         assert_eq!(crc32c_append(crc32c(b"12345"), b"6789"), 0xe306_9283);
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        assert_eq!(crc32_append(crc32(b"12345"), b"6789"), 0xcbf4_3926);
         assert_eq!(crc64(0, b"123456789"), 0xe9c6_d914_c4b8_d9ca);
         assert_eq!(crc16(b"123456789"), 0x31c3);
     }

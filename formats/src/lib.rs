@@ -14,7 +14,8 @@
 //! |---|---|---|---|---|
 //! | RESP2/RESP3 | - | 2, 3 | [`resp`] | - |
 //! | log segment and records | `RRDWAL` | 3 + R1 | [`wal`] | `docs/formats/wal.md` |
-//! | value body | - | types 0-6 | [`value`] | - |
+//! | value body | - | types 0-6, 8 | [`value`] | - |
+//! | snapshot of a shard | `RRDSHARD`, `MOON` | 4; reads 1-3, `MOON` 1-2 | [`rrdshard`] | `docs/formats/rrdshard.md` |
 //! | Redis and Valkey values, files | `REDIS`, `VALKEY` | 1-15, 80-81; writes 10-12 | [`redis_rdb`] | - |
 //! | umbrella marker | `moon-storage` | 1 | [`marker`] | - |
 //! | guard, part list | `version`, `moon-aof` | 3 | [`aof`] | - |
@@ -33,6 +34,7 @@ pub mod names;
 pub mod number;
 pub mod redis_rdb;
 pub mod resp;
+pub mod rrdshard;
 pub mod sha1;
 #[doc(hidden)]
 pub mod testing;

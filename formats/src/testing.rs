@@ -5,8 +5,13 @@
 //! fuzzing engine.
 
 mod foreign;
+mod snapshot;
 
 pub use foreign::{redis_rdb_file, redis_rdb_value, value_samples as rdb_value_samples};
+pub use snapshot::{
+    moon_snapshot, old_snapshot, read_snapshot, reseal, rewrite, rrdshard, sample_head,
+    sample_snapshot,
+};
 
 use crate::aof::{self, PartList};
 use crate::marker::Marker;
@@ -27,6 +32,7 @@ pub const TARGETS: &[Target] = &[
     ("value_body", value_body, value_samples),
     ("redis_rdb_value", foreign::redis_rdb_value, foreign::value_samples),
     ("redis_rdb_file", foreign::redis_rdb_file, || vec![foreign::sample_file()]),
+    ("rrdshard", rrdshard, snapshot::samples),
     ("marker", marker, || vec![sample_marker().encode().into_bytes()]),
     ("part_list", part_list, || vec![sample_part_list().encode().into_bytes()]),
 ];

@@ -5,6 +5,7 @@
 //! With `MOON_GOLDEN=new` in the environment, missing files are written; existing ones never are.
 
 mod layout;
+mod snapshots;
 
 use layout::Walk;
 use moon_formats::aof::{self, PartList};
@@ -269,4 +270,30 @@ fn text_files() {
     let guard = bytes_of("aof/v3", "guard.manifest", || aof::encode_guard(4).into());
     let parts = bytes_of("aof/v3", "part-list.manifest", || sample_part_list().encode().into());
     check("aof/v3", &[read_guard(guard), read_part_list(parts)]);
+}
+
+#[test]
+fn snapshots_of_a_shard() {
+    let all: Vec<Golden> = [("sample.rrdshard", false), ("zstd.rrdshard", true)]
+        .map(|(name, zstd)| {
+            let bytes = bytes_of("rrdshard/v4", name, || sample_snapshot(zstd));
+            // What zstd makes of a block may change with its version.
+            if !zstd {
+                assert_eq!(bytes, sample_snapshot(false));
+                assert_eq!(rewrite(&bytes), bytes);
+            }
+            snapshots::read(name, bytes)
+        })
+        .into();
+    check("rrdshard/v4", &all);
+    for version in 1..=3 {
+        let dir = format!("rrdshard/v{version}");
+        let bytes = bytes_of(&dir, "sample.rrdshard", || old_snapshot(version));
+        check(&dir, &[snapshots::read("sample.rrdshard", bytes)]);
+    }
+    for version in 1..=2 {
+        let dir = format!("moon/v{version}");
+        let bytes = bytes_of(&dir, "sample.rdb", || moon_snapshot(version));
+        check(&dir, &[snapshots::read("sample.rdb", bytes)]);
+    }
 }

@@ -1,17 +1,20 @@
-//! Holds the byte tables of `docs/formats/wal.md` against the code: offsets and sizes of the
+//! Holds the byte tables of `docs/formats` against the code: offsets and sizes of the
 //! fixed structures, codes and names of the record types, and for every payload the table
 //! that opens its source file, which in turn is walked over real bytes.
 
 mod layout;
 
 use layout::Walk;
+use moon_formats::rrdshard;
 use moon_formats::testing::{sample_bodies, sample_values};
 use moon_formats::wal::{HEADER_FIELDS, RECORD_FIELDS, RecordType};
 
-const PAGE: &str = include_str!("../../docs/formats/wal.md");
-/// Cells of the rows of the first table under the heading, head and rule left out.
-fn table(heading: &str) -> Vec<Vec<String>> {
-    let (_, section) = PAGE.split_once(&format!("\n## {heading}\n")).expect(heading);
+const WAL: &str = include_str!("../../docs/formats/wal.md");
+const RRDSHARD: &str = include_str!("../../docs/formats/rrdshard.md");
+
+/// Cells of the rows of the first table under the heading of a page, head and rule left out.
+fn table(page: &str, heading: &str) -> Vec<Vec<String>> {
+    let (_, section) = page.split_once(&format!("\n## {heading}\n")).expect(heading);
     section
         .lines()
         .skip_while(|l| !l.starts_with('|'))
@@ -24,7 +27,7 @@ fn table(heading: &str) -> Vec<Vec<String>> {
 #[test]
 fn fixed_tables_equal_the_constants() {
     for (heading, fields) in [("Segment header", HEADER_FIELDS), ("Record", RECORD_FIELDS)] {
-        let rows = table(heading);
+        let rows = table(WAL, heading);
         for (row, &(offset, size, name)) in rows.iter().zip(fields) {
             let want = [offset.to_string(), size.to_string(), format!("`{name}`")];
             assert_eq!(row[..3], want, "{heading}");
@@ -38,7 +41,7 @@ fn fixed_tables_equal_the_constants() {
 #[test]
 fn record_types_equal_the_enum_and_the_sources() {
     let layouts = layout::wal();
-    let rows = table("Record types");
+    let rows = table(WAL, "Record types");
     let codes: Vec<String> =
         RecordType::ALL.iter().map(|t| format!("0x{:02X}", t.code())).collect();
     assert_eq!(rows.iter().map(|r| r[0].clone()).collect::<Vec<_>>(), codes);
@@ -49,7 +52,7 @@ fn record_types_equal_the_enum_and_the_sources() {
     }
     for part in ["EffectMeta", "ptr", "op", "sub"] {
         let want = format!("`{part}` = `{}`", layouts[part].replace(" | ", ", "));
-        assert!(PAGE.contains(&want), "the page lacks: {want}");
+        assert!(WAL.contains(&want), "the page lacks: {want}");
     }
 }
 
@@ -75,5 +78,48 @@ fn layouts_describe_the_bytes() {
         let mut walk = Walk::new(&layouts, &body);
         walk.walk(&layouts[&code.to_string()]);
         assert!(walk.bytes.is_empty(), "value {code}: {} bytes not described", walk.bytes.len());
+    }
+}
+
+#[test]
+fn heads_of_snapshots_equal_the_constants() {
+    for (heading, fields) in
+        [("Preamble", rrdshard::PREAMBLE_FIELDS), ("Extension", rrdshard::EXTENSION_FIELDS)]
+    {
+        let rows = table(RRDSHARD, heading);
+        assert_eq!(rows.len(), fields.len(), "{heading}");
+        for (row, &(offset, size, name)) in rows.iter().zip(fields) {
+            let want = [offset.to_string(), size.to_string(), format!("`{name}`")];
+            assert_eq!(row[..3], want, "{heading}");
+        }
+    }
+}
+
+#[test]
+fn blocks_of_snapshots_equal_the_sources() {
+    let layouts = layout::snapshot();
+    let text = |name: &str| format!("`{}`", layouts[name].replace(" | ", ", "));
+    for (heading, count) in [("Blocks", 6), ("Versions 1 to 3, and MOON", 5)] {
+        let rows = table(RRDSHARD, heading);
+        assert_eq!(rows.len(), count, "{heading}");
+        for row in rows {
+            assert_eq!(row[1], text(row[0].trim_matches('`')), "{}", row[0]);
+        }
+    }
+    let rows = table(RRDSHARD, "Sections");
+    for row in &rows {
+        let code: u16 = row[0].parse().unwrap();
+        assert_eq!(rrdshard::section::name(code), Some(row[1].as_str()));
+        assert!(rrdshard::section::is_known(code, rrdshard::section::VERSION));
+        assert_eq!(row[2], text(&row[1]));
+    }
+    let known = |&&(code, _): &&(u16, &str)| rrdshard::section::is_known(code, 1);
+    assert_eq!(rrdshard::section::NAMES.iter().filter(known).count(), rows.len());
+    assert!(RRDSHARD.contains(&format!("`file` = {}", text("file"))));
+    for (code, name) in rrdshard::section::NAMES.iter().filter(|n| !known(n)) {
+        assert!(
+            RRDSHARD.contains(&format!("{code} {name}"))
+                || RRDSHARD.contains(&format!("{code}\n{name}"))
+        );
     }
 }

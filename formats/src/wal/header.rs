@@ -151,7 +151,7 @@ impl fmt::Display for SegmentHeader {
 }
 
 /// Writes the names of the set bits, lowest first, joined by `|`; `0` if none is set.
-pub(super) fn write_flags(f: &mut fmt::Formatter<'_>, flags: u8, names: &[&str]) -> fmt::Result {
+pub(crate) fn write_flags(f: &mut fmt::Formatter<'_>, flags: u8, names: &[&str]) -> fmt::Result {
     if flags == 0 {
         return f.write_str("0");
     }

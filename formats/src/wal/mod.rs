@@ -19,6 +19,7 @@ pub use body::{
     BATCH_HEAD_RECORD_LEN, BatchHead, Body, Checkpoint, CheckpointKind, Command, CommandWriter,
     Cut, CutReason, Effect, EffectIter, EffectMeta, Payload, SegmentEnd,
 };
+pub(crate) use header::write_flags;
 pub use header::{
     HEADER_FIELDS, HEADER_LEN, SegmentHeader, UnverifiedHeader, VERSION, header_flags,
 };

@@ -19,6 +19,19 @@ const WAL: &[&str] = &[
 const VALUE: &[&str] =
     &[include_str!("../../src/value/mod.rs"), include_str!("../../src/value/stream.rs")];
 
+const SNAPSHOT: &[&str] = &[
+    include_str!("../../src/rrdshard/mod.rs"),
+    include_str!("../../src/rrdshard/section.rs"),
+    include_str!("../../src/rrdshard/legacy.rs"),
+];
+
+/// Layouts of snapshots: blocks, value bodies, locations of cold values.
+pub(crate) fn snapshot() -> Layouts {
+    let mut all = layouts(&[SNAPSHOT, VALUE].concat());
+    all.insert("ptr".into(), wal()["ptr"].clone());
+    all
+}
+
 /// Layouts of log payloads.
 pub(crate) fn wal() -> Layouts {
     layouts(WAL)
@@ -117,8 +130,7 @@ impl<'a> Walk<'a> {
             } else if let Some(inner) = item.strip_prefix('[').and_then(|i| i.strip_suffix(']')) {
                 match inner.split_once(": ") {
                     Some((condition, inner)) => {
-                        let (field, value) = condition.split_once('=').unwrap();
-                        if self.fields[field].to_string() == value {
+                        if self.holds(condition) {
                             self.walk(inner);
                         }
                     }
@@ -132,6 +144,18 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// `field=value`, `field&bits`: one of them is set, `field&bits=0`: none is.
+    fn holds(&self, condition: &str) -> bool {
+        let (left, value) = condition.split_once('=').unwrap_or((condition, ""));
+        let (field, bits) = left.split_once('&').unwrap_or((left, ""));
+        let found = self.fields[field];
+        match (bits.parse::<u64>(), value) {
+            (Ok(bits), "") => found & bits != 0,
+            (Ok(bits), value) => (found & bits).to_string() == value,
+            (Err(_), value) => found.to_string() == value,
+        }
+    }
+
     fn field(&mut self, name: &str, kind: &str) {
         let width = match kind {
             "u8" => 1,
@@ -139,7 +163,15 @@ impl<'a> Walk<'a> {
             "u32" | "bytes32" => 4,
             "u64" | "i64" | "f64" => 8,
             "rest" => return self.bytes(name, 0, self.bytes.len()),
+            // Of the type that stands before it.
+            "body" => return self.walk(&self.layouts[&self.fields["type"].to_string()].clone()),
             other => {
+                if let Some(len) = other.strip_suffix(" bytes") {
+                    return self.bytes(name, 0, len.parse().unwrap());
+                }
+                if let Some(len) = other.strip_prefix('=') {
+                    return self.bytes(name, 0, self.fields[len] as usize);
+                }
                 if let Some(inner) = self.layouts.get(other) {
                     return self.walk(&inner.clone());
                 }
