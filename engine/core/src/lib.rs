@@ -15,6 +15,7 @@
 //! | [`redis_digest`] | DEBUG DIGEST, as Redis computes it |
 //! | [`reload`] | the whole data set through another form and back |
 //! | [`script`] | Lua: scripts, libraries of functions |
+//! | [`snapshot`] | the whole shard at one moment, written while it goes on |
 //! | [`types`] | lists, hashes, sets, sorted sets |
 
 pub mod acl;
@@ -34,4 +35,5 @@ mod persist;
 pub mod redis_digest;
 pub mod reload;
 pub mod script;
+pub mod snapshot;
 pub mod types;

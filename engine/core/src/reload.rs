@@ -89,6 +89,8 @@ impl Shard {
         if fresh.digest() != self.digest() {
             return Err(ReloadError::Differs);
         }
+        // What it walks goes away.
+        self.abort_snapshot();
         for (old, new) in self.dbs.iter_mut().zip(&mut fresh.dbs) {
             // Watches belong to the number of a database, and no key has changed.
             mem::swap(&mut old.watchers, &mut new.watchers);

@@ -158,7 +158,7 @@ impl Trash {
     }
 
     /// Frees the keys of a database, now or later. `bytes` are those of table and values.
-    pub(super) fn database(&mut self, table: Table<Object>, bytes: usize, later: bool) {
+    pub(crate) fn database(&mut self, table: Table<Object>, bytes: usize, later: bool) {
         if later && self.collected && !table.is_empty() {
             let keys = table.len();
             self.put(Garbage { what: What::Database(table), keys, bytes });

@@ -10,7 +10,9 @@ mod edit;
 mod expire;
 mod fieldtimes;
 mod garbage;
+mod keys;
 mod keyspace;
+mod load;
 mod read;
 mod removal;
 mod watch;
@@ -36,7 +38,7 @@ pub const USER_RAW: u8 = 1;
 
 /// One database.
 pub struct Db {
-    pub(crate) table: Table<Object>,
+    pub(crate) table: keys::Keys,
     /// Heap bytes of all collections.
     pub(crate) object_bytes: usize,
     pub(crate) field_times: fieldtimes::FieldTimes,
@@ -48,7 +50,7 @@ impl Db {
     /// An empty database.
     pub fn new(seed: HashSeed) -> Self {
         Db {
-            table: Table::new(seed),
+            table: keys::Keys::new(seed),
             object_bytes: 0,
             field_times: fieldtimes::FieldTimes::default(),
             watchers: HashMap::new(),

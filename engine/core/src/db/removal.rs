@@ -52,7 +52,10 @@ impl Keyspace<'_> {
         d.raise_existing(None, now_ms);
         let n = d.table.len() as u64;
         let bytes = d.table.mem_bytes() + d.object_bytes;
-        self.trash.database(d.table.take_all(), bytes, later);
+        // A snapshot may still need them.
+        if let Some(table) = d.table.take_all(bytes) {
+            self.trash.database(table, bytes, later);
+        }
         d.object_bytes = 0;
         d.field_times.clear();
         d.reap_cursor = 0;

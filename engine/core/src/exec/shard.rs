@@ -11,6 +11,7 @@ use crate::db::{Access, Db, Keyspace, Overdue, OverduePart, Trash};
 use crate::error::CmdResult;
 use crate::journal::{Journal, Origin, Unit};
 use crate::script::Scripts;
+use crate::snapshot::Snapshot;
 use crate::types::Limits;
 use moon_ds::HashSeed;
 
@@ -98,6 +99,8 @@ pub struct Shard {
     pub active_expire: bool,
     /// Values to be freed elsewhere.
     pub trash: Trash,
+    /// The snapshot that is being written.
+    pub(crate) snapshot: Option<Box<Snapshot>>,
 }
 
 impl Shard {
@@ -133,6 +136,7 @@ impl Shard {
             slow_ticks: u64::MAX,
             active_expire: true,
             trash: Trash::default(),
+            snapshot: None,
         }
     }
 

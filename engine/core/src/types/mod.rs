@@ -129,6 +129,17 @@ impl Object {
         self.len() == 0
     }
 
+    /// Whether no key has it for a value: it is empty, and no stream.
+    pub(crate) fn vanishes(&self) -> bool {
+        match self {
+            Object::List(v) => v.vanishes(),
+            Object::Hash(v) => v.vanishes(),
+            Object::Set(v) => v.vanishes(),
+            Object::ZSet(v) => v.vanishes(),
+            Object::Stream(v) => v.vanishes(),
+        }
+    }
+
     /// A fingerprint of the content, the same for every encoding, and for every order where the type has
     /// none.
     pub fn digest(&self) -> u128 {

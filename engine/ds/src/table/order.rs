@@ -70,7 +70,7 @@ impl<V> Table<V> {
     }
 
     /// Visits every entry whose position is in `range`, each once, bucket by bucket in hash order.
-    pub fn for_range(&self, range: Range<u64>, mut f: impl FnMut(&Entry<V>)) {
+    pub fn for_range<'t>(&'t self, range: Range<u64>, mut f: impl FnMut(&'t Entry<V>)) {
         let (mut position, end) = (range.start, range.end.min(HASH48_END));
         while position < end {
             let Some((segment, bucket)) = self.at(position) else { return };

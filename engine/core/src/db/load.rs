@@ -1,0 +1,39 @@
+//! Keys that come from a snapshot: put in as they were, told to nobody.
+
+use super::keyspace::CopiedValue;
+use super::{Access, Db};
+use moon_ds::{Lookup, NewValue};
+
+impl Db {
+    /// Puts a key in; false, and nothing is changed, if it is there already. `access` is the access field as
+    /// it was, `None` for that of a key that has just come into being.
+    pub(crate) fn load(
+        &mut self,
+        key: &[u8],
+        value: CopiedValue,
+        expire_ms: Option<u64>,
+        access: Option<u32>,
+        clock: &Access,
+    ) -> bool {
+        let (bytes, next) = match &value {
+            CopiedValue::Object(o) => (o.mem_bytes(), o.next_expire()),
+            CopiedValue::Int(_) | CopiedValue::Bytes(_) => (0, None),
+        };
+        let Lookup::Vacant(place) = self.table.lookup(key) else { return false };
+        let mut entry = place.insert(match value {
+            CopiedValue::Int(n) => NewValue::Int(n),
+            CopiedValue::Bytes(ref b) => NewValue::Bytes(b),
+            CopiedValue::Object(o) => NewValue::Object(o),
+        });
+        if expire_ms.is_some() {
+            entry.set_expire(expire_ms);
+        }
+        match access {
+            Some(access) => entry.set_access(access),
+            None => clock.begin(&entry),
+        }
+        self.object_bytes += bytes;
+        self.retime(key, None, next);
+        true
+    }
+}

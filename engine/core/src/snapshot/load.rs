@@ -1,0 +1,208 @@
+//! A snapshot on its way back into a shard.
+//!
+//! The decoder has checked the bytes: checksums, counts, covered ranges, whole chunks. Here is what only the
+//! engine can check: that a key comes once, and that values are such as a server can have written.
+
+use super::item::loaded_access;
+use crate::db::CopiedValue;
+use crate::error::CmdError;
+use crate::exec::Shard;
+use crate::persist;
+use crate::script::OnClash;
+use moon_formats::DecodeError;
+use moon_formats::rrdshard::{Entry, Item, Joined, Joiner, Section, Stored, section};
+use moon_formats::value::Value;
+use std::fmt;
+
+/// Why a snapshot was not loaded. The shard is of no use then.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LoadError {
+    /// The body of a large value is damaged; offsets are those in the body.
+    Body {
+        /// Database.
+        db: u32,
+        /// Key.
+        key: Vec<u8>,
+        /// What is wrong.
+        error: DecodeError,
+    },
+    /// A key came twice.
+    Duplicate {
+        /// Database.
+        db: u32,
+        /// Key.
+        key: Vec<u8>,
+    },
+    /// A value that no server writes: an element occurs twice, there is none, or parts contradict each other.
+    Value {
+        /// Database.
+        db: u32,
+        /// Key.
+        key: Vec<u8>,
+    },
+    /// A database that the shard does not have: start with more (`databases`).
+    Database {
+        /// Its number.
+        db: u32,
+        /// How many there are.
+        databases: usize,
+    },
+    /// A value in the cold tier, which this version does not have.
+    Cold {
+        /// Database.
+        db: u32,
+        /// Key.
+        key: Vec<u8>,
+    },
+    /// A section that the file says is required and that this version does not know.
+    Section {
+        /// Its code.
+        section: u16,
+        /// Its version.
+        version: u16,
+    },
+    /// A section that is damaged.
+    Payload(DecodeError),
+    /// A library of functions that does not load.
+    Library(CmdError),
+    /// The items ended before the end of the file.
+    Unfinished,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::Body { db, key, error } => {
+                write!(f, "value of key {} of database {db}: {error}", key.escape_ascii())
+            }
+            LoadError::Duplicate { db, key } => {
+                write!(f, "key {} of database {db} is there twice", key.escape_ascii())
+            }
+            LoadError::Value { db, key } => {
+                let key = key.escape_ascii();
+                write!(f, "the value of key {key} of database {db} contradicts itself")
+            }
+            LoadError::Database { db, databases } => {
+                write!(f, "there are keys in database {db}, and {databases} databases")
+            }
+            LoadError::Cold { db, key } => {
+                write!(f, "the value of key {} of database {db} is cold", key.escape_ascii())
+            }
+            LoadError::Section { section, version } => {
+                write!(f, "section {section}")?;
+                if let Some(name) = section::name(*section) {
+                    write!(f, " ({name})")?;
+                }
+                write!(f, " of version {version} is required and not known to this version")
+            }
+            LoadError::Payload(e) => e.fmt(f),
+            LoadError::Library(e) => write!(f, "a library of functions does not load: {e}"),
+            LoadError::Unfinished => f.write_str("the snapshot has no end"),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// Fills a fresh shard from the items of a snapshot.
+pub struct Loader<'a> {
+    shard: &'a mut Shard,
+    joiner: Joiner,
+    ended: bool,
+}
+
+impl<'a> Loader<'a> {
+    /// Begins; the shard must be empty.
+    pub fn new(shard: &'a mut Shard) -> Loader<'a> {
+        debug_assert!(shard.dbs.iter().all(|db| db.is_empty()), "a snapshot is loaded first");
+        Loader { shard, joiner: Joiner::default(), ended: false }
+    }
+
+    /// Takes the next item.
+    pub fn item(&mut self, item: &Item<'_>) -> Result<(), LoadError> {
+        match item {
+            // What they say concerns files, and the decoder holds ranges against each other.
+            Item::Head(_) | Item::Db(_) | Item::Range(_) => Ok(()),
+            Item::Entry(entry) => self.entry(entry),
+            Item::Chunk(chunk) => match self.joiner.chunk(chunk) {
+                Some(joined) => self.joined(&joined),
+                None => Ok(()),
+            },
+            Item::Section(section) => self.section(section),
+            Item::End(_) => {
+                self.ended = true;
+                Ok(())
+            }
+        }
+    }
+
+    /// All items have been given.
+    pub fn finish(self) -> Result<(), LoadError> {
+        if self.ended { Ok(()) } else { Err(LoadError::Unfinished) }
+    }
+
+    fn entry(&mut self, entry: &Entry<'_>) -> Result<(), LoadError> {
+        match &entry.value {
+            Stored::Body { value, .. } => {
+                self.put(entry.db, entry.key, value.clone(), entry.expire_ms, entry.access)
+            }
+            Stored::Large(_) => {
+                self.joiner.entry(entry);
+                Ok(())
+            }
+            Stored::Cold(_) => Err(LoadError::Cold { db: entry.db, key: entry.key.into() }),
+        }
+    }
+
+    fn joined(&mut self, joined: &Joined) -> Result<(), LoadError> {
+        let Joined { db, key, expire_ms, access, .. } = joined;
+        let body = |error| LoadError::Body { db: *db, key: key.clone(), error };
+        let value = joined.value().map_err(body)?;
+        self.put(*db, key, value, *expire_ms, *access)
+    }
+
+    fn put(
+        &mut self,
+        db: u32,
+        key: &[u8],
+        value: Value<'_>,
+        expire_ms: Option<u64>,
+        access: Option<u32>,
+    ) -> Result<(), LoadError> {
+        let value = persist::from_value(value, &self.shard.limits);
+        let refused = match &value {
+            None => true,
+            Some(CopiedValue::Object(o)) => o.vanishes(),
+            Some(CopiedValue::Int(_) | CopiedValue::Bytes(_)) => false,
+        };
+        let Some(value) = value.filter(|_| !refused) else {
+            return Err(LoadError::Value { db, key: key.into() });
+        };
+        let databases = self.shard.dbs.len();
+        let place = usize::try_from(db).ok().and_then(|at| self.shard.dbs.get_mut(at));
+        let Some(place) = place else { return Err(LoadError::Database { db, databases }) };
+        let clock = &self.shard.access;
+        let access = access.and_then(|stored| loaded_access(stored, clock.counts()));
+        if place.load(key, value, expire_ms, access, clock) {
+            Ok(())
+        } else {
+            Err(LoadError::Duplicate { db, key: key.into() })
+        }
+    }
+
+    fn section(&mut self, of: &Section<'_>) -> Result<(), LoadError> {
+        if of.section == section::FUNCTIONS && of.version == section::VERSION {
+            let sources = section::read_functions(of.payload, of.offset);
+            let sources = sources.map_err(LoadError::Payload)?;
+            let loaded = self.shard.scripts.restore_libraries(&sources, OnClash::Refuse);
+            return loaded.map_err(LoadError::Library);
+        }
+        // What a file refers to, and where it stands in replication, is for whoever opens it.
+        let for_others = section::is_known(of.section, of.version);
+        if !for_others && of.flags & section::REQUIRED != 0 {
+            let (section, version) = (of.section, of.version);
+            return Err(LoadError::Section { section, version });
+        }
+        Ok(())
+    }
+}

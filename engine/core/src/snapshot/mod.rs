@@ -1,0 +1,272 @@
+//! Snapshots: the whole shard as it was at one moment, written while it goes on (durability §5).
+//!
+//! One idea: whatever is about to change is written first. A snapshot begins with the cut, in one turn of
+//! the shard. From then on a walk takes the keys in hash order, a block at a time, as the driver asks for
+//! bytes; and a change of a key that the walk has not reached has the small part of hash order around
+//! it (a granule) written at once, ahead of the walk, which skips it later. So nothing is copied that
+//! does not go into the file anyway, and memory is bounded by what the driver has not taken yet.
+//!
+//! ```text
+//! hash order   |#########|#|....|#|.............|##|....|    # done, . as at the cut
+//!                        ^ cursor: the walk     ^ a key here has changed
+//! ```
+//!
+//! Invariants:
+//! * The hook stands in the mutators of [the table of keys](crate::db), so no command, script, expiry, eviction or
+//!   effect of the log can pass it by.
+//! * A granule is written once, whole, by the walk or by the hook, whichever comes first. Granules are parts of
+//!   hash order and not of the table, so growing, splitting and merging do not concern them.
+//! * A walk belongs to the keys, not to the number of their database: SWAPDB takes it along, and what is written
+//!   is the number at the cut. Keys that a flush takes away are kept and walked to their end.
+//! * Bytes are encoded in the order in which they are taken.
+//! * Nothing here reads a clock, and expired keys are keys: expiry is an effect, never an omission.
+//!
+//! A value whose body exceeds 256 KiB stands apart from its key, in chunks.
+
+mod granules;
+mod item;
+mod load;
+#[cfg(any(test, feature = "mutants"))]
+mod mutant;
+mod queue;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+pub use load::{LoadError, Loader};
+#[cfg(any(test, feature = "mutants"))]
+pub use mutant::Mutant;
+pub(crate) use queue::Frozen;
+pub(crate) use walk::Walk;
+
+use crate::db::{Db, Trash};
+use crate::exec::Shard;
+use moon_formats::rrdshard::{
+    BLOCK_RAW_MAX, Encoder, Extension, Incomplete, Preamble, Summary, section,
+};
+use queue::Shared;
+use std::fmt;
+use std::rc::Rc;
+
+/// What the end of a snapshot tells of it.
+pub type Totals = Summary;
+
+/// Why no snapshot begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SnapshotRefused {
+    /// One is being written.
+    Running,
+    /// A script is paused, and with it a unit that has no LSN yet: what it has changed so far is no state to
+    /// keep. Try again when it has ended.
+    ScriptRunning,
+    /// A library of functions is longer than a section of the file may be (64 MiB). Delete it.
+    LibraryTooLong,
+}
+
+impl fmt::Display for SnapshotRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SnapshotRefused::Running => "a snapshot is being written",
+            SnapshotRefused::ScriptRunning => "a script is running; try again when it has ended",
+            SnapshotRefused::LibraryTooLong => {
+                "a library of functions is longer than 64 MiB; delete it to be able to save"
+            }
+        })
+    }
+}
+
+impl std::error::Error for SnapshotRefused {}
+
+/// What [`Shard::fill_snapshot`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fill {
+    /// There is more to come.
+    More,
+    /// The file is complete, and the snapshot over.
+    End(Totals),
+    /// The file is not whole, through a bug of this program. The snapshot is over; throw the file away.
+    Broken(Incomplete),
+    /// No snapshot is being written: it was given up (DEBUG RELOAD, [`Shard::abort_snapshot`]).
+    Nothing,
+}
+
+/// How far a snapshot has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Keys serialised.
+    pub keys_done: u64,
+    /// Keys at the cut.
+    pub keys_total: u64,
+    /// Bytes serialised and not taken yet.
+    pub pending_bytes: usize,
+    /// Bytes that the snapshot keeps besides: what is done, and databases that were emptied meanwhile.
+    pub held_bytes: usize,
+}
+
+/// A snapshot that is being written.
+pub(crate) struct Snapshot {
+    shared: Rc<Shared>,
+    /// Walks that have not ended.
+    walks: usize,
+    /// Database at which to look for the next one.
+    at: usize,
+    keys_total: u64,
+    /// Payloads of the sections of functions.
+    functions: Vec<Vec<u8>>,
+}
+
+impl Snapshot {
+    /// Appends what comes next in the databases. False when all have been walked.
+    fn step(&mut self, dbs: &mut [Db], trash: &mut Trash, out: &mut Vec<u8>) -> bool {
+        while self.walks > 0 {
+            // Those that have been emptied first: they take memory.
+            let frozen = self.shared.frozen().borrow_mut().pop();
+            if let Some(mut frozen) = frozen {
+                #[cfg(any(test, feature = "mutants"))]
+                mutant::forgotten(self.shared.mutant.get(), &mut frozen);
+                if frozen.walk.step(&frozen.table, out) {
+                    self.shared.frozen().borrow_mut().push(frozen);
+                    return true;
+                }
+                self.walks -= 1;
+                trash.database(frozen.table, frozen.bytes, true);
+                continue;
+            }
+            // SWAPDB may have brought one to a place that was passed.
+            let order = (self.at..dbs.len()).chain(0..self.at);
+            let Some(at) = order.into_iter().find(|at| dbs[*at].table.is_walked()) else {
+                debug_assert!(false, "a walk is in a database or frozen");
+                return false;
+            };
+            self.at = at;
+            if dbs[at].table.step(out) {
+                return true;
+            }
+            dbs[at].table.end_walk();
+            self.walks -= 1;
+        }
+        false
+    }
+}
+
+impl Shard {
+    /// Cuts: the file will hold the shard as it is now, whatever changes from here on. Between two commands
+    /// only.
+    pub fn begin_snapshot(
+        &mut self,
+        preamble: &Preamble,
+        extension: &Extension,
+    ) -> Result<(), SnapshotRefused> {
+        if self.snapshot.is_some() {
+            return Err(SnapshotRefused::Running);
+        }
+        if self.busy.is_some() {
+            return Err(SnapshotRefused::ScriptRunning);
+        }
+        let functions = self.function_sections()?;
+        let mut head = Vec::new();
+        let encoder = Encoder::new(preamble, extension, &mut head);
+        let shared = Rc::new(Shared::new(encoder, head, self.access.counts()));
+        let (mut walks, mut keys_total) = (0, 0);
+        for (number, db) in (0u16..).zip(&mut self.dbs).filter(|(_, db)| !db.is_empty()) {
+            let walk = Walk::new(number, &db.table, db.object_bytes, &shared);
+            db.table.begin_walk(Box::new(walk));
+            walks += 1;
+            keys_total += db.len() as u64;
+        }
+        let snapshot = Snapshot { shared, walks, at: 0, keys_total, functions };
+        self.snapshot = Some(Box::new(snapshot));
+        Ok(())
+    }
+
+    /// The payloads that hold all libraries, each as long as a section may be.
+    fn function_sections(&self) -> Result<Vec<Vec<u8>>, SnapshotRefused> {
+        const ROOM: usize = BLOCK_RAW_MAX - 8;
+        let mut sections = Vec::new();
+        let mut group: Vec<&[u8]> = Vec::new();
+        let mut bytes = 0;
+        let mut close = |group: &mut Vec<&[u8]>| {
+            let mut payload = Vec::new();
+            section::put_functions(&mut payload, group.drain(..));
+            sections.push(payload);
+        };
+        for library in self.scripts.all_libraries().values() {
+            let len = library.code.len() + 4;
+            if len > ROOM {
+                return Err(SnapshotRefused::LibraryTooLong);
+            }
+            if bytes + len > ROOM {
+                close(&mut group);
+                bytes = 0;
+            }
+            group.push(&library.code);
+            bytes += len;
+        }
+        if !group.is_empty() {
+            close(&mut group);
+        }
+        Ok(sections)
+    }
+
+    /// Appends the next bytes of the file to `out`, about `budget` of them (a granule or a chunk more, at
+    /// most). What changes have had written ahead comes first.
+    pub fn fill_snapshot(&mut self, out: &mut Vec<u8>, budget: usize) -> Fill {
+        let Some(snapshot) = &mut self.snapshot else { return Fill::Nothing };
+        let until = out.len() + budget.max(1);
+        while out.len() < until {
+            let taken = snapshot.shared.take(out, until - out.len());
+            if !taken && !snapshot.step(&mut self.dbs, &mut self.trash, out) {
+                return self.finish_snapshot(out);
+            }
+        }
+        Fill::More
+    }
+
+    fn finish_snapshot(&mut self, out: &mut Vec<u8>) -> Fill {
+        let Some(snapshot) = self.snapshot.take() else { return Fill::Nothing };
+        let Snapshot { shared, functions, .. } = *snapshot;
+        let shared = Rc::into_inner(shared).expect("walks hold the rest, and all have ended");
+        let mut encoder = shared.into_encoder();
+        for payload in functions {
+            encoder.section(section::FUNCTIONS, section::VERSION, section::REQUIRED, &payload, out);
+        }
+        match encoder.finish(out) {
+            Ok(totals) => Fill::End(totals),
+            Err(incomplete) => Fill::Broken(incomplete),
+        }
+    }
+
+    /// Bytes that changes have had written ahead and that have not been taken yet. Above `snapshot-cow-max`
+    /// the driver takes no further commands until it has written.
+    pub fn snapshot_pending(&self) -> usize {
+        self.snapshot.as_ref().map_or(0, |s| s.shared.pending())
+    }
+
+    /// Gives the snapshot up, if there is one.
+    pub fn abort_snapshot(&mut self) {
+        let Some(snapshot) = self.snapshot.take() else { return };
+        self.dbs.iter_mut().for_each(|db| db.table.end_walk());
+        for frozen in snapshot.shared.frozen().take() {
+            self.trash.database(frozen.table, frozen.bytes, true);
+        }
+    }
+
+    /// How far the snapshot has come, if there is one.
+    pub fn snapshot_progress(&self) -> Option<Progress> {
+        let snapshot = self.snapshot.as_ref()?;
+        Some(Progress {
+            keys_done: snapshot.shared.entries(),
+            keys_total: snapshot.keys_total,
+            pending_bytes: snapshot.shared.pending(),
+            held_bytes: snapshot.shared.held_bytes(),
+        })
+    }
+
+    /// Breaks the snapshot that is being written.
+    #[cfg(any(test, feature = "mutants"))]
+    pub fn break_snapshot(&mut self, mutant: Mutant) {
+        if let Some(snapshot) = &self.snapshot {
+            snapshot.shared.mutant.set(Some(mutant));
+        }
+    }
+}
