@@ -72,6 +72,17 @@ impl SessionCx<'_> {
 }
 
 impl Shard {
+    /// The libraries of functions, and the keys unless only functions are wanted, into an RDB file.
+    ///
+    /// # Errors
+    /// A value has no form in RDB.
+    pub fn export(&self, file: &mut FileWriter, keys: bool) -> Result<(), ReloadError> {
+        for library in self.scripts.all_libraries().values() {
+            file.function(&library.code);
+        }
+        if keys { self.write_keys(file) } else { Ok(()) }
+    }
+
     /// Replaces the data set by what comes out of another form of it. On an error it stays as it was.
     pub fn reload(&mut self, through: Through) -> Result<(), ReloadError> {
         let databases = self.dbs.len() as u16;
@@ -101,8 +112,14 @@ impl Shard {
 
     /// All keys as an RDB file.
     fn write_file(&self) -> Result<Vec<u8>, ReloadError> {
-        let counts = self.access.counts();
         let mut file = FileWriter::new(Encoder::default());
+        self.write_keys(&mut file)?;
+        Ok(file.finish())
+    }
+
+    /// Writes all keys into an RDB file.
+    fn write_keys(&self, file: &mut FileWriter) -> Result<(), ReloadError> {
+        let counts = self.access.counts();
         let mut body = Vec::new();
         for (number, db) in (0u64..).zip(&self.dbs).filter(|(_, db)| !db.is_empty()) {
             file.select(number);
@@ -117,7 +134,7 @@ impl Shard {
                     .map_err(ReloadError::Unfit)?;
             }
         }
-        Ok(file.finish())
+        Ok(())
     }
 
     /// Fills the empty databases from a file.

@@ -7,7 +7,10 @@
 use super::lzf::Compressor;
 use super::packed::{ListpackWriter, put_intset};
 use super::prim::{put_integer, put_length, put_raw};
-use super::{VERSION, VERSION_FIELD_TTL, VERSION_IDEMPOTENCE, VERSION_MAX, code, seal, stream};
+use super::{
+    VERSION, VERSION_FIELD_TTL, VERSION_IDEMPOTENCE, VERSION_LOWEST, VERSION_MAX, code, seal,
+    stream,
+};
 use crate::bytes::Put;
 use crate::number::{parse_i64, write_score};
 use crate::value::{Elements, Group, Hash, Scored, Value};
@@ -76,7 +79,7 @@ impl Default for Encoder {
 impl Encoder {
     /// For readers of this version: types that are newer are not written. Panics outside of 10..=14.
     pub fn new(version: u16) -> Encoder {
-        assert!((10..=VERSION_MAX).contains(&version), "versions 10 to 14 are written");
+        assert!((VERSION_LOWEST..=VERSION_MAX).contains(&version), "versions 10 to 14 are written");
         Encoder { version, lzf: Compressor::default(), block: Vec::new(), squeezed: Vec::new() }
     }
 

@@ -14,7 +14,7 @@
 
 use super::encode::{Encoder, Unfit};
 use super::prim::{length, put_length, put_raw, string};
-use super::{Format, Limits, Magic, decode};
+use super::{Format, Limits, Magic, VERSION_LOWEST, decode};
 use crate::bytes::{Put, Reader};
 use crate::crc::crc64;
 use crate::error::{Cause, DecodeError};
@@ -321,6 +321,8 @@ fn end<'a>(
 /// Writes a file piece by piece.
 pub struct FileWriter {
     encoder: Encoder,
+    /// Writes the values that the encoder's version cannot hold, if that is wanted.
+    newest: Option<Encoder>,
     out: Vec<u8>,
     /// Checksum of what was taken.
     crc: u64,
@@ -330,7 +332,14 @@ impl FileWriter {
     /// A file of the encoder's version.
     pub fn new(encoder: Encoder) -> FileWriter {
         let out = format!("REDIS{:04}", encoder.version()).into_bytes();
-        FileWriter { encoder, out, crc: 0 }
+        FileWriter { encoder, newest: None, out, crc: 0 }
+    }
+
+    /// A file for a reader whose version is not known: of the lowest version, with values of newer types
+    /// only where nothing else holds them. Readers look at the version first and at types as they meet them.
+    pub fn for_any_reader() -> FileWriter {
+        let newest = Some(Encoder::default());
+        FileWriter { newest, ..FileWriter::new(Encoder::new(VERSION_LOWEST)) }
     }
 
     /// Writes an auxiliary field.
@@ -368,7 +377,13 @@ impl FileWriter {
         freq: Option<u8>,
         value: &Value<'_>,
     ) -> Result<(), Unfit> {
-        let kind = self.encoder.type_byte(value)?;
+        let (encoder, kind) = match (self.encoder.type_byte(value), &mut self.newest) {
+            (Err(_), Some(newest)) => {
+                let kind = newest.type_byte(value)?;
+                (newest, kind)
+            }
+            (kind, _) => (&mut self.encoder, kind?),
+        };
         if let Some(at) = expire_ms {
             self.out.put_u8(op::EXPIRE_MS);
             self.out.put_u64(at);
@@ -381,8 +396,8 @@ impl FileWriter {
             self.out.put(&[op::FREQ, freq]);
         }
         self.out.put_u8(kind);
-        self.encoder.put_string(&mut self.out, key);
-        self.encoder.put_body(&mut self.out, kind, value);
+        encoder.put_string(&mut self.out, key);
+        encoder.put_body(&mut self.out, kind, value);
         Ok(())
     }
 

@@ -63,6 +63,8 @@ pub const VERSION: u16 = 11;
 pub const VERSION_FIELD_TTL: u16 = 12;
 /// The version that brought idempotent ids of streams: Redis 8.6.
 pub const VERSION_IDEMPOTENCE: u16 = 13;
+/// The oldest version written: Redis 7.0.
+pub const VERSION_LOWEST: u16 = 10;
 /// The version that brought stream entries given back (XNACK): Redis 8.8. The newest one written.
 pub const VERSION_MAX: u16 = 14;
 /// Newest version read under the magic `REDIS`. Later ones brought types that are refused by number, no new

@@ -39,7 +39,6 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
 
 /// Names of Redis without a meaning here, and why.
 const REFUSED: &[(&str, &str)] = &[
-    ("CHANGE-REPL-ID", "this server has no replication history"),
     ("CRASH-AND-RECOVER", "kill the process and start it again; recovery is the ordinary start"),
     ("DICT-RESIZING", "tables grow a segment at a time and cannot be held back"),
     ("JMAP", "use MEMORY MALLOC-STATS"),
@@ -61,6 +60,10 @@ fn debug(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         () if n == 2 && a.is(1, "DIGEST") => {
             let digest = redis_digest::of_all(cx.shard.dbs());
             cx.out.simple(&hex(&digest));
+        }
+        () if n == 2 && a.is(1, "CHANGE-REPL-ID") => {
+            host(cx)?.replicas.change_id();
+            cx.out.ok();
         }
         () if a.is(1, "DIGEST-VALUE") => digest_value(cx, a),
         () if n == 3 && a.is(1, "ERROR") => {

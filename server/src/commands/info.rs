@@ -274,13 +274,13 @@ fn stats(out: &mut String, v: &View<'_>) {
     line(out, "total_net_input_bytes", n.bytes_in);
     line(out, "total_net_output_bytes", n.bytes_out);
     line(out, "total_net_repl_input_bytes", 0);
-    line(out, "total_net_repl_output_bytes", 0);
+    line(out, "total_net_repl_output_bytes", v.host.replicas.stats.bytes_out);
     line(out, "instantaneous_input_kbps", kbps(v.host.rates.input.per_second()));
     line(out, "instantaneous_output_kbps", kbps(v.host.rates.output.per_second()));
     line(out, "rejected_connections", n.rejected);
-    line(out, "sync_full", 0);
-    line(out, "sync_partial_ok", 0);
-    line(out, "sync_partial_err", 0);
+    line(out, "sync_full", v.host.replicas.stats.full);
+    line(out, "sync_partial_ok", v.host.replicas.stats.partial_ok);
+    line(out, "sync_partial_err", v.host.replicas.stats.partial_err);
     line(out, "expired_subkeys", s.expired_subkeys);
     line(out, "expired_keys", s.expired_keys);
     line(out, "evicted_keys", s.evicted_keys);
@@ -312,13 +312,29 @@ fn stats(out: &mut String, v: &View<'_>) {
 
 fn replication(out: &mut String, v: &View<'_>) {
     line(out, "role", "master");
-    line(out, "connected_slaves", 0);
+    let replicas = v.host.replica_figures(v.shard.now().mono_us / 1000);
+    line(out, "connected_slaves", replicas.len());
+    for (i, r) in replicas.iter().enumerate() {
+        line(
+            out,
+            &format!("slave{i}"),
+            format_args!(
+                "ip={},port={},state={},offset={},lag={}",
+                r.address, r.port, r.state, r.offset, r.lag_secs
+            ),
+        );
+    }
     line(out, "master_failover_state", "no-failover");
-    line(out, "master_replid", &v.host.shared.facts.run_id);
+    line(out, "master_replid", v.host.replicas.id());
     line(out, "master_replid2", "0".repeat(40));
-    line(out, "master_repl_offset", 0);
+    line(out, "master_repl_offset", v.host.replicas.offset());
     line(out, "second_repl_offset", -1);
-    line(out, "repl_backlog_active", 0);
+    let (begin, len) = v.host.replicas.backlog();
+    line(out, "repl_backlog_active", u8::from(v.host.replicas.is_active()));
+    line(out, "repl_backlog_size", v.config.int(OptionId::ReplBacklogSize));
+    // Redis counts bytes from 1.
+    line(out, "repl_backlog_first_byte_offset", if len > 0 { begin + 1 } else { 0 });
+    line(out, "repl_backlog_histlen", len);
 }
 
 fn cpu(out: &mut String, _: &View<'_>) {

@@ -12,6 +12,7 @@ mod memory;
 #[cfg(test)]
 mod page;
 mod pubsub;
+mod replication;
 mod server;
 mod slowlog;
 mod tracking;
@@ -44,6 +45,7 @@ pub(crate) fn table() -> &'static CommandTable {
             lolwut::COMMANDS,
             memory::COMMANDS,
             pubsub::COMMANDS,
+            replication::COMMANDS,
             server::COMMANDS,
             slowlog::COMMANDS,
         ]);
@@ -65,9 +67,6 @@ pub(crate) fn apply(config: &Config, shard: &mut Shard) {
     shard.trash.lazy = lazy_free(config);
     shard.set_memory_rules(memory_rules(config));
     shard.stats.histograms = config.bool(OptionId::LatencyTracking);
-    // No replica follows as yet.
-    shard.lacks_replicas =
-        config.int(OptionId::MinReplicasToWrite) > 0 && config.int(OptionId::MinReplicasMaxLag) > 0;
 }
 
 /// Takes over the encoding thresholds.

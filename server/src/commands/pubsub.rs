@@ -247,14 +247,22 @@ fn sunsubscribe(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
     unlisten(cx, a, Kind::Shard, "sunsubscribe")
 }
 
+/// Delivers a message, here and to the listeners of replicas; returns how many times it was here.
+fn send(cx: &mut SessionCx<'_>, a: Args<'_>, shard: bool) -> CmdResult<usize> {
+    let db = cx.session.db;
+    let host = host(cx)?;
+    host.replicas.also(db, a.all());
+    Ok(host.publish(shard, a.get(1), a.get(2)))
+}
+
 fn publish(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
-    let receivers = host(cx)?.publish(false, a.get(1), a.get(2));
+    let receivers = send(cx, a, false)?;
     cx.out.int(receivers as i64);
     Ok(())
 }
 
 fn spublish(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
-    let receivers = host(cx)?.publish(true, a.get(1), a.get(2));
+    let receivers = send(cx, a, true)?;
     cx.out.int(receivers as i64);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! TIME, SHUTDOWN, MONITOR, ROLE, MODULE.
+//! TIME, SHUTDOWN, MONITOR, MODULE.
 
 use moon_engine::args::Args;
 use moon_engine::command::{CommandSpec, Flags, Group, Run};
@@ -63,11 +63,6 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         summary: "Listens for all requests received by the server in real-time.",
         ..row("monitor", GROUP, "1.0.0", 1, ANYTIME.and(Flags::ADMIN), Run::Session(monitor))
-    },
-    CommandSpec {
-        summary: "Returns the replication role.",
-        acl: &["@admin", "@dangerous"],
-        ..row("role", GROUP, "2.8.12", 1, ANYTIME.and(Flags::FAST), Run::Session(role))
     },
     CommandSpec {
         summary: "A container for module commands.",
@@ -150,15 +145,6 @@ fn monitor(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
     host.monitor(host.current);
     relisten(cx)?;
     cx.out.ok();
-    Ok(())
-}
-
-/// A master whom nobody follows, until there is replication.
-fn role(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
-    cx.out.array(3);
-    cx.out.bulk(b"master");
-    cx.out.int(0);
-    cx.out.array(0);
     Ok(())
 }
 

@@ -77,6 +77,8 @@ pub enum Group {
     Data,
     /// Log, snapshots, durability.
     Persistence,
+    /// Replicas.
+    Replication,
     /// Passwords and permissions.
     Security,
     /// Names of Redis without a meaning here.
@@ -91,17 +93,19 @@ impl Group {
             Self::Process => "Process",
             Self::Data => "Data and memory",
             Self::Persistence => "Persistence",
+            Self::Replication => "Replication",
             Self::Security => "Security",
             Self::Compatibility => "Accepted for Redis, without effect",
         }
     }
 
     /// All groups in printing order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Network,
         Self::Process,
         Self::Data,
         Self::Persistence,
+        Self::Replication,
         Self::Security,
         Self::Compatibility,
     ];
@@ -218,9 +222,13 @@ Persistence, Real {
     SyncFailTimeout = "sync-fail-timeout", Kind::Secs(1, 86_400), "60", Live, "Clients that wait for a disk that fails are told and closed after so many seconds.";
     DiskFreeMinPct = "disk-free-min-pct", Kind::Int(0, 50), "5", Live, "Refuse writes below this share of free disk space; 0 never.";
 }
-Persistence, Real {
-    MinReplicasToWrite = "min-replicas-to-write" / "min-slaves-to-write", Kind::Int(0, I32), "0", Live, "Refuse writes while fewer replicas follow closely; 0 never. There are none yet.";
+Replication, Real {
+    MinReplicasToWrite = "min-replicas-to-write" / "min-slaves-to-write", Kind::Int(0, I32), "0", Live, "Refuse writes while fewer replicas follow closely; 0 never.";
     MinReplicasMaxLag = "min-replicas-max-lag" / "min-slaves-max-lag", Kind::Int(0, I32), "10", Live, "Seconds of silence after which a replica does not count for it; 0 counts none and refuses nothing.";
+    ReplBacklogSize = "repl-backlog-size", Kind::Memory(1, MAX), "64mb", Live, "Bytes of the stream to replicas that are kept for those that come again.";
+    ReplBacklogTtl = "repl-backlog-ttl", Kind::Int(0, MAX), "3600", Live, "Seconds after the last replica has left until what is kept for it is dropped; 0 never.";
+    ReplTimeout = "repl-timeout", Kind::Int(1, I32), "60", Live, "Seconds without a sign of life after which a replica is closed.";
+    ReplPingReplicaPeriod = "repl-ping-replica-period" / "repl-ping-slave-period", Kind::Int(1, I32), "10", Live, "Seconds between two PINGs in the stream to replicas.";
 }
 Security, Real {
     AclFile = "aclfile", Kind::Text, "", Immutable, "File of the users; without it they are `user` lines of the configuration.";
@@ -277,10 +285,6 @@ Compatibility, Compat {
     ReplDisklessSyncMaxReplicas = "repl-diskless-sync-max-replicas", Kind::Int(0, I32), "0", Live, "Replication option of Redis.";
     ReplDisklessLoad = "repl-diskless-load", Kind::Enum(&["disabled", "on-empty-db", "swapdb"]), "disabled", Live, "Replication option of Redis.";
     ReplDisableTcpNodelay = "repl-disable-tcp-nodelay", Kind::Bool, "no", Live, "Replication option of Redis.";
-    ReplBacklogSize = "repl-backlog-size", Kind::Memory(1, MAX), "64mb", Live, "Replication option of Redis.";
-    ReplBacklogTtl = "repl-backlog-ttl", Kind::Int(0, MAX), "3600", Live, "Replication option of Redis.";
-    ReplTimeout = "repl-timeout", Kind::Int(1, I32), "60", Live, "Replication option of Redis.";
-    ReplPingReplicaPeriod = "repl-ping-replica-period" / "repl-ping-slave-period", Kind::Int(1, I32), "10", Live, "Replication option of Redis.";
     ReplicaOf = "replicaof" / "slaveof", Kind::Enum(&[""]), "", Immutable, "Replication is not available.";
     MasterAuth = "masterauth", Kind::Text, "", Live, "Replication option of Redis.";
     MasterUser = "masteruser", Kind::Text, "", Live, "Replication option of Redis.";

@@ -33,6 +33,8 @@ pub(crate) struct Client {
     pub(crate) tracked: Option<Box<Tracked>>,
     /// It is shown every command.
     pub(crate) monitor: bool,
+    /// It follows every change.
+    pub(crate) replica: bool,
     /// Full name of the last command, empty before the first.
     pub(crate) last_command: &'static str,
     pub(crate) figures: ConnFigures,
@@ -82,6 +84,7 @@ impl Client {
             topics: Default::default(),
             tracked: None,
             monitor: false,
+            replica: false,
             last_command: "",
             user: None,
             figures: ConnFigures { active_ms: now_ms, ..ConnFigures::default() },
@@ -118,15 +121,23 @@ impl Client {
         }
     }
 
-    /// `normal`, or `pubsub` in subscriber mode (CLIENT LIST TYPE).
+    /// `normal`, `replica`, or `pubsub` in subscriber mode (CLIENT LIST TYPE).
     pub(crate) fn kind(&self) -> &'static str {
-        if self.is_subscribed() { "pubsub" } else { "normal" }
+        match () {
+            () if self.replica => "replica",
+            () if self.is_subscribed() => "pubsub",
+            () => "normal",
+        }
     }
 
     /// Index of its output buffer limits: normal, replica, pubsub.
     #[inline]
     pub(crate) fn output_class(&self) -> usize {
-        if self.is_subscribed() { 2 } else { 0 }
+        match () {
+            () if self.replica => 1,
+            () if self.is_subscribed() => 2,
+            () => 0,
+        }
     }
 
     /// True if it watches keys.
@@ -165,6 +176,7 @@ impl Client {
         let tracked = self.tracked.as_deref();
         for (on, letter) in [
             (self.monitor, 'O'),
+            (self.replica, 'S'),
             (self.is_subscribed(), 'P'),
             (v.multi.is_some(), 'x'),
             (v.waiting, 'b'),

@@ -20,6 +20,7 @@ use super::client::Client;
 use super::latency::Monitor;
 use super::lazyfree::Freer;
 use super::pubsub::PubSub;
+use super::replication::Replicas;
 use super::shared::Shared;
 use super::slowlog::SlowLog;
 use super::tracking::Tracking;
@@ -170,6 +171,8 @@ pub(crate) struct ServerHost {
     pub(crate) current: Slot,
     /// Who listens to which channel.
     pub(crate) pubsub: PubSub,
+    /// Who follows every change.
+    pub(crate) replicas: Replicas,
     /// Who may have which keys in its cache.
     pub(crate) tracking: Tracking,
     /// Who is shown every command.
@@ -243,6 +246,7 @@ impl ServerHost {
             clients_bytes_max: 0,
             current: NOBODY,
             pubsub: PubSub::default(),
+            replicas: Replicas::new(),
             tracking: Tracking::default(),
             monitors: BTreeSet::new(),
             events: Class::NONE,
@@ -303,6 +307,7 @@ impl ServerHost {
         self.keepalive_secs = config.int(OptionId::TcpKeepalive);
         self.events =
             Class::parse(config.text(OptionId::NotifyKeyspaceEvents)).unwrap_or(Class::NONE);
+        self.replicas.refresh(config);
         self.tracking.max_keys = config.size(OptionId::TrackingTableMaxKeys);
         self.output_max = config.output_limits().map(|l| l.hard);
         self.clients_bytes_max = match config.int(OptionId::MaxMemoryClients) {

@@ -14,6 +14,7 @@ pub(crate) mod latency;
 pub(crate) mod lazyfree;
 mod notify;
 pub(crate) mod pubsub;
+pub(crate) mod replication;
 pub(crate) mod shared;
 pub(crate) mod slowlog;
 pub(crate) mod tracking;
@@ -150,6 +151,9 @@ impl ShardService {
             for client in self.host.evict_clients() {
                 self.shard.stop_waiting(client);
             }
+        }
+        if self.host.replicas.is_active() {
+            self.feed_replicas();
         }
         if let Some(log) = &self.log {
             log.flush();
@@ -292,6 +296,8 @@ impl ShardService {
             }
         });
         self.shard.listen(self.host.wanted());
+        let now_ms = self.shard.now().mono_us / 1000;
+        self.shard.lacks_replicas = self.host.replicas.lacks(now_ms);
         self.limits = hub_limits(&self.host);
     }
 
@@ -465,6 +471,7 @@ impl hub::Service for ShardService {
         // The slot's next connection must not get what was meant for this one.
         self.host.orders.retain(|order| order.slot() != slot);
         self.host.remove_client(slot);
+        self.host.replicas.forget(slot, self.shard.now().mono_us / 1000);
         self.host.outbox.forget(slot);
     }
 
@@ -493,6 +500,7 @@ impl hub::Service for ShardService {
 
     fn may_idle(&self, slot: Slot) -> bool {
         matches!(self.sessions.get(slot as usize), Some(Some(s)) if s.subscribed)
+            || self.host.client(slot).is_some_and(|c| c.replica)
     }
 
     #[inline]

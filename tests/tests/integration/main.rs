@@ -9,6 +9,7 @@ mod disk;
 mod exchange;
 mod harness;
 mod process;
+mod replication;
 mod scripts;
 mod tools;
 mod waiting;

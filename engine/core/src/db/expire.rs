@@ -1,6 +1,7 @@
 //! Removal of keys whose time has run out, or that must make room.
 
 use super::Keyspace;
+use super::keyspace::removal_word;
 use crate::event::Event;
 
 impl Keyspace<'_> {
@@ -29,7 +30,7 @@ impl Keyspace<'_> {
             db.table.get(key).is_some_and(|e| e.expire_ms().is_some_and(|t| t <= self.now.unix_ms));
         if due {
             self.drop_key(key, self.trash.lazy.expire);
-            self.unit.side_effect(self.cur, &[b"DEL", key]);
+            self.unit.side_effect(self.cur, &[removal_word(self.trash.lazy.expire), key]);
             self.unit.note(self.cur, key, Event::EXPIRED);
             self.stats.expired_keys += 1;
         }
@@ -39,7 +40,7 @@ impl Keyspace<'_> {
     /// Removes a key because memory is short; logged as DEL, told as `evicted`.
     pub(crate) fn evict(&mut self, key: &[u8]) {
         if self.drop_key(key, self.trash.lazy.eviction) {
-            self.unit.side_effect(self.cur, &[b"DEL", key]);
+            self.unit.side_effect(self.cur, &[removal_word(self.trash.lazy.eviction), key]);
             self.unit.note(self.cur, key, Event::EVICTED);
             self.stats.evicted_keys += 1;
         }

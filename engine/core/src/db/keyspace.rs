@@ -548,6 +548,12 @@ impl<'a> Keyspace<'a> {
         self.unit.effect(self.cur, words);
     }
 
+    /// States the removal of a key as the logged form, in the word for the way in which it is freed.
+    pub fn removal_effect(&mut self, key: &[u8]) {
+        let word = removal_word(self.trash.lazy.server_del);
+        self.effect(&[word, key]);
+    }
+
     /// Whether anybody wants the logged form.
     #[inline]
     pub fn wants_effects(&self) -> bool {
@@ -563,6 +569,11 @@ impl<'a> Keyspace<'a> {
     pub fn no_own_effect(&mut self) {
         self.unit.rewritten();
     }
+}
+
+/// The word that removes a key and leaves freeing it to somebody else, or does it at once.
+pub(super) fn removal_word(later: bool) -> &'static [u8] {
+    if later { b"UNLINK" } else { b"DEL" }
 }
 
 /// Records that a key's value was replaced unseen.

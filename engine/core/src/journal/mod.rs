@@ -48,6 +48,12 @@ impl EffectSink for Log {
     }
 }
 
+/// Who is told of every unit as it is committed, beside the log: the stream to replicas.
+pub trait Follower {
+    /// A unit with effects has been committed.
+    fn unit(&self, unit: &Unit);
+}
+
 /// Who caused a unit, and with it what a commit feeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
@@ -70,6 +76,7 @@ impl Origin {
 #[derive(Default)]
 pub struct Journal {
     log: Option<Rc<dyn EffectSink>>,
+    follower: Option<Rc<dyn Follower>>,
     /// Changes since the data set was last saved as a whole (`rdb_changes_since_last_save`).
     pub dirty: u64,
 }
@@ -83,6 +90,11 @@ impl Journal {
     /// Detaches the log (`appendonly no`).
     pub fn detach(&mut self) -> Option<Rc<dyn EffectSink>> {
         self.log.take()
+    }
+
+    /// Sets who is told of every unit from the next one on.
+    pub fn follow(&mut self, follower: Option<Rc<dyn Follower>>) {
+        self.follower = follower;
     }
 
     /// The log, if there is one.
@@ -99,18 +111,21 @@ impl Journal {
     /// Whether a commit needs the effects of its unit.
     #[inline]
     pub(crate) fn wants_effects(&self) -> bool {
-        self.log.is_some()
+        self.log.is_some() || self.follower.is_some()
     }
 
     /// Appends a finished unit. In-memory consumers (watchers) are fed by the caller.
     #[inline]
     pub(crate) fn commit(&mut self, unit: &Unit, origin: Origin) {
         self.dirty += unit.changes();
-        if origin.logs()
-            && unit.has_effects()
-            && let Some(log) = &self.log
-        {
+        if !origin.logs() || !unit.has_effects() {
+            return;
+        }
+        if let Some(log) = &self.log {
             log.append(RecordType::Command, unit.db(), unit.forms());
+        }
+        if let Some(follower) = &self.follower {
+            follower.unit(unit);
         }
     }
 }

@@ -183,6 +183,16 @@ impl Unit {
         self.db
     }
 
+    /// Database of the last effect.
+    pub fn last_db(&self) -> u16 {
+        self.array_db
+    }
+
+    /// Number of effects; the SELECTs between those of different databases are none.
+    pub fn effects(&self) -> u32 {
+        self.arrays
+    }
+
     /// The effects: RESP2 arrays back to back.
     pub fn forms(&self) -> &[u8] {
         &self.forms

@@ -88,12 +88,16 @@ pub(super) fn restore(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     let value = restored.value.filter(|_| !expire_ms.is_some_and(|at| cx.ks.is_past(at)));
     let Some(value) = value else {
         if cx.ks.remove(key, Event::DEL) {
-            cx.ks.effect(&[b"DEL", key]);
+            cx.ks.removal_effect(key);
         }
         return Ok(());
     };
     cx.ks.place(key, Stored::Copied { value, expire_ms, user: 0 }, Event::RESTORE);
     cx.ks.set_use(key, options.idle_secs, options.freq);
+    if options.absolute && restored.payload.is_none() {
+        // The request is its own effect.
+        return Ok(());
+    }
     let at = Digits::of_u64(expire_ms.unwrap_or(0));
     let payload = restored.payload.as_deref().unwrap_or(a.get(3));
     let mut words: Vec<&[u8]> = vec![b"RESTORE", key, at.as_bytes(), payload, b"ABSTTL"];

@@ -14,7 +14,7 @@ use moon_formats::number::Digits;
 pub(in crate::commands) fn expire_at(ks: &mut Keyspace<'_>, key: &[u8], at_ms: u64) {
     if ks.is_past(at_ms) {
         if ks.remove(key, Event::DEL) {
-            ks.effect(&[b"DEL", key]);
+            ks.removal_effect(key);
         }
     } else if ks.set_expire(key, Some(at_ms), Event::EXPIRE) {
         let at = Digits::of_i64(at_ms as i64);

@@ -310,7 +310,7 @@ fn store(ks: &mut Keyspace<'_>, key: &[u8], elements: &[Vec<u8>]) {
     list.push(End::Back, elements.iter().map(Vec::as_slice), limits);
     ks.put_collection(key, list, SORTSTORE);
     if existed {
-        ks.effect(&[b"DEL", key]);
+        ks.removal_effect(key);
     }
     for some in elements.chunks(PUSH_ELEMENTS) {
         let mut words: Vec<&[u8]> = vec![b"RPUSH", key];

@@ -140,7 +140,7 @@ fn write(cx: &mut WriteCx<'_>, a: Args<'_>, form: Form, event: Event) -> CmdResu
     if n > 0 {
         // What the sine of this machine decided is logged as members and scores.
         if replaced {
-            cx.ks.effect(&[b"DEL", key]);
+            cx.ks.removal_effect(key);
         }
         for batch in words.chunks(ZADD_BATCH * 2) {
             let mut form: Vec<&[u8]> = vec![b"ZADD", key];
@@ -148,7 +148,7 @@ fn write(cx: &mut WriteCx<'_>, a: Args<'_>, form: Form, event: Event) -> CmdResu
             cx.ks.effect(&form);
         }
     } else if replaced {
-        cx.ks.effect(&[b"DEL", key]);
+        cx.ks.removal_effect(key);
     }
     cx.out.int(n as i64);
     Ok(())

@@ -70,7 +70,7 @@ fn pop_some(cx: &mut WriteCx<'_>, key: &[u8], count: usize) -> CmdResult {
     })?;
     match taken {
         None => cx.out.set(0),
-        Some(Taken::All) => cx.ks.effect(&[b"DEL", key]),
+        Some(Taken::All) => cx.ks.removal_effect(key),
         Some(Taken::Some(members)) => {
             for batch in members.chunks(SREM_BATCH) {
                 let mut words: Vec<&[u8]> = vec![b"SREM", key];

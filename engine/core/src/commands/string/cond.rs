@@ -77,7 +77,7 @@ impl Condition<'_> {
 fn remove_if(cx: &mut WriteCx<'_>, key: &[u8], met: bool) {
     let removed = met && cx.ks.remove(key, Event::DEL);
     if removed {
-        cx.ks.effect(&[b"DEL", key]);
+        cx.ks.removal_effect(key);
     }
     cx.out.int(i64::from(removed));
 }

@@ -55,7 +55,7 @@ pub(super) fn getdel(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     let key = a.get(1);
     value(&mut cx.out, cx.ks.string_counted(key)?);
     if cx.ks.remove(key, Event::DEL) {
-        cx.ks.effect(&[b"DEL", key]);
+        cx.ks.removal_effect(key);
     }
     Ok(())
 }

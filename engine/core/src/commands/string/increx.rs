@@ -209,7 +209,7 @@ fn store(
     let ttl = match at_ms {
         Some(at_ms) if cx.ks.is_past(at_ms) => {
             if cx.ks.remove(key, Event::DEL) {
-                cx.ks.effect(&[b"DEL", key]);
+                cx.ks.removal_effect(key);
             }
             return;
         }

@@ -90,8 +90,8 @@ impl Only<'_> {
     }
 }
 
-/// Sets one key and states the effect.
-fn store(cx: &mut WriteCx<'_>, key: &[u8], new: &[u8], ttl: Ttl) {
+/// Sets one key and states the effect, unless the request is its own (`SET key value PXAT at`).
+fn store(cx: &mut WriteCx<'_>, key: &[u8], new: &[u8], ttl: Ttl, is_own: bool) {
     let at_ms = match ttl {
         Ttl::Clear => {
             cx.ks.put_string(key, new, ttl, Event::SET);
@@ -107,12 +107,15 @@ fn store(cx: &mut WriteCx<'_>, key: &[u8], new: &[u8], ttl: Ttl) {
     };
     if cx.ks.is_past(at_ms) {
         if cx.ks.remove(key, Event::DEL) {
-            cx.ks.effect(&[b"DEL", key]);
+            cx.ks.removal_effect(key);
         }
         return;
     }
     cx.ks.put_string(key, new, ttl, Event::SET);
     cx.ks.also(key, Event::EXPIRE);
+    if is_own {
+        return;
+    }
     let at = Digits::of_i64(at_ms as i64);
     cx.ks.effect(&[b"SET", key, new, b"PXAT", at.as_bytes()]);
 }
@@ -149,7 +152,8 @@ pub(super) fn set(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
         },
     };
     if go {
-        store(cx, key, new, ttl);
+        let is_own = a.len() == 5 && options.ttl.is_some_and(|given| given.unit == Unit::PxAt);
+        store(cx, key, new, ttl, is_own);
     }
     match (options.get, go) {
         (true, _) => {}
@@ -163,7 +167,7 @@ pub(super) fn set(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
 pub(super) fn setnx(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     let go = !cx.ks.exists(a.get(1));
     if go {
-        store(cx, a.get(1), a.get(2), Ttl::Clear);
+        store(cx, a.get(1), a.get(2), Ttl::Clear, false);
     }
     cx.out.int(i64::from(go));
     Ok(())
@@ -181,7 +185,7 @@ pub(super) fn psetex(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
 
 fn set_with(cx: &mut WriteCx<'_>, a: Args<'_>, unit: Unit) -> CmdResult {
     let at_ms = Given { unit, text: a.get(2) }.at_ms(cx.ks.now, cx.command.spec.name)?;
-    store(cx, a.get(1), a.get(3), Ttl::At(at_ms));
+    store(cx, a.get(1), a.get(3), Ttl::At(at_ms), false);
     cx.out.ok();
     Ok(())
 }
@@ -240,7 +244,7 @@ pub(super) fn msetex(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     };
     if go {
         for (key, new) in pairs(words) {
-            store(cx, key, new, ttl);
+            store(cx, key, new, ttl, false);
         }
     }
     cx.out.int(i64::from(go));
