@@ -87,7 +87,7 @@ fn server(out: &mut String, v: &View<'_>) {
     line(out, "redis_git_sha1", "00000000");
     line(out, "redis_git_dirty", 0);
     line(out, "redis_mode", "standalone");
-    line(out, "moon_version", env!("CARGO_PKG_VERSION"));
+    line(out, "moon_version", crate::VERSION);
     line(out, "os", format_args!("{} {}", os_name(), std::env::consts::ARCH));
     line(out, "arch_bits", usize::BITS);
     line(out, "multiplexing_api", facts.driver);
@@ -356,7 +356,7 @@ fn commandstats(out: &mut String, v: &View<'_>) {
         if s.calls + s.rejected == 0 {
             return;
         }
-        let usec = v.host.ticks_to_us(s.ticks);
+        let usec = v.host.ticks_to_us(s.ticks());
         let each = usec as f64 / s.calls.max(1) as f64;
         line(
             out,

@@ -202,6 +202,8 @@ Process, Real {
     LatencyPercentiles = "latency-tracking-info-percentiles", Kind::Percentiles, "50 99 99.9", Live, "Percentiles that INFO latencystats shows.";
     EnableDebugCommand = "enable-debug-command", Kind::Enum(&["no", "yes", "local"]), "no", Immutable, "Who may run DEBUG.";
     EnableProtectedConfigs = "enable-protected-configs", Kind::Enum(&["no", "yes", "local"]), "no", Immutable, "Who may change protected options with CONFIG SET.";
+    AdminPort = "admin-port", Kind::Int(0, 65535), "0", Immutable, "TCP port of /healthz, /readyz and /metrics; 0 opens none.";
+    AdminBind = "admin-bind", Kind::Words, "127.0.0.1", Immutable, "Addresses of the admin port, as for `bind`.";
     CompatVersion = "compat-version", Kind::Text, "7.4.0", Immutable, "`redis_version` told to clients.";
     StrictConfig = "strict-config", Kind::Bool, "yes", Immutable, "Unknown options in files are errors; `no` makes them warnings.";
 }

@@ -163,6 +163,9 @@ pub(crate) struct Hub<D, S> {
     accepted: Vec<(u32, OwnedFd)>,
     now_ms: u64,
     sweep_at: usize,
+    /// Bytes that have not left: of the last whole round, of this one so far.
+    output_bytes: usize,
+    output_so_far: usize,
     /// Connections that exist.
     pub(crate) count: usize,
     /// Bytes from and to clients, ever.
@@ -182,6 +185,8 @@ impl<D: Driver, S: Service> Hub<D, S> {
             accepted: Vec::new(),
             now_ms: 0,
             sweep_at: 0,
+            output_bytes: 0,
+            output_so_far: 0,
             count: 0,
             bytes_in: 0,
             bytes_out: 0,
@@ -465,8 +470,12 @@ impl<D: Driver, S: Service> Hub<D, S> {
         let limits = self.service.hub_limits().clone();
         for _ in 0..total.div_ceil(10) {
             self.sweep_at = (self.sweep_at + 1) % total;
+            if self.sweep_at == 0 {
+                self.output_bytes = std::mem::take(&mut self.output_so_far);
+            }
             let slot = self.sweep_at as Slot;
             let Some(Some(peer)) = self.peers.get_mut(self.sweep_at) else { continue };
+            self.output_so_far += peer.conn.out.len() + self.driver.unsent(slot);
             let idle_ms = self.now_ms.saturating_sub(peer.active_ms);
             if peer.sending {
                 let left = peer.conn.out.len();
@@ -490,6 +499,11 @@ impl<D: Driver, S: Service> Hub<D, S> {
                 self.driver.park(slot);
             }
         }
+    }
+
+    /// Replies that have not left, of all connections, as the last round of [`Self::sweep`] found them.
+    pub(crate) fn output_bytes(&self) -> usize {
+        self.output_bytes
     }
 
     /// Ends a connection's input when the server stops: its replies still leave.

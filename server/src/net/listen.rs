@@ -43,10 +43,26 @@ pub(crate) fn open_tcp(
     have: &[String],
 ) -> io::Result<(Vec<Listener>, Vec<String>)> {
     let port = config.int(OptionId::Port) as u16;
+    open_at(config.words(OptionId::Bind), port, backlog(config), have)
+}
+
+/// Opens the sockets of the admin port.
+pub(crate) fn open_admin(config: &Config) -> io::Result<Vec<Listener>> {
+    let port = config.int(OptionId::AdminPort) as u16;
+    let opened = open_at(config.words(OptionId::AdminBind), port, backlog(config), &[]);
+    opened.map(|(listeners, _)| listeners)
+}
+
+fn open_at(
+    words: &[String],
+    port: u16,
+    backlog: i32,
+    have: &[String],
+) -> io::Result<(Vec<Listener>, Vec<String>)> {
     let mut listeners = Vec::new();
     let mut names = Vec::new();
     // Port 0 is no port at all.
-    let words = if port == 0 { &[] } else { config.words(OptionId::Bind) };
+    let words = if port == 0 { &[] } else { words };
     for word in words {
         let (optional, host) = match word.strip_prefix('-') {
             Some(host) => (true, host),
@@ -55,7 +71,7 @@ pub(crate) fn open_tcp(
         for addr in resolve(host, port)? {
             let name = addr.to_string();
             if !have.contains(&name) {
-                match sys::tcp_listener(addr, backlog(config)) {
+                match sys::tcp_listener(addr, backlog) {
                     Ok(socket) => {
                         listeners.push(Listener { socket, name: name.clone(), is_unix: false });
                     }

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use moon_storage::io::glommio as dma;
 
+use crate::admin;
 use crate::config::{self, Action, Config, ConfigError, OptionId, Value};
 use crate::net::epoll::Epoll;
 use crate::net::uring::{self, Uring};
@@ -74,7 +75,7 @@ fn refuse(errors: &[ConfigError]) -> u8 {
 fn version() -> String {
     format!(
         "moon server v={} {}-{} log-format={}\n",
-        env!("CARGO_PKG_VERSION"),
+        crate::VERSION,
         std::env::consts::ARCH,
         std::env::consts::OS,
         moon_formats::wal::VERSION
@@ -180,7 +181,7 @@ fn serve(mut config: Config) -> u8 {
         }
     };
     config.resolve(OptionId::Dir, Value::Text(dir.path.display().to_string()));
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), dir = %dir.path.display(), "moon starts, PID: {}", std::process::id());
+    tracing::info!(version = crate::VERSION, dir = %dir.path.display(), "moon starts, PID: {}", std::process::id());
     for text in note.iter().chain(&dir.warnings) {
         tracing::warn!("data directory: {text}");
     }
@@ -217,6 +218,7 @@ fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
     let (driver, driver_why) = choose_driver(&config).map_err(io::Error::other)?;
     let (disk, disk_why) = choose_disk(&config, &dir.path);
     let listeners = listen::open(&config)?;
+    let admin_listeners = listen::open_admin(&config)?;
     let mut random_bytes = [0; 28];
     random(&mut random_bytes)?;
     let seed = u64::from_le_bytes(std::array::from_fn(|i| random_bytes[20 + i]));
@@ -235,6 +237,7 @@ fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
         started_unix_secs: unix_secs(),
     };
     let names: Vec<&str> = listeners.iter().map(|l| l.name.as_str()).collect();
+    let admin_names: Vec<&str> = admin_listeners.iter().map(|l| l.name.as_str()).collect();
     tracing::info!(
         shards = marker.shards,
         driver,
@@ -244,6 +247,7 @@ fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
         appendonly = config.bool(OptionId::AppendOnly),
         appendfsync = config.text(OptionId::AppendFsync),
         listen = names.join(","),
+        admin = admin_names.join(","),
         "listening, recovering"
     );
     let entries = config.int(OptionId::UringEntries) as u32;
@@ -254,6 +258,9 @@ fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
     };
     let listening = listeners.iter().map(listening).collect();
     let shared = Shared::new(config, listening, facts, Arc::new(sys::eventfd()?));
+    if !admin_listeners.is_empty() {
+        admin::start(admin_listeners, shared.clone())?;
+    }
     let for_thread = shared.clone();
     let thread = std::thread::Builder::new().name("shard-0".into()).spawn(move || {
         let end = if driver == Uring::NAME {
@@ -337,7 +344,7 @@ fn report_progress(shared: &Shared) {
     let done = progress.bytes_done.load(Relaxed).min(total);
     let secs = shared.facts.started.elapsed().as_secs_f64();
     let left = (total - done) as f64 * secs / done.max(1) as f64;
-    let percent = format!("{:.1}", done as f64 * 100.0 / total.max(1) as f64);
+    let percent = format!("{:.1}", progress.percent());
     let records = progress.records.load(Relaxed);
     tracing::info!(bytes = done, total, percent, records, eta_secs = left as u64, "recovering");
 }
@@ -350,7 +357,7 @@ fn install_crash_report() {
         complain(&format!(
             "bug: version {} thread {:?}: {info}\n{trace}\n\
              The log is crash-safe: start again to recover. Please report this text.",
-            env!("CARGO_PKG_VERSION"),
+            crate::VERSION,
             thread.name().unwrap_or("?"),
         ));
         std::process::abort();

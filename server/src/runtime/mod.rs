@@ -26,6 +26,8 @@ use crate::net::hub::Hub;
 use crate::net::listen::Listener;
 use crate::net::{Driver, Wait};
 use crate::service::ShardService;
+use crate::service::figures::Figures;
+use crate::service::pulse;
 use crate::service::shared::Shared;
 use busy_poll::BusyPoll;
 use startup::{Recovered, StartError, Startup};
@@ -101,6 +103,8 @@ pub(crate) struct ShardLoop<D> {
     probe_at_ms: u64,
     busy_poll: BusyPoll,
     now_us: u64,
+    /// Microseconds from the start of the process to the zero of the runtime's clock.
+    base_us: u64,
 }
 
 impl<D: Driver> ShardLoop<D> {
@@ -124,6 +128,8 @@ impl<D: Driver> ShardLoop<D> {
         let mut waiting_room = Shard::new(table, &config);
         waiting_room.loading = true;
         let service = ShardService::new(waiting_room, shared.clone());
+        let base_us =
+            (shared.facts.started.elapsed().as_micros() as u64).saturating_sub(rt.mono_us());
         Ok(Self {
             hub: Hub::new(driver, service),
             busy_poll: BusyPoll::default(),
@@ -134,6 +140,7 @@ impl<D: Driver> ShardLoop<D> {
             sweep_at_ms: 0,
             probe_at_ms: 0,
             now_us: 0,
+            base_us,
         })
     }
 
@@ -148,10 +155,11 @@ impl<D: Driver> ShardLoop<D> {
         })?;
         self.hub.service.end_turn();
         self.hub.release();
-        self.hub.service.host.stats.turns += 1;
+        self.hub.service.host.end_turn();
         if events > 0 {
             self.busy_poll.arrived();
         }
+        self.shared.pulse.beat(self.base_us + self.now_us);
         let now_ms = self.now_us / 1000;
         if now_ms >= self.sweep_at_ms || self.shared.is_stopping() {
             self.sweep_at_ms = now_ms + SWEEP_MS;
@@ -159,6 +167,7 @@ impl<D: Driver> ShardLoop<D> {
             let window = self.shared.with_config(|c| c.int(OptionId::IoBusyPollUs));
             self.busy_poll.set_window(u64::try_from(window).unwrap_or(0));
             self.probe(now_ms);
+            self.tell();
             self.advance(now_ms);
         } else if matches!(self.phase, Phase::Recovering(_) | Phase::Closing(_)) {
             self.advance(now_ms);
@@ -167,6 +176,17 @@ impl<D: Driver> ShardLoop<D> {
             Phase::Ended(_) => Turned::End,
             _ => Turned::More,
         })
+    }
+
+    /// Tells other threads of the process how things are.
+    fn tell(&mut self) {
+        let pulse = &self.shared.pulse;
+        if let Some(log) = self.hub.service.log() {
+            pulse.set_log(log.state());
+        }
+        if pulse.take_wanted() {
+            pulse.publish(Figures::of(&self.hub.service, self.hub.output_bytes()));
+        }
     }
 
     /// Has the log look at its directory.
@@ -216,6 +236,7 @@ impl<D: Driver> ShardLoop<D> {
             Phase::Serving if stopping => {
                 let secs = self.shared.with_config(|c| c.int(OptionId::ShutdownTimeout)) as u64;
                 tracing::info!("stopping: no new connections, replies leave");
+                self.shared.pulse.set_phase(pulse::Phase::Stopping);
                 self.hub.driver.stop_listening();
                 self.hub.close_all();
                 self.gate.open();
@@ -269,5 +290,7 @@ impl<D: Driver> ShardLoop<D> {
         tracing::info!(keys, records, lsn, seconds, "Server initialized");
         tracing::info!("Ready to accept connections");
         self.phase = Phase::Serving;
+        self.shared.pulse.set_phase(pulse::Phase::Serving);
+        self.shared.pulse.want();
     }
 }

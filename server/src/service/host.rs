@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Instant;
 
 use moon_engine::acl::{Context, Denial, Users};
 use moon_engine::args::Args;
@@ -94,6 +95,8 @@ pub(crate) struct NetStats {
     pub(crate) denied_channels: u64,
     /// Turns of the shard's thread.
     pub(crate) turns: u64,
+    /// Clock ticks in which it worked rather than waited.
+    pub(crate) busy_ticks: u64,
 }
 
 /// Figures per second over the last 1.6 s (Redis `trackInstantaneousMetric`).
@@ -210,7 +213,11 @@ pub(crate) struct ServerHost {
     pub(crate) recovered: Option<(u64, u64)>,
     /// The log of the shard.
     pub(crate) log: Option<Log>,
+    /// One moment on two clocks.
     start_ticks: u64,
+    started: Instant,
+    /// When the turn began, in ticks.
+    turn_ticks: u64,
     /// Traffic before the last reset of the counters.
     traffic_base: (u64, u64),
     /// Who there is, and what each may do.
@@ -270,6 +277,8 @@ impl ServerHost {
             recovered: None,
             log: None,
             start_ticks: ticks(),
+            started: Instant::now(),
+            turn_ticks: ticks(),
             traffic_base: (0, 0),
             users,
             acl_log: AclLog::default(),
@@ -395,6 +404,19 @@ impl ServerHost {
         self.orders.extend(self.held.drain(..).map(Order::Resume));
     }
 
+    /// A turn has begun at this tick.
+    #[inline]
+    pub(crate) fn begin_turn(&mut self, ticks: u64) {
+        self.turn_ticks = ticks;
+    }
+
+    /// A turn has ended.
+    #[inline]
+    pub(crate) fn end_turn(&mut self) {
+        self.stats.turns += 1;
+        self.stats.busy_ticks += ticks().wrapping_sub(self.turn_ticks);
+    }
+
     /// Takes the samples behind INFO's rates and peaks. Returns the bytes in use.
     pub(crate) fn sample(&mut self, shard: &Shard) -> usize {
         let now_ms = shard.now().mono_us / 1000;
@@ -427,20 +449,21 @@ impl ServerHost {
     pub(crate) fn slow_ticks(&self) -> u64 {
         let watched = self.latency.threshold.checked_mul(1000).filter(|us| *us > 0);
         let Some(us) = self.slow_us.into_iter().chain(watched).min() else { return u64::MAX };
-        let (elapsed_us, elapsed) = self.pace();
-        u64::try_from(u128::from(us) * elapsed / elapsed_us).unwrap_or(u64::MAX)
+        let (elapsed, elapsed_us) = self.pace();
+        u64::try_from(u128::from(us) * u128::from(elapsed) / u128::from(elapsed_us))
+            .unwrap_or(u64::MAX)
     }
 
-    /// Microseconds and ticks since the start.
-    fn pace(&self) -> (u128, u128) {
-        let elapsed_us = self.shared.facts.started.elapsed().as_micros().max(1);
-        (elapsed_us, u128::from(ticks().wrapping_sub(self.start_ticks).max(1)))
+    /// Ticks since the start, and the microseconds that they took.
+    pub(crate) fn pace(&self) -> (u64, u64) {
+        let elapsed = ticks().wrapping_sub(self.start_ticks).max(1);
+        (elapsed, (self.started.elapsed().as_micros() as u64).max(1))
     }
 
     /// Ticks as microseconds: the rate is measured over the life of the server.
     pub(crate) fn ticks_to_us(&self, count: u64) -> u64 {
-        let (elapsed_us, elapsed) = self.pace();
-        (u128::from(count) * elapsed_us / elapsed) as u64
+        let (elapsed, elapsed_us) = self.pace();
+        (u128::from(count) * u128::from(elapsed_us) / u128::from(elapsed)) as u64
     }
 }
 
@@ -500,7 +523,13 @@ impl Host for ServerHost {
     }
 
     fn script_is_slow(&mut self, started_us: u64) -> bool {
-        self.script_max_us > 0 && self.clock_us() - started_us >= self.script_max_us
+        if self.script_max_us == 0 {
+            return false;
+        }
+        let now_us = self.clock_us();
+        // Others get a turn soon, so the thread is not stuck.
+        self.shared.pulse.beat(now_us);
+        now_us - started_us >= self.script_max_us
     }
 
     fn script_log(&mut self, level: u8, text: &str) {

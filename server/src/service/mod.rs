@@ -9,11 +9,13 @@ pub(crate) mod acl;
 pub(crate) mod client;
 mod clients;
 mod degraded;
+pub(crate) mod figures;
 pub(crate) mod host;
 pub(crate) mod latency;
 pub(crate) mod lazyfree;
 mod notify;
 pub(crate) mod pubsub;
+pub(crate) mod pulse;
 pub(crate) mod replication;
 pub(crate) mod shared;
 pub(crate) mod slowlog;
@@ -91,7 +93,9 @@ impl ShardService {
     #[inline]
     pub(crate) fn begin_turn(&mut self, now: Now) {
         self.shard.set_now(now);
-        self.shard.start_batch(host::ticks());
+        let ticks = host::ticks();
+        self.host.begin_turn(ticks);
+        self.shard.start_batch(ticks);
         if self.host.shared.generation() != self.generation {
             self.refresh();
         }

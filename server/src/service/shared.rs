@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::acl::UsersText;
+use super::pulse::Pulse;
 use crate::config::Config;
 use crate::net::sys;
 
@@ -45,6 +46,15 @@ pub(crate) struct Progress {
     pub(crate) records: AtomicU64,
 }
 
+impl Progress {
+    /// How much has been read, in percent.
+    pub(crate) fn percent(&self) -> f64 {
+        let total = self.bytes_total.load(Ordering::Relaxed);
+        let done = self.bytes_done.load(Ordering::Relaxed).min(total);
+        done as f64 * 100.0 / total.max(1) as f64
+    }
+}
+
 /// One server.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -54,6 +64,8 @@ pub(crate) struct Shared {
     listeners: Mutex<Vec<Listening>>,
     pub(crate) facts: Facts,
     pub(crate) progress: Progress,
+    /// What the shard's thread says about itself.
+    pub(crate) pulse: Pulse,
     stop: AtomicBool,
     /// Wakes the shard thread.
     pub(crate) wake: Arc<OwnedFd>,
@@ -72,6 +84,7 @@ impl Shared {
             listeners: Mutex::new(listeners),
             facts,
             progress: Progress::default(),
+            pulse: Pulse::default(),
             stop: AtomicBool::new(false),
             wake,
         })

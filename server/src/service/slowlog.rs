@@ -60,6 +60,11 @@ impl SlowLog {
         self.entries.len()
     }
 
+    /// Entries ever added.
+    pub(crate) fn total(&self) -> u64 {
+        self.next_id
+    }
+
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
     }

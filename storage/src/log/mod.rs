@@ -49,7 +49,7 @@ use buffer::Tail;
 pub use floor::{Floor, Floors};
 use segment::{OldFile, Segment, Spare};
 use status::{Counters, StateBits};
-pub use status::{LogError, LogState, LogStatus, Refusal};
+pub use status::{LogError, LogState, LogStatus, Refusal, SyncTimes};
 
 /// `appendfsync`: what an acknowledged write has survived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -455,6 +455,11 @@ impl Log {
     /// Checks free space and the directory, as the server's cron does about once a second.
     pub async fn probe(&self) {
         self.inner.probe().await;
+    }
+
+    /// The worst of the states that hold.
+    pub fn state(&self) -> LogState {
+        self.inner.current_state()
     }
 
     /// The fields of `INFO persistence`.

@@ -377,6 +377,7 @@ impl Inner {
 
     async fn check_space(&self) -> io::Result<()> {
         let space = self.disk.space(&self.dir).await?;
+        self.counters.space.set(Some(space));
         let mut pct = u64::from(self.disk_free_min_pct.get());
         if self.state.get().has(StateBits::DISK_FULL) {
             pct += DISK_FREE_HYSTERESIS_PCT;

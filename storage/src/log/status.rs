@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 
 use super::{Inner, Policy};
+use crate::io::Space;
 
 /// Why the log cannot do what was asked.
 #[derive(Debug)]
@@ -93,9 +94,10 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 /// State of a shard's log, the worst one first in the order of the variants after `Ok`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogState {
     /// Accepting writes.
+    #[default]
     Ok,
     /// The data directory or its device is gone.
     DirLost,
@@ -108,6 +110,15 @@ pub enum LogState {
 }
 
 impl LogState {
+    /// All states, the healthy one first; a state's number is its place here.
+    pub const ALL: [LogState; 5] = [
+        LogState::Ok,
+        LogState::DirLost,
+        LogState::DegradedSync,
+        LogState::DiskFull,
+        LogState::Closed,
+    ];
+
     /// The name in `INFO persistence`.
     pub fn name(self) -> &'static str {
         match self {
@@ -167,11 +178,43 @@ pub(super) struct Counters {
     pub(super) recycled: Cell<u64>,
     pub(super) batches: Cell<u64>,
     pub(super) syncs: Cell<u64>,
+    pub(super) sync_times: Cell<SyncTimes>,
+    /// The file system of the directory, as it was looked at last.
+    pub(super) space: Cell<Option<Space>>,
     pub(super) backpressure_us: Cell<u64>,
     pub(super) paused_since: Cell<Option<u64>>,
     pub(super) state_since_wall_us: Cell<i64>,
     pub(super) degraded_since: Cell<Option<u64>>,
     pub(super) cause: RefCell<String>,
+}
+
+/// How long syncs took: completed ones only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SyncTimes {
+    /// Syncs of at most so many microseconds as [`SyncTimes::BOUNDS_US`] says, each counted once; the last
+    /// one counts those that took longer.
+    pub counts: [u64; SyncTimes::BOUNDS_US.len() + 1],
+    /// Time of all together, in microseconds.
+    pub sum_us: u64,
+}
+
+impl SyncTimes {
+    /// Upper bounds of the counts.
+    pub const BOUNDS_US: [u64; 16] = {
+        let mut bounds = [0; 16];
+        let mut i = 0;
+        while i < bounds.len() {
+            bounds[i] = 64 << i;
+            i += 1;
+        }
+        bounds
+    };
+
+    pub(super) fn add(&mut self, us: u64) {
+        let at = Self::BOUNDS_US.partition_point(|bound| *bound < us);
+        self.counts[at] += 1;
+        self.sum_us += us;
+    }
 }
 
 pub(super) fn bump(counter: &Cell<u64>) {
@@ -215,6 +258,12 @@ pub struct LogStatus {
     pub batches: u64,
     /// Syncs completed.
     pub syncs: u64,
+    /// How long they took.
+    pub sync_times: SyncTimes,
+    /// Bytes written since the start, padding aside.
+    pub written_bytes: u64,
+    /// Free and total bytes of the file system, as they were looked at last.
+    pub space: Option<Space>,
     /// Segment files of the log.
     pub segments: u64,
     /// Bytes of these files.
@@ -308,10 +357,14 @@ impl Inner {
         }
     }
 
+    pub(super) fn current_state(&self) -> LogState {
+        self.state.get().worst()
+    }
+
     pub(super) fn status(&self) -> LogStatus {
         let now = self.rt.mono_us();
         let c = &self.counters;
-        let state = self.state.get().worst();
+        let state = self.current_state();
         let segments = self.segment_infos();
         LogStatus {
             state,
@@ -332,6 +385,9 @@ impl Inner {
             recycled: c.recycled.get(),
             batches: c.batches.get(),
             syncs: c.syncs.get(),
+            sync_times: c.sync_times.get(),
+            written_bytes: self.written_bytes.get(),
+            space: c.space.get(),
             segment_bytes: segments.iter().map(|s| s.bytes).sum(),
             segments: segments.len() as u64,
         }

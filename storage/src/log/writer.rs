@@ -211,13 +211,19 @@ impl Inner {
 
     /// Syncs a file of the log once.
     pub(super) async fn sync_file(&self, file: &dyn File) -> io::Result<()> {
+        let start = self.rt.mono_us();
         let result = file.sync().await;
         let result = match result {
             Err(_) if mutant!(self.cfg, SyncRetriedOnOldFile) => file.sync().await,
             other => other,
         };
         match &result {
-            Ok(()) => bump(&self.counters.syncs),
+            Ok(()) => {
+                bump(&self.counters.syncs);
+                let mut times = self.counters.sync_times.get();
+                times.add(self.rt.mono_us() - start);
+                self.counters.sync_times.set(times);
+            }
             Err(_) => bump(&self.counters.sync_errors),
         }
         result

@@ -1,6 +1,7 @@
 //! All integration tests in one binary. They need the programs that `scripts/setup.sh` installs.
 
 mod acl;
+mod admin;
 mod busy;
 mod clients;
 mod debug;

@@ -113,7 +113,7 @@ fn redis_py_does_what_applications_do() {
     assert!(output.status.success(), "{}", shown(&output));
 }
 
-fn shown(output: &Output) -> String {
+pub(crate) fn shown(output: &Output) -> String {
     format!(
         "{}{}",
         String::from_utf8_lossy(&output.stdout),
@@ -122,7 +122,7 @@ fn shown(output: &Output) -> String {
 }
 
 /// A Python with the client libraries, in a virtual environment under `target`.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat/requirements.txt");
     let wanted = fs::read_to_string(&requirements).expect("requirements.txt");
     let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("venv");

@@ -10,8 +10,10 @@ const ERROR_CODES_MAX: usize = 128;
 pub struct CommandStats {
     /// Times it ran.
     pub calls: u64,
-    /// Clock ticks spent, in the host's unit (see [`super::Host::ticks`]).
-    pub ticks: u64,
+    /// Clock ticks spent by runs that are in the histogram, in the host's unit (see [`super::Host::ticks`]).
+    pub ticks_in_histogram: u64,
+    /// The same of runs that are not.
+    pub ticks_besides: u64,
     /// Refused before running.
     pub rejected: u64,
     /// Ran and answered an error.
@@ -24,15 +26,33 @@ pub struct CommandStats {
 pub const HISTOGRAM_FIRST_BITS: u32 = 9;
 
 impl CommandStats {
+    /// Clock ticks spent by all runs.
+    pub fn ticks(&self) -> u64 {
+        self.ticks_in_histogram + self.ticks_besides
+    }
+
+    /// Adds the figures of another row.
+    pub fn add(&mut self, other: &CommandStats) {
+        self.calls += other.calls;
+        self.ticks_in_histogram += other.ticks_in_histogram;
+        self.ticks_besides += other.ticks_besides;
+        self.rejected += other.rejected;
+        self.failed += other.failed;
+        for (n, more) in self.histogram.iter_mut().zip(&other.histogram) {
+            *n = n.saturating_add(*more);
+        }
+    }
+
     /// Counts a run, `in_histogram` too: fewer than `2^(i + HISTOGRAM_FIRST_BITS)` ticks go into
     /// bucket `i`.
     #[inline]
     pub(crate) fn ran(&mut self, ticks: u64, in_histogram: bool) {
         self.calls += 1;
-        self.ticks += ticks;
         if !in_histogram {
+            self.ticks_besides += ticks;
             return;
         }
+        self.ticks_in_histogram += ticks;
         let bits = u64::BITS - ticks.leading_zeros();
         let bucket = bits.saturating_sub(HISTOGRAM_FIRST_BITS) as usize;
         self.histogram[bucket.min(self.histogram.len() - 1)] += 1;
@@ -40,7 +60,7 @@ impl CommandStats {
 }
 
 /// Figures of a shard.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Stats {
     /// Commands run, those inside EXEC included.
     pub commands: u64,
