@@ -17,6 +17,8 @@
 //! | value body | - | types 0-6, 8 | [`value`] | - |
 //! | snapshot of a shard | `RRDSHARD`, `MOON` | 4; reads 1-3, `MOON` 1-2 | [`rrdshard`] | `docs/formats/rrdshard.md` |
 //! | Redis and Valkey values, files | `REDIS`, `VALKEY` | 1-15, 80-81; writes 10-12 | [`redis_rdb`] | - |
+//! | page header | `GPNM` | 2; reads 1 | [`page`] | `docs/formats/shard-manifest.md` |
+//! | file table of a shard | `GPNM` | 3; reads 1-2 | [`shard_manifest`] | `docs/formats/shard-manifest.md` |
 //! | umbrella marker | `moon-storage` | 1 | [`marker`] | - |
 //! | guard, part list | `version`, `moon-aof` | 3 | [`aof`] | - |
 //! | file names | - | - | [`names`] | - |
@@ -32,10 +34,12 @@ mod error;
 pub mod marker;
 pub mod names;
 pub mod number;
+pub mod page;
 pub mod redis_rdb;
 pub mod resp;
 pub mod rrdshard;
 pub mod sha1;
+pub mod shard_manifest;
 #[doc(hidden)]
 pub mod testing;
 mod text;

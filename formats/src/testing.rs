@@ -5,9 +5,11 @@
 //! fuzzing engine.
 
 mod foreign;
+mod manifest;
 mod snapshot;
 
 pub use foreign::{redis_rdb_file, redis_rdb_value, value_samples as rdb_value_samples};
+pub use manifest::{old_shard_manifest, page, sample_root, sample_shard_manifest, shard_manifest};
 pub use snapshot::{
     moon_snapshot, old_snapshot, read_snapshot, reseal, rewrite, rrdshard, sample_head,
     sample_snapshot,
@@ -33,6 +35,8 @@ pub const TARGETS: &[Target] = &[
     ("redis_rdb_value", foreign::redis_rdb_value, foreign::value_samples),
     ("redis_rdb_file", foreign::redis_rdb_file, || vec![foreign::sample_file()]),
     ("rrdshard", rrdshard, snapshot::samples),
+    ("page", page, manifest::page_samples),
+    ("shard_manifest", shard_manifest, manifest::samples),
     ("marker", marker, || vec![sample_marker().encode().into_bytes()]),
     ("part_list", part_list, || vec![sample_part_list().encode().into_bytes()]),
 ];

@@ -5,6 +5,7 @@
 //! With `MOON_GOLDEN=new` in the environment, missing files are written; existing ones never are.
 
 mod layout;
+mod manifests;
 mod snapshots;
 
 use layout::Walk;
@@ -295,5 +296,20 @@ fn snapshots_of_a_shard() {
         let dir = format!("moon/v{version}");
         let bytes = bytes_of(&dir, "sample.rdb", || moon_snapshot(version));
         check(&dir, &[snapshots::read("sample.rdb", bytes)]);
+    }
+}
+
+#[test]
+fn shard_manifests() {
+    let files = [
+        (3, "three-commits.manifest", sample_shard_manifest()),
+        (2, "shard-0.manifest", old_shard_manifest(2, 71)),
+        (1, "shard-0.manifest", old_shard_manifest(1, 3)),
+    ];
+    for (version, name, new) in files {
+        let dir = format!("shard_manifest/v{version}");
+        let bytes = bytes_of(&dir, name, || new.clone());
+        assert_eq!(bytes, new);
+        check(&dir, &[manifests::read(name, bytes)]);
     }
 }

@@ -5,11 +5,13 @@
 mod layout;
 
 use layout::Walk;
-use moon_formats::rrdshard;
+use moon_formats::page::{self, PageType};
 use moon_formats::testing::{sample_bodies, sample_values};
 use moon_formats::wal::{HEADER_FIELDS, RECORD_FIELDS, RecordType};
+use moon_formats::{rrdshard, shard_manifest};
 
 const WAL: &str = include_str!("../../docs/formats/wal.md");
+const MANIFEST: &str = include_str!("../../docs/formats/shard-manifest.md");
 const RRDSHARD: &str = include_str!("../../docs/formats/rrdshard.md");
 
 /// Cells of the rows of the first table under the heading of a page, head and rule left out.
@@ -83,14 +85,55 @@ fn layouts_describe_the_bytes() {
 
 #[test]
 fn heads_of_snapshots_equal_the_constants() {
-    for (heading, fields) in
-        [("Preamble", rrdshard::PREAMBLE_FIELDS), ("Extension", rrdshard::EXTENSION_FIELDS)]
+    equal_fields(RRDSHARD, "Preamble", rrdshard::PREAMBLE_FIELDS);
+    equal_fields(RRDSHARD, "Extension", rrdshard::EXTENSION_FIELDS);
+}
+
+fn equal_fields(page: &str, heading: &str, fields: &[(usize, usize, &str)]) {
+    let rows = table(page, heading);
+    assert_eq!(rows.len(), fields.len(), "{heading}");
+    for (row, &(offset, size, name)) in rows.iter().zip(fields) {
+        let want = [offset.to_string(), size.to_string(), format!("`{name}`")];
+        assert_eq!(row[..3], want, "{heading}");
+    }
+}
+
+#[test]
+fn pages_and_manifests_equal_the_constants() {
+    equal_fields(MANIFEST, "Page header", page::HEADER_FIELDS);
+    equal_fields(MANIFEST, "Shard manifest", shard_manifest::ROOT_FIELDS);
+    equal_fields(MANIFEST, "Row", shard_manifest::ROW_FIELDS);
+    let types: Vec<[String; 2]> = PageType::ALL
+        .iter()
+        .map(|t| [format!("0x{:02X}", t.code()), t.name().to_owned()])
+        .collect();
+    let rows: Vec<[String; 2]> =
+        table(MANIFEST, "Page types").iter().map(|r| [r[0].clone(), r[1].clone()]).collect();
+    assert_eq!(rows, types);
+    for version in [2, 3] {
+        let (inline, overflow) =
+            (shard_manifest::inline_rows(version), shard_manifest::overflow_rows(version));
+        let class = if version == 3 { "N" } else { "RO" };
+        let len = if version == 3 { 72 } else { 56 };
+        let row = format!("| {version} | {class} | {len} | {inline} | {overflow} |");
+        assert!(MANIFEST.contains(&row), "{row}");
+    }
+    assert!(
+        MANIFEST.contains(&format!("| 1 | RO | 48 | {} | none |", shard_manifest::inline_rows(1)))
+    );
+    let layouts = layout::layouts(&[include_str!("../src/shard_manifest.rs")]);
+    for (name, fields) in
+        [("root", shard_manifest::ROOT_FIELDS), ("row", shard_manifest::ROW_FIELDS)]
     {
-        let rows = table(RRDSHARD, heading);
-        assert_eq!(rows.len(), fields.len(), "{heading}");
-        for (row, &(offset, size, name)) in rows.iter().zip(fields) {
-            let want = [offset.to_string(), size.to_string(), format!("`{name}`")];
-            assert_eq!(row[..3], want, "{heading}");
+        let items: Vec<&str> = layouts[name].split(" | ").collect();
+        for (item, (_, size, field)) in items.iter().zip(fields) {
+            let width = match item.split_once(' ').unwrap().1 {
+                "u8" => 1,
+                "u32" => 4,
+                "u64" => 8,
+                other => other.strip_suffix(" bytes").unwrap().parse().unwrap(),
+            };
+            assert!(item.starts_with(field) && width == *size, "{name}: {item}");
         }
     }
 }

@@ -119,7 +119,7 @@ impl Replication {
 pub struct FileRef {
     /// Its id.
     pub file_id: u64,
-    /// Kind of file, a code of [`crate::page::PageType`].
+    /// Kind of file: code of the [`crate::page::PageType`] of its content.
     pub file_type: u8,
     /// 1 hot, 2 warm, 3 cold, 4 archive.
     pub tier: u8,

@@ -43,7 +43,7 @@ pub(crate) fn value() -> Layouts {
 }
 
 /// Name and layout of every entry of the first table of each source.
-fn layouts(sources: &[&str]) -> Layouts {
+pub(crate) fn layouts(sources: &[&str]) -> Layouts {
     let mut all = Layouts::new();
     for source in sources {
         let (_, rest) = source.split_once("//! ```text\n").unwrap();
@@ -51,7 +51,7 @@ fn layouts(sources: &[&str]) -> Layouts {
         let mut last = String::new();
         for line in block.lines() {
             let line = line.strip_prefix("//! ").unwrap();
-            if line.starts_with("with EFFECT_META") {
+            if line.starts_with("with EFFECT_META") || line.starts_with("page 0") {
                 continue;
             }
             let (name, layout) = line.split_once("  ").unwrap_or(("", line));

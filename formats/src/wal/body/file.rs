@@ -68,7 +68,15 @@ impl<'a> Payload<'a> for FileEntry {
     }
 
     fn read(r: &mut Reader<'a>, _: u8) -> Result<Self, DecodeError> {
-        Ok(FileEntry {
+        let entry = FileEntry::read_v1(r)?;
+        Ok(FileEntry { last_modified_lsn: r.u64("last_modified_lsn")?, ..entry })
+    }
+}
+
+impl FileEntry {
+    /// Reads the 48 bytes of version 1, which ends before `last_modified_lsn`: that is then `created_lsn`.
+    pub fn read_v1(r: &mut Reader<'_>) -> Result<FileEntry, DecodeError> {
+        let mut entry = FileEntry {
             file_id: r.u64("file_id")?,
             file_type: r.u8("file type")?,
             status: in_range(r, 1, 6, "1 to 6", "file status")?,
@@ -79,8 +87,10 @@ impl<'a> Payload<'a> for FileEntry {
             created_lsn: r.u64("created_lsn")?,
             db: r.u64("db")?,
             max_key_hash: r.u64("max_key_hash")?,
-            last_modified_lsn: r.u64("last_modified_lsn")?,
-        })
+            last_modified_lsn: 0,
+        };
+        entry.last_modified_lsn = entry.created_lsn;
+        Ok(entry)
     }
 }
 
