@@ -80,7 +80,7 @@ impl Bug {
         let all = {
             let mut all = all;
             all.extend(
-                Mutant::ALL
+                Mutant::LOG
                     .iter()
                     .map(|m| (format!("{m:?}"), Bug { storage: Some(*m), ..Bug::default() })),
             );

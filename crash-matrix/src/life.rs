@@ -402,7 +402,7 @@ impl Life {
     pub fn base(&mut self) {
         let cut = self.log.durable_lsn();
         self.bases.push((self.disk.moment(), cut));
-        self.log.base_committed(cut, cut);
+        self.log.base_committed(cut, self.log.start_for(cut + 1));
     }
 
     /// Lets the log settle for a while of virtual time.

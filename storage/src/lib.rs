@@ -24,7 +24,10 @@ pub mod log;
 pub mod marker;
 #[cfg(any(test, feature = "mutants"))]
 pub mod mutant;
+pub mod parts;
 pub mod recovery;
 pub mod scan;
+pub mod snapshot;
+mod whole;
 
 pub use io::lock;

@@ -11,10 +11,8 @@ use moon_formats::DecodeError;
 use moon_formats::marker::Marker;
 use moon_formats::names;
 
-use crate::io::{Access, Caching, Disk};
-
-/// Longest marker that is read, in bytes.
-const MARKER_MAX: u64 = 64 << 10;
+use crate::io::Disk;
+use crate::whole;
 
 /// Why a marker cannot be read or written.
 #[derive(Debug)]
@@ -33,13 +31,6 @@ pub enum MarkerError {
         /// What is wrong.
         cause: DecodeError,
     },
-    /// The file is longer than any marker.
-    TooLong {
-        /// The file.
-        path: PathBuf,
-        /// Its size.
-        bytes: u64,
-    },
 }
 
 impl fmt::Display for MarkerError {
@@ -47,9 +38,6 @@ impl fmt::Display for MarkerError {
         match self {
             MarkerError::Io { path, cause } => write!(f, "{}: {cause}", path.display()),
             MarkerError::Bad { path, cause } => write!(f, "{}: {cause}", path.display()),
-            MarkerError::TooLong { path, bytes } => {
-                write!(f, "{}: {bytes} bytes are no marker", path.display())
-            }
         }
     }
 }
@@ -63,50 +51,26 @@ impl std::error::Error for MarkerError {}
 /// See [`MarkerError`].
 pub async fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Marker>, MarkerError> {
     let path = dir.join(names::MARKER);
-    let io = |cause| MarkerError::Io { path: path.clone(), cause };
-    let file = match disk.open(&path, Access::Read, Caching::Cached).await {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(cause) => return Err(io(cause)),
-    };
-    let bytes = file.size();
-    if bytes > MARKER_MAX {
-        return Err(MarkerError::TooLong { path, bytes });
-    }
-    let text = file.read_at(0, bytes as usize).await.map_err(io)?;
-    match Marker::decode(&text) {
-        Ok(marker) => Ok(Some(marker)),
-        Err(cause) => Err(MarkerError::Bad { path, cause }),
+    match whole::read(disk, &path).await {
+        Ok(None) => Ok(None),
+        Ok(Some(text)) => {
+            Marker::decode(&text).map(Some).map_err(|cause| MarkerError::Bad { path, cause })
+        }
+        Err(cause) => Err(MarkerError::Io { path, cause }),
     }
 }
 
 /// Writes the marker of `dir`, replacing one that is there. Durable when this returns.
 ///
 /// # Errors
-/// [`MarkerError::Io`]; the old marker, if any, is untouched then.
+/// [`MarkerError::Io`]; the directory holds the old marker, if there was one, or the new one.
 pub async fn write(disk: &dyn Disk, dir: &Path, marker: &Marker) -> Result<(), MarkerError> {
-    let path = dir.join(names::MARKER);
-    let aside = dir.join(names::temporary(names::MARKER));
-    let io = |cause| MarkerError::Io { path: path.clone(), cause };
-    disk.create_dir_all(dir).await.map_err(io)?;
-    match disk.remove(&aside).await {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        Err(cause) => return Err(io(cause)),
-    }
-    let file = disk.open(&aside, Access::CreateNew, Caching::Cached).await.map_err(io)?;
+    let at = |cause| MarkerError::Io { path: dir.join(names::MARKER), cause };
+    disk.create_dir_all(dir).await.map_err(at)?;
     let text = marker.encode();
-    let mut done = 0;
-    while done < text.len() {
-        let n = file.write_at(done as u64, &text.as_bytes()[done..]).await.map_err(io)?;
-        if n == 0 {
-            return Err(io(io::ErrorKind::WriteZero.into()));
-        }
-        done += n;
-    }
-    file.sync().await.map_err(io)?;
-    disk.rename(&aside, &path).await.map_err(io)?;
-    disk.sync_dir(dir).await.map_err(io)
+    let broken = whole::Broken::default();
+    let written = whole::replace(disk, dir, names::MARKER, text.as_bytes(), broken).await;
+    written.map_err(|(_, cause)| at(cause))
 }
 
 #[cfg(test)]

@@ -25,11 +25,21 @@ pub enum Mutant {
     TailTreatedAsHole,
     /// The reader accepts whatever valid batch a recycled segment still holds.
     StaleBatchesAccepted,
+    /// A base is used without a directory sync after its rename.
+    NoDirSyncAfterBaseRename,
+    /// A part list counts as committed without a directory sync after its rename.
+    NoDirSyncAfterManifestRename,
+    /// A base gets its name, and is listed, before its bytes are synced.
+    ManifestBeforePayload,
+    /// A base is listed before the log is durable up to its cut.
+    ManifestBeforeLog,
+    /// What the new part list no longer names is removed before that list is durable.
+    RemovedBeforeCommit,
 }
 
 impl Mutant {
-    /// All of them.
-    pub const ALL: [Mutant; 10] = [
+    /// Those of the log and its recovery.
+    pub const LOG: [Mutant; 10] = [
         Mutant::AckBeforeSync,
         Mutant::AckBeforeWrite,
         Mutant::NoDirSyncAfterRename,
@@ -40,5 +50,14 @@ impl Mutant {
         Mutant::HoleTreatedAsTail,
         Mutant::TailTreatedAsHole,
         Mutant::StaleBatchesAccepted,
+    ];
+
+    /// Those of snapshots, rewrites and retention.
+    pub const SNAPSHOT: [Mutant; 5] = [
+        Mutant::NoDirSyncAfterBaseRename,
+        Mutant::NoDirSyncAfterManifestRename,
+        Mutant::ManifestBeforePayload,
+        Mutant::ManifestBeforeLog,
+        Mutant::RemovedBeforeCommit,
     ];
 }

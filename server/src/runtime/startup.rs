@@ -18,17 +18,12 @@ use moon_formats::{names, wal};
 use moon_storage::io::{Disk, Runtime};
 use moon_storage::log::{Log, LogError};
 use moon_storage::recovery::{RecoveredEnd, RecoveryError, recover};
-use moon_storage::scan::{Position, ScanError, ScanOptions, VisitError, Visitor};
+use moon_storage::scan::{Position, ScanOptions, VisitError, Visitor};
 
 use super::Gate;
 use crate::config::OptionId;
 use crate::service::host;
 use crate::service::shared::Shared;
-
-/// Exit code for data that an operator has to restore.
-const DAMAGE: u8 = 70;
-/// The error of a device that cannot read a sector.
-const EIO: i32 = 5;
 
 /// Why a shard does not serve.
 #[derive(Debug)]
@@ -45,16 +40,7 @@ impl StartError {
     /// The exit code that tells the supervisor what to do (operations §5).
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Recovery(RecoveryError::Hole(_)) => DAMAGE,
-            Self::Recovery(RecoveryError::Scan(e)) => match e {
-                // Sectors that cannot be read are damage; a missing permission is not.
-                ScanError::Io { cause, .. } if cause.raw_os_error() == Some(EIO) => DAMAGE,
-                ScanError::Io { .. } => 1,
-                // It applied once.
-                ScanError::Visitor(_) => DAMAGE,
-                ScanError::Newer { .. } | ScanError::Reference { .. } => 2,
-            },
-            Self::Recovery(RecoveryError::Stopped { .. }) => 2,
+            Self::Recovery(e) => e.exit_code(),
             Self::Io(..) | Self::Log(_) => 1,
         }
     }

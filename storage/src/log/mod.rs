@@ -23,6 +23,7 @@
 mod buffer;
 mod floor;
 mod heal;
+mod reclaim;
 mod segment;
 mod status;
 mod sync;
@@ -44,6 +45,7 @@ use crate::io::{Caching, Disk, Runtime};
 #[cfg(any(test, feature = "mutants"))]
 use crate::mutant::Mutant;
 use crate::recovery::RecoveredEnd;
+use crate::scan::LogStart;
 
 use buffer::Tail;
 pub use floor::{Floor, Floors};
@@ -200,6 +202,8 @@ struct Inner {
     preparing: Cell<bool>,
     reclaiming: Cell<bool>,
     rotate_wanted: Cell<bool>,
+    /// The segment whose end is being written; neither current nor retired.
+    sealing: RefCell<Option<SegmentInfo>>,
     temp_number: Cell<u64>,
     next_seq: Cell<u64>,
 
@@ -263,6 +267,7 @@ impl Log {
             preparing: Cell::new(false),
             reclaiming: Cell::new(false),
             rotate_wanted: Cell::new(false),
+            sealing: RefCell::default(),
             temp_number: Cell::new(0),
             next_seq: Cell::new(end.last_seq + 1),
             unsynced_files: RefCell::default(),
@@ -420,12 +425,29 @@ impl Log {
         self.inner.reclaim_in_background();
     }
 
-    /// A base with this cut is committed: sets the base floor behind the oldest retained base's
-    /// cut, and ends DIRLOST if a new segment is in place.
-    pub fn base_committed(&self, cut: u64, oldest_cut: u64) {
+    /// Where a log that must reach back to `lsn` has to begin: the oldest segment that holds
+    /// `lsn` or a later record, else the one being written. Stays true while segments rotate,
+    /// and while they are freed once [`Log::keep_from`] was told.
+    pub fn start_for(&self, lsn: u64) -> LogStart {
+        let segments = self.inner.segment_infos();
+        let holder = segments.iter().find(|s| s.last_lsn >= lsn).or(segments.last());
+        LogStart { lsn, seq: holder.map_or(0, |s| s.seq) }
+    }
+
+    /// Sets the base floor, so that the log keeps `start`: its records, and its segment even
+    /// when no record in it is needed, because the part list names it.
+    pub fn keep_from(&self, start: LogStart) {
+        let segments = self.inner.segment_infos();
+        let named = segments.iter().find(|s| s.seq == start.seq).map(|s| s.last_lsn);
+        self.set_floor(Floor::Base, Some(named.map_or(start.lsn, |last| last.min(start.lsn))));
+    }
+
+    /// A base with this cut is committed, in a part list that says the log begins at `start`:
+    /// sets the base floor, and ends DIRLOST if a new segment is in place.
+    pub fn base_committed(&self, cut: u64, start: LogStart) {
         self.inner.redo_lsn.set(cut);
         self.inner.base_committed();
-        self.set_floor(Floor::Base, Some(oldest_cut + 1));
+        self.keep_from(start);
     }
 
     /// The floors that keep segments alive.

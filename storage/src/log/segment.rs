@@ -231,7 +231,10 @@ impl Inner {
         let next = self.tail.borrow_mut().front();
         let old = self.segment.borrow_mut().take();
         if let Some(old) = old {
-            self.seal(&old).await?;
+            *self.sealing.borrow_mut() = Some(old.info());
+            let sealed = self.seal(&old).await;
+            *self.sealing.borrow_mut() = None;
+            sealed?;
             self.retire(&old);
         }
         let via = self.policy.get().caching();
@@ -325,6 +328,7 @@ impl Inner {
 
     pub(super) fn segment_infos(&self) -> Vec<SegmentInfo> {
         let mut all: Vec<SegmentInfo> = self.segments.borrow().iter().cloned().collect();
+        all.extend(self.sealing.borrow().clone());
         all.extend(self.segment.borrow().as_ref().map(Segment::info));
         all
     }
@@ -483,7 +487,7 @@ impl Inner {
     }
 
     /// A temporary name not used before by this log.
-    fn temporary(&self, role: &str) -> PathBuf {
+    pub(super) fn temporary(&self, role: &str) -> PathBuf {
         let n = self.temp_number.get();
         self.temp_number.set(n + 1);
         self.dir.join(format!("{role}-{n}.tmp"))
@@ -534,56 +538,6 @@ impl Inner {
 
     pub(super) fn closed(&self) -> bool {
         self.state.get().has(StateBits::CLOSED)
-    }
-
-    // ---- recycling ----
-
-    pub(super) fn reclaim_in_background(self: &Rc<Self>) {
-        if self.reclaiming.get() || self.reclaimable().is_none() {
-            return;
-        }
-        self.reclaiming.set(true);
-        let this = Rc::clone(self);
-        self.rt.spawn(Box::pin(async move {
-            while let Some(info) = this.reclaimable() {
-                if let Err(e) = this.reclaim(&info).await {
-                    tracing::warn!(seq = info.seq, error = %e, "old log segment stays");
-                    break;
-                }
-            }
-            this.reclaiming.set(false);
-        }));
-    }
-
-    /// The oldest segment, if nobody needs it any more.
-    fn reclaimable(&self) -> Option<SegmentInfo> {
-        let floor = self.floors.lowest().min(self.durable_lsn.get() + 1);
-        let segments = self.segments.borrow();
-        let oldest = segments.front()?;
-        // Its end may still be on the way to the device, although its records are durable.
-        let settled = self.unsynced_files.borrow().is_empty() && !self.syncing.get();
-        // Without a successor in place the log would seem to be missing.
-        let followed = segments.len() > 1 || self.segment.borrow().is_some();
-        (oldest.last_lsn < floor && settled && followed && !self.frozen()).then(|| oldest.clone())
-    }
-
-    async fn reclaim(&self, info: &SegmentInfo) -> io::Result<()> {
-        let path = self.dir.join(names::wal_segment(info.seq));
-        let keep = self.idle_files.borrow().len() < self.cfg.idle_segments_max
-            && info.bytes == self.cfg.segment_bytes
-            && info.recyclable;
-        let idle = self.temporary("idle");
-        match keep {
-            true => self.disk.rename(&path, &idle).await?,
-            false => self.disk.remove(&path).await?,
-        }
-        self.disk.sync_dir(&self.dir).await?;
-        // Healing may have listed the directory anew meanwhile, without this segment.
-        self.segments.borrow_mut().retain(|s| s.seq != info.seq);
-        if keep {
-            self.idle_files.borrow_mut().push(idle);
-        }
-        Ok(())
     }
 }
 

@@ -98,7 +98,7 @@ impl Visitor for Verify {
 pub struct LogStart {
     /// First LSN needed.
     pub lsn: u64,
-    /// Segment that holds it.
+    /// Segment that holds it; 0 where the list was written before the first segment.
     pub seq: u64,
 }
 
@@ -307,6 +307,7 @@ impl Scan<'_> {
             return Ok(());
         };
         if let Some(start) = self.opts.start
+            && start.seq != 0
             && first.seq != start.seq
         {
             self.hole(dir.join(names::wal_segment(start.seq)), 0, HoleReason::SegmentMissing);

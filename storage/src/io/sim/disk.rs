@@ -7,6 +7,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use moon_formats::aof::PartList;
+use moon_formats::names;
+
 use super::content::PAGE;
 use super::fault::{Fault, FaultKind, Faults};
 use super::image::{self, Image};
@@ -200,6 +203,33 @@ impl Core {
         files.any(|f| f == ino)
     }
 
+    /// Whether any power loss would leave the file whole under this name.
+    fn is_durable(&self, path: &Path) -> bool {
+        let (Some(ino), Some((dir, name))) = (self.state.lookup(path), split(path)) else {
+            return false;
+        };
+        let named = self.state.dirs.get(dir).and_then(|d| d.stable.get(name)) == Some(&ino);
+        named && !self.is_dirty(ino) && !self.suspect.contains(&ino)
+    }
+
+    /// Checks what a file that is about to become a part list names.
+    pub(super) fn check_part_list(&mut self, op: u64, ino: Ino, to: &Path) {
+        if to.file_name().is_none_or(|n| n != names::AOF_MANIFEST) {
+            return;
+        }
+        let Some(file) = self.state.files.get(&ino) else { return };
+        let mut text = vec![0; file.volatile.size as usize];
+        file.volatile.read(0, &mut text);
+        // A guard has the same name.
+        let Ok(list) = PartList::decode(&text) else { return };
+        for base in list.base.iter().chain(&list.history) {
+            let path = to.with_file_name(names::base_file(base.seq));
+            if !self.is_durable(&path) {
+                self.violate(op, BadManner::NamedUnstable, &path, 0);
+            }
+        }
+    }
+
     /// Room left, in bytes.
     pub(super) fn free(&self, now_us: u64) -> u64 {
         if now_us < self.full_until_us {
@@ -353,15 +383,7 @@ impl SimDisk {
 
     /// True if the file would be there whole after any power loss: its name, its size and all its bytes.
     pub fn is_durable(&self, path: &Path) -> bool {
-        let core = self.core.borrow();
-        let Some(ino) = core.state.lookup(path) else {
-            return false;
-        };
-        let Some((dir, name)) = split(path) else {
-            return false;
-        };
-        let named = core.state.dirs.get(dir).and_then(|d| d.stable.get(name)) == Some(&ino);
-        named && !core.is_dirty(ino) && !core.suspect.contains(&ino)
+        self.core.borrow().is_durable(path)
     }
 
     /// Flips bits of a stored byte in every version (rot; crash matrix, layer R). False if there is

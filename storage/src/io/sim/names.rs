@@ -107,6 +107,7 @@ impl SimDisk {
         if issued.has(FaultKind::RenameEio) {
             return Err(eio());
         }
+        core.check_part_list(issued.op, ino, to);
         let rename = Body::Rename { from: f, to: t, ino };
         core.push(issued.op, rename);
         Ok(ino)

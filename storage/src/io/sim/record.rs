@@ -93,6 +93,8 @@ pub enum BadManner {
     RenamedUnsynced,
     /// Write to a renamed file before its directory was synced.
     WroteBeforeDirSync,
+    /// Rename that puts a part list in place whose bases are not durable, bytes and names.
+    NamedUnstable,
     /// Two writes in flight over the same bytes: their order on the device is unknown.
     OverlappingWrites,
 }

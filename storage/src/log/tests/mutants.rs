@@ -119,7 +119,7 @@ fn the_checks_pass_without_a_bug() {
 #[test]
 fn every_bug_is_found() {
     let mut survivors = Vec::new();
-    for mutant in Mutant::ALL {
+    for mutant in Mutant::LOG {
         match finding(Some(mutant)) {
             Some(how) => println!("{mutant:?}: {how}"),
             None => survivors.push(mutant),

@@ -160,7 +160,7 @@ impl Run {
             Step::Base => {
                 let cut = log.durable_lsn();
                 self.bases.borrow_mut().push((self.disk.moment(), cut));
-                log.base_committed(cut, cut);
+                log.base_committed(cut, log.start_for(cut + 1));
             }
             Step::Sync => drop(log.sync().await),
             Step::Shutdown => log.shutdown().await.expect("clean shutdown"),

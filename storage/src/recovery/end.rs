@@ -1,16 +1,14 @@
-//! From what is on disk to where the log goes on (durability.md §10, steps 4, 6 and 9).
+//! Where a log goes on (durability.md §10, steps 4, 6 and 9).
 //!
-//! Invariants:
-//! * Nothing is written until the scan has succeeded: a hole leaves the directory as it was.
-//! * Recovering again, or after a crash during recovery, gives the same records.
-//! * After an unclean end the new LSNs start above every LSN a torn tail can have held.
+//! Invariant: after an unclean end the new LSNs start above every LSN a torn tail can have held.
 
-use std::fmt;
 use std::path::Path;
 
 use crate::io::{Caching, Disk};
 use crate::log::{LogConfig, SegmentInfo};
-use crate::scan::{EndKind, Hole, LogEnd, ScanError, ScanOptions, Visitor, scan};
+use crate::scan::{EndKind, LogEnd, ScanOptions, Visitor, scan};
+
+use super::RecoveryError;
 
 /// Distance between the highest LSN seen and the first one after a crash. Unsynced bytes are
 /// capped at 256 MiB and a record takes 20 bytes at least, so no torn tail reaches so far.
@@ -89,34 +87,6 @@ impl From<LogEnd> for RecoveredEnd {
         }
     }
 }
-
-/// Why a log cannot be recovered.
-#[derive(Debug)]
-pub enum RecoveryError {
-    /// Damage at or below the durable LSN: the operator decides (exit 70).
-    Hole(Hole),
-    /// The log cannot be read, is of a newer Moon, or a record failed to apply.
-    Scan(ScanError),
-    /// The visitor stopped before the end; the log can be looked at but not continued.
-    Stopped {
-        /// First LSN not visited.
-        next_lsn: u64,
-    },
-}
-
-impl fmt::Display for RecoveryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RecoveryError::Hole(hole) => hole.fmt(f),
-            RecoveryError::Scan(e) => e.fmt(f),
-            RecoveryError::Stopped { next_lsn } => {
-                write!(f, "log replay stopped at lsn {next_lsn}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for RecoveryError {}
 
 /// Reads the log, hands every record to `visitor`, and says where the log goes on.
 ///

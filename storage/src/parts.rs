@@ -1,0 +1,277 @@
+//! The part list of a shard and the guard beside it: `appendonlydir` (storage-formats §7.4, §7.5).
+//!
+//! The one idea: renaming the part list *is* the commit of a rewrite. Before it the old base and
+//! the log behind it are the data, after it the new ones; both are whole.
+//!
+//! Invariants:
+//! * A list is written only when every file it names is durable with its name.
+//! * A file named by any list that a crash could bring back is not removed: after a commit of
+//!   unknown outcome nothing is, until the next one has succeeded.
+//! * A base number is used once; a file of that name, listed or not, is never written again.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use moon_formats::aof::{self, Base, PartList, Timeline};
+use moon_formats::{DecodeError, names};
+
+use crate::io::Disk;
+use crate::scan::LogStart;
+use crate::whole::{self, Broken};
+
+/// Where the files of one shard are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardPaths {
+    /// Shard number.
+    pub shard: u16,
+    /// Data directory.
+    pub data: PathBuf,
+}
+
+impl ShardPaths {
+    /// Paths of shard `shard` below the data directory `data`.
+    pub fn new(data: &Path, shard: u16) -> ShardPaths {
+        ShardPaths { shard, data: data.to_owned() }
+    }
+
+    /// Directory of the log segments.
+    pub fn log(&self) -> PathBuf {
+        self.own().join(names::WAL_DIR)
+    }
+
+    /// Directory of the log, the last BGSAVE and the files it refers to.
+    pub fn own(&self) -> PathBuf {
+        self.data.join(names::shard_dir(self.shard))
+    }
+
+    /// Directory of the guard.
+    pub fn guard_dir(&self) -> PathBuf {
+        self.data.join(names::AOF_DIR)
+    }
+
+    /// Directory of the part list and the bases.
+    pub fn parts(&self) -> PathBuf {
+        self.guard_dir().join(names::shard_dir(self.shard))
+    }
+
+    /// The part list.
+    pub fn part_list(&self) -> PathBuf {
+        self.parts().join(names::AOF_MANIFEST)
+    }
+
+    /// Base number `seq`.
+    pub fn base(&self, seq: u64) -> PathBuf {
+        self.parts().join(names::base_file(seq))
+    }
+
+    /// The last BGSAVE.
+    pub fn snapshot(&self) -> PathBuf {
+        self.own().join(names::shard_snapshot(self.shard))
+    }
+}
+
+/// A part list or guard that cannot be read or written.
+#[derive(Debug)]
+pub enum PartsError {
+    /// A disk operation failed.
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The file is damaged or of a newer Moon.
+    Bad {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: DecodeError,
+    },
+}
+
+impl PartsError {
+    fn io(path: &Path) -> impl FnOnce(io::Error) -> PartsError + use<> {
+        let path = path.to_owned();
+        move |cause| PartsError::Io { path, cause }
+    }
+}
+
+impl fmt::Display for PartsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PartsError::Io { path, cause } => write!(f, "{}: {cause}", path.display()),
+            PartsError::Bad { path, cause } => write!(f, "{}: {cause}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for PartsError {}
+
+/// A part list without bases for a log that begins at `start`.
+pub fn without_base(shard: u16, epoch: u64, start: LogStart) -> PartList {
+    PartList {
+        shard,
+        base: None,
+        history: Vec::new(),
+        log_from_lsn: start.lsn,
+        log_from_seq: start.seq,
+        timelines: vec![Timeline { epoch, from_lsn: start.lsn, forked_at: None }],
+        extra: Vec::new(),
+    }
+}
+
+/// All bases of a list, newest first.
+pub fn bases(list: &PartList) -> impl Iterator<Item = &Base> {
+    list.base.iter().chain(&list.history)
+}
+
+/// Reads the part list of a shard; `None` if there is none.
+///
+/// # Errors
+/// See [`PartsError`]; a list of another shard is `Bad`.
+pub async fn read_list(
+    disk: &dyn Disk,
+    paths: &ShardPaths,
+) -> Result<Option<PartList>, PartsError> {
+    let path = paths.part_list();
+    let Some(text) = whole::read(disk, &path).await.map_err(PartsError::io(&path))? else {
+        return Ok(None);
+    };
+    let bad = |cause| PartsError::Bad { path: path.clone(), cause };
+    let list = PartList::decode(&text).map_err(bad)?;
+    if list.shard != paths.shard {
+        let (expected, found) = (paths.shard.into(), list.shard.into());
+        let cause = moon_formats::Cause::Mismatch { expected, found };
+        return Err(bad(DecodeError::new(0, "shard", cause)));
+    }
+    Ok(Some(list))
+}
+
+/// Reads the guard and gives its number of shards; `None` if there is none.
+///
+/// # Errors
+/// See [`PartsError`].
+pub async fn read_guard(disk: &dyn Disk, paths: &ShardPaths) -> Result<Option<u16>, PartsError> {
+    let path = paths.guard_dir().join(names::AOF_MANIFEST);
+    match whole::read(disk, &path).await.map_err(PartsError::io(&path))? {
+        None => Ok(None),
+        Some(text) => match aof::decode_guard(&text) {
+            Ok(shards) => Ok(Some(shards)),
+            Err(cause) => Err(PartsError::Bad { path, cause }),
+        },
+    }
+}
+
+/// Writes the guard of a directory with this many shards. Durable when this returns.
+///
+/// # Errors
+/// [`PartsError::Io`].
+pub async fn write_guard(
+    disk: &dyn Disk,
+    paths: &ShardPaths,
+    shards: u16,
+) -> Result<(), PartsError> {
+    let dir = paths.guard_dir();
+    let path = dir.join(names::AOF_MANIFEST);
+    disk.create_dir_all(&dir).await.map_err(PartsError::io(&dir))?;
+    let text = aof::encode_guard(shards);
+    whole::replace(disk, &dir, names::AOF_MANIFEST, text.as_bytes(), Broken::default())
+        .await
+        .map_err(|(_, cause)| PartsError::io(&path)(cause))
+}
+
+struct State {
+    list: PartList,
+    /// Numbers of bases that a list on the device may name although [`State::list`] does not.
+    doubtful: BTreeSet<u64>,
+}
+
+/// The part list of a running shard; a cheap handle to be cloned on the shard's thread.
+#[derive(Clone)]
+pub struct Parts {
+    paths: Rc<ShardPaths>,
+    state: Rc<RefCell<State>>,
+    next_seq: Rc<Cell<u64>>,
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").field("list", &self.state.borrow().list).finish_non_exhaustive()
+    }
+}
+
+impl Parts {
+    /// The list as it is on the device. `highest_seq` is the highest number of a base file in
+    /// the directory, listed or not.
+    pub fn new(paths: ShardPaths, list: PartList, highest_seq: u64) -> Parts {
+        let listed = bases(&list).map(|b| b.seq).max().unwrap_or(0);
+        Parts {
+            paths: Rc::new(paths),
+            state: Rc::new(RefCell::new(State { list, doubtful: BTreeSet::new() })),
+            next_seq: Rc::new(Cell::new(listed.max(highest_seq) + 1)),
+        }
+    }
+
+    /// Where the files are.
+    pub fn paths(&self) -> &ShardPaths {
+        &self.paths
+    }
+
+    /// The list in force.
+    pub fn list(&self) -> PartList {
+        self.state.borrow().list.clone()
+    }
+
+    /// A number for a new base, never given before.
+    pub fn take_seq(&self) -> u64 {
+        self.next_seq.replace(self.next_seq.get() + 1)
+    }
+
+    /// Whether a base file of this number may be removed: no list that a crash could bring
+    /// back names it.
+    pub fn is_unlisted(&self, seq: u64) -> bool {
+        let state = self.state.borrow();
+        !state.doubtful.contains(&seq) && bases(&state.list).all(|b| b.seq != seq)
+    }
+
+    /// Replaces the list: the commit of a rewrite. Everything that `next` names must be durable.
+    ///
+    /// # Errors
+    /// [`PartsError::Io`]. The list in force stays the old one; if the new one may be on the
+    /// device, files of both are kept until a later commit succeeds.
+    pub async fn commit(&self, disk: &dyn Disk, next: PartList) -> Result<(), PartsError> {
+        self.commit_as(disk, next, false).await
+    }
+
+    pub(crate) async fn commit_as(
+        &self,
+        disk: &dyn Disk,
+        next: PartList,
+        no_dir_sync: bool,
+    ) -> Result<(), PartsError> {
+        let dir = self.paths.parts();
+        let path = self.paths.part_list();
+        disk.create_dir_all(&dir).await.map_err(PartsError::io(&dir))?;
+        let text = next.encode();
+        let broken = Broken { no_dir_sync };
+        let done = whole::replace(disk, &dir, names::AOF_MANIFEST, text.as_bytes(), broken).await;
+        let mut state = self.state.borrow_mut();
+        match done {
+            Ok(()) => {
+                state.doubtful.clear();
+                state.list = next;
+                Ok(())
+            }
+            Err((renamed, cause)) => {
+                if renamed {
+                    state.doubtful.extend(bases(&next).map(|b| b.seq));
+                }
+                Err(PartsError::io(&path)(cause))
+            }
+        }
+    }
+}

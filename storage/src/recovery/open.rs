@@ -1,0 +1,109 @@
+//! From a shard that was read to one that writes: the first writes of a start.
+//!
+//! Order: guard, log (durable up to what was recovered), part list. Only then is anything
+//! removed, in the background.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use crate::io::{Disk, Runtime};
+use crate::log::{Log, LogConfig};
+use crate::parts::{Parts, PartsError, without_base, write_guard};
+use crate::scan::LogStart;
+use crate::whole::{self, aside};
+
+use super::{Recovered, RecoveryError};
+
+/// A shard that can be written to.
+#[derive(Clone)]
+pub struct Opened {
+    /// Its log.
+    pub log: Log,
+    /// Its part list.
+    pub parts: Parts,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("parts", &self.parts).finish_non_exhaustive()
+    }
+}
+
+impl Recovered {
+    /// Opens the log behind what was recovered, makes guard and part list durable, and removes
+    /// in the background what no list names. The timeline of `cfg` is taken from the data.
+    ///
+    /// # Errors
+    /// [`RecoveryError::Log`], [`RecoveryError::Parts`] or [`RecoveryError::Io`]; the next start
+    /// recovers the same records.
+    pub async fn open(
+        self,
+        disk: Rc<dyn Disk>,
+        rt: Rc<dyn Runtime>,
+        cfg: LogConfig,
+    ) -> Result<Opened, RecoveryError> {
+        let dir = self.paths.log();
+        let cfg = LogConfig { shard: self.paths.shard, epoch: self.end.epoch, ..cfg };
+        let epoch = cfg.epoch;
+        if self.guard_missing {
+            let written = write_guard(&*disk, &self.paths, self.shards).await;
+            written.map_err(RecoveryError::Parts)?;
+        }
+        disk.create_dir_all(&dir).await.map_err(|e| RecoveryError::Io(dir.clone(), e))?;
+        let log = Log::open(Rc::clone(&disk), Rc::clone(&rt), dir, cfg, &self.end)
+            .await
+            .map_err(RecoveryError::Log)?;
+        let first_seq = log.segments().first().map_or(0, |s| s.seq);
+        let written = self.list.as_ref().is_some_and(|l| l.log_from_seq != 0);
+        let mut list = self.list.unwrap_or_else(|| {
+            without_base(self.paths.shard, epoch, LogStart { lsn: 1, seq: first_seq })
+        });
+        if list.log_from_seq == 0 {
+            list.log_from_seq = first_seq;
+        }
+        let start = LogStart { lsn: list.log_from_lsn, seq: list.log_from_seq };
+        let has_base = list.base.is_some();
+        let parts = Parts::new(self.paths, list.clone(), self.highest_seq);
+        if written {
+            // A killed process may have left the list named, but not for good.
+            let dir = parts.paths().parts();
+            disk.sync_dir(&dir).await.map_err(|e| RecoveryError::Io(dir, e))?;
+        } else {
+            parts.commit(&*disk, list).await.map_err(RecoveryError::Parts)?;
+        }
+        if has_base {
+            log.keep_from(start);
+        }
+        // Names that the next snapshot or commit writes under; removing them later could strike
+        // those.
+        for path in [parts.paths().part_list(), parts.paths().snapshot()] {
+            let aside = aside(&path);
+            whole::remove(&*disk, &aside).await.map_err(|e| RecoveryError::Io(aside, e))?;
+        }
+        if !self.orphans.is_empty() {
+            let (parts, orphans) = (parts.clone(), self.orphans);
+            rt.spawn(Box::pin(async move { remove(&*disk, &parts, &orphans).await }));
+        }
+        Ok(Opened { log, parts })
+    }
+}
+
+/// Removes what a start has found unlisted.
+async fn remove(disk: &dyn Disk, parts: &Parts, orphans: &[PathBuf]) {
+    for path in orphans {
+        if let Err(e) = whole::remove(disk, path).await {
+            tracing::warn!(path = %path.display(), error = %e, "unlisted file stays");
+        }
+    }
+    let dir = parts.paths().parts();
+    if let Err(e) = disk.sync_dir(&dir).await {
+        tracing::warn!(path = %dir.display(), error = %e, "removal may not last");
+    }
+}
+
+impl From<PartsError> for RecoveryError {
+    fn from(e: PartsError) -> RecoveryError {
+        RecoveryError::Parts(e)
+    }
+}

@@ -1,0 +1,221 @@
+//! The task of a job: writes the file, then does what makes it count.
+
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+use std::task::Poll;
+
+use moon_formats::aof::Base;
+use moon_formats::wal::body::Payload;
+use moon_formats::wal::{self, Checkpoint, CheckpointKind, RecordType};
+
+use crate::io::{Access, Caching, File};
+use crate::log::LogState;
+use crate::whole::{self, aside};
+
+use super::{BUFFER_BYTES, Finished, Kind, Rewrite, Shared, SnapshotError, retention};
+
+/// Wait between looks at a log that is degraded.
+const DEGRADED_US: u64 = 100_000;
+
+/// Runs a job to its end and leaves the result.
+pub(super) async fn run(shared: Rc<Shared>) {
+    let result = shared.work().await;
+    let failure = shared.failure.borrow_mut().take();
+    *shared.result.borrow_mut() = Some(failure.map_or(result, Err));
+    (shared.env.wake)();
+}
+
+fn at(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SnapshotError + use<> {
+    let path = path.to_owned();
+    move |cause| SnapshotError::Io { doing, path, cause }
+}
+
+impl Shared {
+    async fn work(&self) -> Result<Finished, SnapshotError> {
+        let (path, seq) = match &self.kind {
+            Kind::Save => (self.env.paths.snapshot(), None),
+            Kind::Rewrite(r) => (self.env.paths.base(r.seq), Some(r.seq)),
+        };
+        let (bytes, ending) = self.write_file(&path).await?;
+        if let Kind::Rewrite(rewrite) = &self.kind {
+            let base = Base { seq: rewrite.seq, cut: self.cut, bytes, crc: ending.crc };
+            if let Err(e) = self.commit(rewrite, base).await {
+                // Durable but not listed: nothing needs it.
+                if rewrite.parts.is_unlisted(rewrite.seq) {
+                    self.discard(&path).await;
+                }
+                return Err(e);
+            }
+        }
+        Ok(Finished {
+            seq,
+            cut: self.cut,
+            bytes,
+            entries: ending.entries,
+            crc: ending.crc,
+            took_us: self.env.rt.mono_us().saturating_sub(self.started_us),
+        })
+    }
+
+    fn go_on(&self) -> Result<(), SnapshotError> {
+        match self.cancelled.get() {
+            true => Err(SnapshotError::Cancelled),
+            false => Ok(()),
+        }
+    }
+
+    /// Removes a file of a failed attempt. Best effort: the first error is the one to report,
+    /// and what stays is removed after the next start or rewrite.
+    async fn discard(&self, path: &Path) {
+        if let Err(e) = whole::remove(&*self.env.disk, path).await {
+            tracing::warn!(path = %path.display(), error = %e, "file of a failed snapshot stays");
+        }
+    }
+
+    /// The file, durable under its name.
+    async fn write_file(&self, path: &Path) -> Result<(u64, super::Ending), SnapshotError> {
+        let aside = aside(path);
+        let written = match self.write_aside(&aside).await {
+            Ok(written) => self.name_file(&aside, path).await.map(|()| written),
+            Err(e) => Err(e),
+        };
+        if written.is_err() {
+            self.discard(&aside).await;
+        }
+        written
+    }
+
+    async fn write_aside(&self, aside: &Path) -> Result<(u64, super::Ending), SnapshotError> {
+        let disk = &*self.env.disk;
+        let dir = aside.parent().unwrap_or(Path::new("/"));
+        disk.create_dir_all(dir).await.map_err(at("create the directory", dir))?;
+        whole::remove(disk, aside).await.map_err(at("remove a temporary file", aside))?;
+        let file = disk
+            .open(aside, Access::CreateNew, Caching::Direct)
+            .await
+            .map_err(at("create a snapshot", aside))?;
+        let (mut bytes, mut padding) = (0, 0);
+        while let Some(mut buffer) = self.next_buffer().await? {
+            let len = buffer.len();
+            bytes += len as u64;
+            // Only the last buffer ends within a block.
+            buffer.resize(len.next_multiple_of(disk.alignment()), 0);
+            padding = buffer.len() - len;
+            let start = bytes - len as u64;
+            write_whole(&*file, start, &buffer, disk.alignment())
+                .await
+                .map_err(at("write a snapshot", aside))?;
+            self.written.set(bytes);
+            *self.spare.borrow_mut() = Some(buffer);
+            self.writing.set(false);
+            (self.env.wake)();
+        }
+        let Some(ending) = self.ending.get() else { return Err(SnapshotError::Cancelled) };
+        if padding > 0 {
+            file.truncate(bytes).await.map_err(at("cut a snapshot to its length", aside))?;
+        }
+        self.go_on()?;
+        if !mutant!(self.env, ManifestBeforePayload) {
+            file.sync().await.map_err(at("sync a snapshot", aside))?;
+        }
+        Ok((bytes, ending))
+    }
+
+    async fn name_file(&self, aside: &Path, path: &Path) -> Result<(), SnapshotError> {
+        self.go_on()?;
+        let disk = &*self.env.disk;
+        disk.rename(aside, path).await.map_err(at("name a snapshot", path))?;
+        if mutant!(self.env, NoDirSyncAfterBaseRename) {
+            return Ok(());
+        }
+        let dir = path.parent().unwrap_or(Path::new("/"));
+        disk.sync_dir(dir).await.map_err(at("sync the directory", dir))
+    }
+
+    /// The next buffer to write; `None` after the last one.
+    async fn next_buffer(&self) -> Result<Option<Vec<u8>>, SnapshotError> {
+        std::future::poll_fn(|cx| {
+            if let Err(e) = self.go_on() {
+                return Poll::Ready(Err(e));
+            }
+            if let Some(buffer) = self.next.borrow_mut().take() {
+                self.writing.set(true);
+                return Poll::Ready(Ok(Some(buffer)));
+            }
+            if self.ending.get().is_some() {
+                return Poll::Ready(Ok(None));
+            }
+            *self.waker.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    // ---- rewrite ----
+
+    async fn commit(&self, rewrite: &Rewrite, base: Base) -> Result<(), SnapshotError> {
+        let Rewrite { log, parts, .. } = rewrite;
+        let disk = &*self.env.disk;
+        if !mutant!(self.env, ManifestBeforeLog) {
+            self.wait_durable(rewrite).await?;
+        }
+        let (mut list, dropped) = retention::next_list(self, rewrite, base).await;
+        let oldest = list.history.last().unwrap_or(&base).cut;
+        let start = log.start_for(oldest + 1);
+        (list.log_from_lsn, list.log_from_seq) = (start.lsn, start.seq);
+        self.go_on()?;
+        if mutant!(self.env, RemovedBeforeCommit) {
+            retention::remove_unlisted(self, rewrite, &dropped).await;
+        }
+        let no_dir_sync = mutant!(self.env, NoDirSyncAfterManifestRename);
+        parts.commit_as(disk, list, no_dir_sync).await.map_err(SnapshotError::Parts)?;
+        // The base counts. Nothing after this can fail the rewrite.
+        if log.status().state != LogState::Closed {
+            let kind = CheckpointKind::BaseCommitted;
+            let mut payload = Vec::new();
+            Checkpoint::new(base.cut, base.seq, base.crc, kind).put(&mut payload);
+            log.append(RecordType::Checkpoint.code(), 0, wal::DB_NONE, &payload);
+            log.base_committed(base.cut, start);
+        }
+        retention::remove_unlisted(self, rewrite, &[]).await;
+        Ok(())
+    }
+
+    /// Waits until the log holds everything up to the cut: a base that is ahead of its log would
+    /// leave acknowledged records behind it without the ones before.
+    async fn wait_durable(&self, rewrite: &Rewrite) -> Result<(), SnapshotError> {
+        let log = &rewrite.log;
+        while log.durable_lsn() < self.cut {
+            self.go_on()?;
+            if log.status().state == LogState::Closed {
+                return Err(SnapshotError::Cancelled);
+            }
+            if log.sync().await.is_err() {
+                self.env.rt.sleep_us(DEGRADED_US).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes all of `bytes` in pieces of at most a buffer. A short write goes on from its last
+/// whole block; no progress is an error.
+async fn write_whole(
+    file: &dyn File,
+    mut pos: u64,
+    mut bytes: &[u8],
+    align: usize,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let piece = &bytes[..bytes.len().min(BUFFER_BYTES)];
+        let n = file.write_at(pos, piece).await?.min(piece.len());
+        let whole = n - n % align;
+        if whole == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        pos += whole as u64;
+        bytes = &bytes[whole..];
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! Small files that are read at once and replaced as a whole: marker, guard, part list.
+//!
+//! Invariant: at every moment the name leads to the old content or to the new one, never to a
+//! mixture; when [`replace`] returns without an error it leads to the new one for good.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use moon_formats::names;
+
+use crate::io::{Access, Caching, Disk};
+
+/// Longest file that is read, in bytes.
+pub(crate) const BYTES_MAX: u64 = 1 << 20;
+
+/// What [`replace`] can leave out, so that the crash matrix can prove that it would notice.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Broken {
+    /// No directory sync after the rename.
+    pub(crate) no_dir_sync: bool,
+}
+
+/// Reads a file; `None` if there is none. One longer than [`BYTES_MAX`] is an error of the kind
+/// `InvalidData`.
+pub(crate) async fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    // Past the page cache: only what the device holds is believed.
+    let file = match disk.open(path, Access::Read, Caching::Direct).await {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    let bytes = file.size();
+    if bytes > BYTES_MAX {
+        let text = format!("{bytes} bytes are more than such a file can have");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    if bytes == 0 {
+        return Ok(Some(Vec::new()));
+    }
+    let aligned = (bytes as usize).next_multiple_of(disk.alignment());
+    file.read_at(0, aligned).await.map(Some)
+}
+
+/// The name beside `path` under which its new content is written.
+pub(crate) fn aside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(names::temporary(&name))
+}
+
+/// Removes a file that may not be there.
+pub(crate) async fn remove(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove(path).await {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Replaces `dir/name`: write aside, sync, rename, directory sync. The directory must exist.
+///
+/// # Errors
+/// `false` beside the cause says that the rename was never asked for, so the old content is
+/// there; `true` that either content may be.
+pub(crate) async fn replace(
+    disk: &dyn Disk,
+    dir: &Path,
+    name: &str,
+    content: &[u8],
+    broken: Broken,
+) -> Result<(), (bool, io::Error)> {
+    let (path, aside) = (dir.join(name), dir.join(names::temporary(name)));
+    if let Err(e) = write_aside(disk, &aside, content).await {
+        // The first error is the one to report; what stays is removed at the next start.
+        drop(remove(disk, &aside).await);
+        return Err((false, e));
+    }
+    if let Err(e) = disk.rename(&aside, &path).await {
+        drop(remove(disk, &aside).await);
+        return Err((true, e));
+    }
+    if broken.no_dir_sync {
+        return Ok(());
+    }
+    disk.sync_dir(dir).await.map_err(|e| (true, e))
+}
+
+async fn write_aside(disk: &dyn Disk, aside: &Path, content: &[u8]) -> io::Result<()> {
+    remove(disk, aside).await?;
+    let file = disk.open(aside, Access::CreateNew, Caching::Cached).await?;
+    let mut done = 0;
+    while done < content.len() {
+        let n = file.write_at(done as u64, &content[done..]).await?;
+        if n == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        done += n;
+    }
+    file.sync().await
+}
