@@ -49,6 +49,7 @@ pub struct Program {
     /// Arguments in front of those that every server gets.
     first: Vec<String>,
     args: Vec<String>,
+    envs: Vec<(String, String)>,
 }
 
 impl Program {
@@ -72,7 +73,14 @@ impl Program {
 
     /// Any server that understands `--port` and `--dir`.
     pub fn at(path: impl Into<PathBuf>) -> Program {
-        Program { path: path.into(), first: Vec::new(), args: Vec::new() }
+        Program { path: path.into(), first: Vec::new(), args: Vec::new(), envs: Vec::new() }
+    }
+
+    /// The same with a variable in its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Program {
+        self.envs.push((name.to_string(), value.to_string()));
+        self
     }
 
     /// The same with further arguments.
@@ -147,6 +155,7 @@ impl Server {
             .args(["--port", &port.to_string(), "--dir"])
             .arg(dir)
             .args(&program.args)
+            .envs(program.envs.iter().cloned())
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
@@ -218,6 +227,11 @@ impl Server {
     pub fn terminate(&mut self) -> io::Result<ExitStatus> {
         Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
         self.wait_exit()
+    }
+
+    /// Sends a signal by its name (`-HUP`).
+    pub fn signal(&self, name: &str) -> io::Result<()> {
+        Command::new("kill").args([name, &self.child.id().to_string()]).status().map(drop)
     }
 
     /// Waits until the process ends by itself.

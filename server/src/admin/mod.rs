@@ -72,7 +72,7 @@ pub(crate) fn stuck(shared: &Shared) -> Option<String> {
 
 /// Why the server should get no traffic.
 fn unready(shared: &Shared) -> Option<String> {
-    if shared.is_stopping() || shared.pulse.phase() == Phase::Stopping {
+    if shared.is_stopping() || matches!(shared.pulse.phase(), Phase::Stopping | Phase::Ended) {
         return Some("shutting down".into());
     }
     if let Some(why) = stuck(shared) {

@@ -191,6 +191,10 @@ Process, Real {
     Databases = "databases", Kind::Int(1, 65534), "16", Immutable, "Number of databases.";
     LogLevel = "loglevel", Kind::Enum(&["debug", "verbose", "notice", "warning", "nothing"]), "notice", Live, "Least important log lines that are written.";
     LogFile = "logfile", Kind::Text, "", Immutable, "Log file; empty is standard output.";
+    LogFormat = "log-format", Kind::Enum(&["text", "json"]), "text", Immutable, "Form of log lines: for people, or JSON objects (docs/log-schema.md).";
+    LogUserData = "log-user-data", Kind::Bool, "no", Live, "Log lines about clients tell the names that clients have given themselves.";
+    PidFile = "pidfile", Kind::Text, "", Immutable, "File that holds the number of the process while it runs; empty is none.";
+    Supervised = "supervised", Kind::Enum(&["no", "auto", "systemd", "upstart"]), "auto", Immutable, "Tell a service manager how the start goes: `auto` if NOTIFY_SOCKET is set, `systemd` warns if it is not, `no` never; `upstart` does nothing.";
     Dir = "dir", Kind::Text, "", Immutable, "Data directory; empty picks the user's data directory.";
     Hz = "hz", Kind::Int(1, 500), "10", Live, "How often a second expiry and housekeeping run.";
     ActiveExpireEffort = "active-expire-effort", Kind::Int(1, 10), "1", Live, "How much time expiry may take.";
@@ -258,8 +262,6 @@ Compatibility, Compat {
     StreamIdmpMaxsize = "stream-idmp-maxsize", Kind::Int(1, 10_000), "100", Live, "Idempotent ids of a producer that a stream remembers.";
     StreamNodeMaxEntries = "stream-node-max-entries", Kind::Int(0, MAX), "100", Live, "Encoding limit of Redis.";
     Daemonize = "daemonize", Kind::Bool, "no", Immutable, "The process stays in the foreground; use a supervisor.";
-    PidFile = "pidfile", Kind::Text, "", Immutable, "No pid file is written.";
-    Supervised = "supervised", Kind::Enum(&["no", "auto", "systemd", "upstart"]), "auto", Immutable, "Supervision mode of Redis.";
     AlwaysShowLogo = "always-show-logo", Kind::Bool, "no", Immutable, "Redis' start picture.";
     SetProcTitle = "set-proc-title", Kind::Bool, "yes", Immutable, "Process title of Redis.";
     ProcTitleTemplate = "proc-title-template", Kind::Text, "{title} {listen-addr} {server-mode}", Immutable, "Process title of Redis.";

@@ -221,13 +221,22 @@ impl Drop for Pages {
 /// The signals that stop the server.
 pub(crate) const STOP_SIGNALS: [c_int; 2] = [libc::SIGTERM, libc::SIGINT];
 
-/// The signals the main thread waits for: those, and the one of [`wake_main`].
-const WAITED: [c_int; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1];
+/// The signal that has files opened again.
+pub(crate) const RELOAD_SIGNAL: c_int = libc::SIGHUP;
+
+/// The signal that has the state written to the log.
+pub(crate) const DUMP_SIGNAL: c_int = libc::SIGUSR1;
+
+/// The signal of [`wake_main`]: one that nobody else has a use for.
+const WAKE_SIGNAL: c_int = libc::SIGALRM;
+
+/// The signals the main thread waits for.
+const WAITED: [c_int; 5] = [libc::SIGTERM, libc::SIGINT, RELOAD_SIGNAL, DUMP_SIGNAL, WAKE_SIGNAL];
 
 /// Ends a [`wait_signal`] of the main thread.
 pub(crate) fn wake_main() {
     // SAFETY: no pointers; the signal is blocked in every thread and waited for in one.
-    let _ = unsafe { libc::kill(libc::getpid(), libc::SIGUSR1) };
+    let _ = unsafe { libc::kill(libc::getpid(), WAKE_SIGNAL) };
 }
 
 /// Blocks the waited-for signals in this thread and those it starts, and ignores SIGPIPE and

@@ -9,16 +9,18 @@
 //! | 130, 143 | stopped at once by a second signal |
 //! | 134 | bug: crash report, abort |
 
+pub(crate) mod crash;
 pub(crate) mod datadir;
 pub(crate) mod log;
+mod notify;
+mod pidfile;
+mod supervise;
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use moon_storage::io::glommio as dma;
 
@@ -27,11 +29,14 @@ use crate::config::{self, Action, Config, ConfigError, OptionId, Value};
 use crate::net::epoll::Epoll;
 use crate::net::uring::{self, Uring};
 use crate::net::{Driver, listen, sys};
+use crate::runtime::host;
 use crate::runtime::host::DiskDriver;
-use crate::runtime::{ShardEnd, host};
 use crate::service::acl;
+use crate::service::pulse::Phase;
 use crate::service::shared::{Facts, Listening, Shared, hex, random, unix_secs};
 use datadir::{DataDir, DirError};
+use notify::Notify;
+use pidfile::PidFile;
 
 /// File descriptors beside those of clients: log, listeners, rings.
 pub(crate) const FILES_RESERVED: u64 = 64;
@@ -157,7 +162,9 @@ fn choose_disk(config: &Config, dir: &Path) -> (DiskDriver, String) {
 }
 
 fn serve(mut config: Config) -> u8 {
-    if let Err(e) = log::install(config.text(OptionId::LogFile)) {
+    if let Err(e) =
+        log::install(config.text(OptionId::LogFile), config.text(OptionId::LogFormat) == "json")
+    {
         complain(&e.to_string());
         return EXIT_ENVIRONMENT;
     }
@@ -206,7 +213,9 @@ fn serve(mut config: Config) -> u8 {
 /// Opens everything, runs the shard on a thread of its own and waits for its end.
 fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
     sys::block_signals()?;
-    install_crash_report();
+    crash::install();
+    let notify = Notify::from_env(&config);
+    let _pid_file = PidFile::write(config.text(OptionId::PidFile));
     fit_maxclients(&mut config)?;
     let marker = match datadir::marker(&dir, config.int(OptionId::Databases) as u16) {
         Ok(marker) => marker,
@@ -261,17 +270,18 @@ fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
     if !admin_listeners.is_empty() {
         admin::start(admin_listeners, shared.clone())?;
     }
-    let for_thread = shared.clone();
+    let (for_thread, for_end) = (shared.clone(), shared.clone());
     let thread = std::thread::Builder::new().name("shard-0".into()).spawn(move || {
         let end = if driver == Uring::NAME {
             host::run(|| Uring::new(entries), disk, for_thread, listeners, seed)
         } else {
             host::run(Epoll::new, disk, for_thread, listeners, seed)
         };
+        for_end.pulse.set_phase(Phase::Ended);
         sys::wake_main();
         end
     })?;
-    let code = supervise(&shared, thread);
+    let code = supervise::supervise(&shared, thread, notify);
     shared.with_config(listen::unlink);
     Ok(code)
 }
@@ -293,73 +303,4 @@ fn fit_maxclients(config: &mut Config) -> io::Result<()> {
         tracing::warn!(limit, "tcp-backlog is over net.core.somaxconn, which counts");
     }
     Ok(())
-}
-
-/// The main thread while the server runs: signals and progress.
-fn supervise(shared: &Shared, thread: JoinHandle<ShardEnd>) -> u8 {
-    let mut stop_signals = 0;
-    let mut said_at = Instant::now();
-    while !thread.is_finished() {
-        match sys::wait_signal(Duration::from_secs(1)) {
-            Some(signal) if sys::STOP_SIGNALS.contains(&signal) => {
-                stop_signals += 1;
-                if stop_signals > 1 {
-                    tracing::warn!(signal, "second signal: stopping at once");
-                    sys::exit_now(128 + signal);
-                }
-                tracing::info!(signal, "stop asked for by a signal");
-                shared.request_stop();
-            }
-            // The shard's thread is about to end.
-            Some(_) => break,
-            None => {}
-        }
-        let loading = shared.progress.loading.load(Relaxed);
-        if loading && said_at.elapsed() >= Duration::from_secs(1) {
-            said_at = Instant::now();
-            report_progress(shared);
-        }
-    }
-    match thread.join() {
-        Ok(ShardEnd::Stopped) => {
-            tracing::info!("stopped");
-            0
-        }
-        Ok(ShardEnd::Failed(code, text)) => {
-            tracing::error!("{text}");
-            code
-        }
-        Ok(ShardEnd::Io(e)) => {
-            tracing::error!("shard thread: {e}");
-            EXIT_ENVIRONMENT
-        }
-        // Only where panics unwind; the crash report has been written.
-        Err(_) => 101,
-    }
-}
-
-fn report_progress(shared: &Shared) {
-    let progress = &shared.progress;
-    let total = progress.bytes_total.load(Relaxed);
-    let done = progress.bytes_done.load(Relaxed).min(total);
-    let secs = shared.facts.started.elapsed().as_secs_f64();
-    let left = (total - done) as f64 * secs / done.max(1) as f64;
-    let percent = format!("{:.1}", progress.percent());
-    let records = progress.records.load(Relaxed);
-    tracing::info!(bytes = done, total, percent, records, eta_secs = left as u64, "recovering");
-}
-
-/// A panic anywhere ends the process: half a working store is worse than none.
-fn install_crash_report() {
-    std::panic::set_hook(Box::new(|info| {
-        let thread = std::thread::current();
-        let trace = std::backtrace::Backtrace::force_capture();
-        complain(&format!(
-            "bug: version {} thread {:?}: {info}\n{trace}\n\
-             The log is crash-safe: start again to recover. Please report this text.",
-            crate::VERSION,
-            thread.name().unwrap_or("?"),
-        ));
-        std::process::abort();
-    }));
 }

@@ -24,7 +24,7 @@ use moon_storage::io::{Disk, Runtime};
 use crate::config::OptionId;
 use crate::net::hub::Hub;
 use crate::net::listen::Listener;
-use crate::net::{Driver, Wait};
+use crate::net::{Driver, Wait, sys};
 use crate::service::ShardService;
 use crate::service::figures::Figures;
 use crate::service::pulse;
@@ -292,5 +292,6 @@ impl<D: Driver> ShardLoop<D> {
         self.phase = Phase::Serving;
         self.shared.pulse.set_phase(pulse::Phase::Serving);
         self.shared.pulse.want();
+        sys::wake_main();
     }
 }

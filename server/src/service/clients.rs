@@ -95,7 +95,13 @@ impl ServerHost {
             if !self.has_large_clients() {
                 break;
             }
-            tracing::warn!(client = id, bytes, "closed: clients take more than maxmemory-clients");
+            let name = self.logged_name(slot);
+            tracing::warn!(
+                client = id,
+                name,
+                bytes,
+                "closed: clients take more than maxmemory-clients"
+            );
             self.change_client(slot, |client| client.evicted = true);
             self.stats.evicted_clients += 1;
             self.orders.push(Order::Kill(slot));

@@ -29,6 +29,7 @@ use crate::config::{Config, OptionId};
 use crate::net::hub::Order;
 use crate::net::outbox::Outbox;
 use crate::net::{Slot, sys};
+use crate::process::crash;
 
 /// No connection: the shard works on its own.
 pub(crate) const NOBODY: Slot = Slot::MAX;
@@ -230,6 +231,8 @@ pub(crate) struct ServerHost {
     protected_mode: bool,
     bind_given: bool,
     hz: u64,
+    /// `log-user-data`.
+    log_user_data: bool,
     /// How long a script may run before others are told that the server is busy; 0 is for ever.
     script_max_us: u64,
     pub(crate) clients_max: usize,
@@ -288,6 +291,7 @@ impl ServerHost {
             protected_mode: true,
             bind_given: false,
             hz: 10,
+            log_user_data: false,
             script_max_us: 0,
             clients_max: 0,
             keepalive_secs: 0,
@@ -308,6 +312,7 @@ impl ServerHost {
         self.protected_mode = config.bool(OptionId::ProtectedMode);
         self.bind_given = config.is_set(OptionId::Bind);
         self.hz = config.int(OptionId::Hz) as u64;
+        self.log_user_data = config.bool(OptionId::LogUserData);
         self.script_max_us = (config.int(OptionId::LuaTimeLimit) as u64).saturating_mul(1000);
         self.clients_max = config.size(OptionId::MaxClients);
         self.slow_us = u64::try_from(config.int(OptionId::SlowlogLogSlowerThan)).ok();
@@ -329,12 +334,19 @@ impl ServerHost {
         };
     }
 
+    /// The name that a client has given itself, if the log may tell it.
+    pub(crate) fn logged_name(&self, slot: Slot) -> Option<&str> {
+        let client = self.client(slot).filter(|_| self.log_user_data)?;
+        Some(client.name.as_str()).filter(|name| !name.is_empty())
+    }
+
     /// Notes that a client's script keeps all others waiting.
     pub(crate) fn say_slow(&self, slot: Slot) {
         let client = self.client(slot).map_or(0, |c| c.id);
         let millis = self.script_max_us / 1000;
         tracing::warn!(
             client,
+            name = self.logged_name(slot),
             millis,
             "slow script: the server is busy until it ends or is killed"
         );
@@ -492,6 +504,7 @@ impl Host for ServerHost {
                 command.spec.name.split('|').next().unwrap_or_default().to_ascii_uppercase()
             )));
         }
+        crash::note(command.spec.name);
         // What EXEC and scripts run is not the client's own command.
         if from != Context::Lua
             && !session.in_exec()

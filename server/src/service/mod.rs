@@ -541,23 +541,27 @@ impl hub::Service for ShardService {
 
     fn note(&mut self, slot: Slot, what: Note<'_>) {
         let id = self.host.client(slot).map_or(0, |c| c.id);
+        let name = self.host.logged_name(slot).map(str::to_owned);
+        let name = name.as_deref();
         let stats = &mut self.host.stats;
         match what {
             Note::AcceptFailed(error) => tracing::warn!(%error, "cannot accept a connection"),
-            Note::Broken(error) => tracing::debug!(client = id, %error, "connection lost"),
+            Note::Broken(error) => tracing::debug!(client = id, name, %error, "connection lost"),
             Note::QueryBufferLimit(bytes) => {
                 stats.query_limit += 1;
-                tracing::warn!(client = id, bytes, "closed: query buffer over its limit");
+                tracing::warn!(client = id, name, bytes, "closed: query buffer over its limit");
             }
             Note::OutputBufferLimit(bytes) => {
                 stats.output_limit += 1;
-                tracing::warn!(client = id, bytes, "closed: output buffer over its limit");
+                tracing::warn!(client = id, name, bytes, "closed: output buffer over its limit");
             }
-            Note::Idle => tracing::debug!(client = id, "closed: idle"),
-            Note::Overdue => tracing::warn!(client = id, "closed: its writes are not durable"),
+            Note::Idle => tracing::debug!(client = id, name, "closed: idle"),
+            Note::Overdue => {
+                tracing::warn!(client = id, name, "closed: its writes are not durable")
+            }
             Note::WriteTimeout => {
                 stats.write_timeouts += 1;
-                tracing::debug!(client = id, "closed: takes no replies");
+                tracing::debug!(client = id, name, "closed: takes no replies");
             }
         }
     }

@@ -25,9 +25,11 @@ pub(crate) enum Phase {
     Serving,
     /// No more connections; it ends.
     Stopping,
+    /// Its thread does nothing any more.
+    Ended,
 }
 
-const PHASES: [Phase; 3] = [Phase::Loading, Phase::Serving, Phase::Stopping];
+const PHASES: [Phase; 4] = [Phase::Loading, Phase::Serving, Phase::Stopping, Phase::Ended];
 
 /// The shard's side of the process.
 #[derive(Debug, Default)]

@@ -12,6 +12,7 @@ mod harness;
 mod process;
 mod replication;
 mod scripts;
+mod supervision;
 mod tools;
 mod waiting;
 mod wire;
