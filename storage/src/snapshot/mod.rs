@@ -49,7 +49,7 @@ pub const BUFFER_BYTES: usize = 1 << 20;
 const PENDING_MAX: usize = 8 << 20;
 
 /// What [`Source::fill`] has left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fill {
     /// There is more.
     More,
@@ -60,17 +60,20 @@ pub enum Fill {
         /// Its last four bytes: the CRC32C of everything before them.
         crc: u32,
     },
+    /// There will be no whole file; the source has forgotten the snapshot.
+    Lost(String),
 }
 
 /// The shard, handed in by its driver each turn.
 pub trait Source {
     /// Appends the next bytes of an RRDSHARD v4 file, about `budget` of them and never nothing.
+    /// Not called again after anything but [`Fill::More`].
     fn fill(&mut self, out: &mut Vec<u8>, budget: usize) -> Fill;
 
     /// Bytes held because keys changed before the walk reached them.
     fn pending(&self) -> usize;
 
-    /// Forgets the snapshot. Called once at most, and not after [`Fill::End`].
+    /// Forgets the snapshot. Called once at most, and not after [`Fill::End`] or [`Fill::Lost`].
     fn abort(&mut self);
 }
 
@@ -144,8 +147,8 @@ pub enum SnapshotError {
     },
     /// The part list could not be replaced.
     Parts(PartsError),
-    /// The source ended its file wrongly; a bug.
-    Source(&'static str),
+    /// The source has lost the snapshot, or ended its file wrongly.
+    Source(String),
     /// [`Job::cancel`] was called, or the log was shut down.
     Cancelled,
 }
@@ -304,7 +307,12 @@ impl Job {
             match fill {
                 Fill::End { entries, crc } => self.end(entries, crc, source),
                 Fill::More if added == 0 => {
-                    self.fail(SnapshotError::Source("the source gives nothing and does not end"));
+                    self.fail("the source gives nothing and does not end".into());
+                }
+                Fill::Lost(why) => {
+                    self.filled = true;
+                    self.gather = Vec::new();
+                    self.fail(why);
                 }
                 Fill::More => {}
             }
@@ -341,8 +349,8 @@ impl Job {
         }
     }
 
-    fn fail(&mut self, error: SnapshotError) {
-        self.shared.failure.borrow_mut().get_or_insert(error);
+    fn fail(&mut self, why: String) {
+        self.shared.failure.borrow_mut().get_or_insert(SnapshotError::Source(why));
         self.shared.cancelled.set(true);
         self.shared.wake_task();
     }
@@ -365,7 +373,7 @@ impl Job {
             self.ending = Some(Ending { entries, crc });
         } else {
             self.stop(source);
-            self.fail(SnapshotError::Source("the file does not end with its checksum"));
+            self.fail("the file does not end with its checksum".into());
         }
     }
 

@@ -118,6 +118,18 @@ impl<'a> Loader<'a> {
         Loader { shard, joiner: Joiner::default(), ended: false }
     }
 
+    /// The shard, for what follows the snapshot.
+    pub fn shard(&mut self) -> &mut Shard {
+        self.shard
+    }
+
+    /// Begins again with an empty shard: what was given so far turned out to be damaged.
+    pub fn restart(&mut self, empty: Shard) {
+        *self.shard = empty;
+        self.joiner = Joiner::default();
+        self.ended = false;
+    }
+
     /// Takes the next item.
     pub fn item(&mut self, item: &Item<'_>) -> Result<(), LoadError> {
         match item {

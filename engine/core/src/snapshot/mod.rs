@@ -29,6 +29,7 @@ mod load;
 #[cfg(any(test, feature = "mutants"))]
 mod mutant;
 mod queue;
+mod source;
 #[cfg(test)]
 mod tests;
 mod walk;

@@ -109,13 +109,19 @@ fn cancelled_at_any_turn_nothing_is_left() {
     }
 }
 
-/// Ends with a checksum that is not the file's.
-struct Liar(u32);
+/// Ends with a checksum that is not the file's, or loses the snapshot.
+struct Liar {
+    lost: bool,
+    aborts: u32,
+}
 
 impl Source for Liar {
     fn fill(&mut self, out: &mut Vec<u8>, _: usize) -> Fill {
         out.extend_from_slice(&[0; 5000]);
-        Fill::End { entries: 1, crc: 7 }
+        match self.lost {
+            true => Fill::Lost("reloaded".into()),
+            false => Fill::End { entries: 1, crc: 7 },
+        }
     }
 
     fn pending(&self) -> usize {
@@ -123,24 +129,26 @@ impl Source for Liar {
     }
 
     fn abort(&mut self) {
-        self.0 += 1;
+        self.aborts += 1;
     }
 }
 
 #[test]
 fn a_source_that_ends_wrongly_is_refused() {
-    let world = World::fresh(5, Policy::No);
-    let (mut job, _) = world.begin(false);
-    let mut liar = Liar(0);
-    let result = loop {
-        match job.turn(&mut liar) {
-            State::Done(result) => break result,
-            _ => world.disk.runtime().run_for(100),
-        }
-    };
-    assert!(matches!(result, Err(SnapshotError::Source(_))), "{result:?}");
-    assert_eq!(liar.0, 1);
-    assert_eq!(world.names("/shard-0"), ["wal-v3"]);
+    for lost in [false, true] {
+        let world = World::fresh(5, Policy::No);
+        let (mut job, _) = world.begin(false);
+        let mut liar = Liar { lost, aborts: 0 };
+        let result = loop {
+            match job.turn(&mut liar) {
+                State::Done(result) => break result,
+                _ => world.disk.runtime().run_for(100),
+            }
+        };
+        assert!(matches!(result, Err(SnapshotError::Source(_))), "{result:?}");
+        assert_eq!(liar.aborts, u32::from(!lost), "one that has forgotten is not told again");
+        assert_eq!(world.names("/shard-0"), ["wal-v3"]);
+    }
 }
 
 #[test]
