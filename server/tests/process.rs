@@ -227,12 +227,45 @@ fn refusals_name_the_cause_and_the_exit_code() {
     assert!(text.contains("--bogus") && text.contains("--port"), "all errors: {text}");
     let (code, text) = output(&["--check-config", "--dir", path, "--hz", "20"]);
     assert_eq!((code, text.contains("hz 20 # flag")), (Some(0), true), "{text}");
+    // The same check as at the start, without a start.
+    let (code, text) = output(&["--check-config", "--dir", path, "--databases", "4"]);
+    assert_eq!((code, text.contains("start with --databases 16")), (Some(1), true), "{text}");
     let foreign = fresh("foreign");
     std::fs::create_dir_all(&foreign).unwrap();
     std::fs::write(foreign.join("dump.rdb"), "REDIS0011").unwrap();
     let (code, text) = output(&["--dir", foreign.to_str().unwrap(), "--port", &port]);
     assert_eq!((code, text.contains("moon-migrate run --from redis:")), (Some(2), true), "{text}");
     assert_eq!(std::fs::read_dir(&foreign).unwrap().count(), 1);
+}
+
+/// What an uncommented sample file sets is what is built in, and the file names all of it.
+#[test]
+fn the_sample_file_is_the_built_in_defaults() {
+    let dir = fresh("sample");
+    std::fs::create_dir_all(&dir).unwrap();
+    let (_, sample) = output(&["--sample-config"]);
+    let lines = sample.lines().filter_map(|l| l.strip_prefix('#'));
+    let text: Vec<&str> = lines.filter(|l| !l.starts_with([' ', '#'])).collect();
+    let path = dir.join("all.conf");
+    std::fs::write(&path, text.join("\n")).unwrap();
+    let print = |args: &[&str]| {
+        let (code, text) = output(&[args, &["--print-config"]].concat());
+        assert_eq!(code, Some(0), "{text}");
+        let lines = text.lines().map(|l| l.rsplit_once(" # ").unwrap_or((l, "")));
+        lines.map(|(set, from)| (set.trim_end().to_string(), from.to_string())).collect::<Vec<_>>()
+    };
+    let (built_in, from_file) = (print(&[]), print(&[path.to_str().unwrap()]));
+    assert!(built_in.len() > 100 && built_in.iter().all(|(_, from)| from == "default"));
+    let mut named = 0;
+    for ((want, _), (got, from)) in built_in.iter().zip(&from_file) {
+        assert_eq!(want, got);
+        named += usize::from(from.contains("all.conf:"));
+    }
+    assert_eq!(named, text.len());
+    let (_, version) = output(&["--version"]);
+    for part in ["moon server v=", "commit=", "target=", "wal="] {
+        assert!(version.contains(part), "{version}");
+    }
 }
 
 #[test]

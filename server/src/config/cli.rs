@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::file::Reader;
 use super::table::{Change, Effect, Group, Kind, TABLE};
-use super::{Config, ConfigError, OptionId, Origin};
+use super::{Config, ConfigError, OptionId, Origin, Value, value};
 
 /// What the command line asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,9 +96,12 @@ pub fn parse_args(args: &[String]) -> Result<(Action, Config), Vec<ConfigError>>
     }
 
     if let Some(path) = &file {
+        // The command line wins, and it is about how the file is read.
+        let strict = flags.iter().rev().find(|(id, _)| *id == OptionId::StrictConfig);
+        let strict = strict.and_then(|(id, words)| value::parse(id.opt().kind, words, None).ok());
         let mut reader = Reader::new(&mut config);
         reader.read(path, 0);
-        errors.extend(reader.finish());
+        errors.extend(reader.finish(strict.map(|value| value == Value::Bool(true))));
         if path.as_os_str() != "-" {
             config.file = Some(std::path::absolute(path).unwrap_or_else(|_| path.clone()));
         }
@@ -156,7 +159,7 @@ pub fn help() -> String {
     out
 }
 
-fn placeholder(kind: Kind) -> String {
+pub(super) fn placeholder(kind: Kind) -> String {
     match kind {
         Kind::Bool => "yes|no".into(),
         Kind::Int(..) => "N".into(),

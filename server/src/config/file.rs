@@ -137,10 +137,10 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Ends the reading: unknown names are errors or, if the file says `strict-config no`,
-    /// notes.
-    pub(super) fn finish(mut self) -> Vec<ConfigError> {
-        if self.config.bool(OptionId::StrictConfig) {
+    /// Ends the reading: unknown names are errors or, if `strict` or else the file says
+    /// `strict-config no`, notes.
+    pub(super) fn finish(mut self, strict: Option<bool>) -> Vec<ConfigError> {
+        if strict.unwrap_or_else(|| self.config.bool(OptionId::StrictConfig)) {
             self.errors.append(&mut self.unknown);
         } else {
             self.config.notes.extend(self.unknown.iter().map(|e| format!("{e}, ignored")));
@@ -160,7 +160,7 @@ pub fn hostile(data: &[u8]) {
         let mut config = Config::default();
         let mut reader = Reader::new(&mut config);
         reader.read_text("file", text, DEPTH_MAX);
-        let errors = reader.finish();
+        let errors = reader.finish(None);
         (config, errors)
     };
     let (config, errors) = read(text);

@@ -7,6 +7,8 @@
 mod cli;
 mod file;
 mod glob;
+#[cfg(test)]
+mod page;
 mod rewrite;
 pub mod table;
 pub mod value;

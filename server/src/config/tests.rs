@@ -11,7 +11,7 @@ fn text(text: &str) -> (Config, Vec<ConfigError>) {
     let mut config = Config::default();
     let mut reader = Reader::new(&mut config);
     reader.read_text("t.conf", text, 0);
-    let errors = reader.finish();
+    let errors = reader.finish(None);
     (config, errors)
 }
 
@@ -83,6 +83,82 @@ fn all_errors_are_reported_with_their_place() {
     assert!(config.notes[0].contains("bogus"));
     let errors = args(&["--bogus", "1", "--port", "99999", "x"]).unwrap_err();
     assert_eq!(errors.len(), 2, "{errors:?}");
+}
+
+#[test]
+fn unknown_options_are_notes_if_the_command_line_says_so() {
+    let dir = tempdir("strict");
+    let path = dir.join("m.conf");
+    std::fs::write(&path, "bogus 1\nport 7000\n").unwrap();
+    let path = path.to_str().unwrap();
+    assert!(args(&[path]).unwrap_err()[0].what.contains("unknown option 'bogus'"));
+    let (_, config) = args(&[path, "--strict-config", "no"]).unwrap();
+    assert!(config.notes[0].contains("bogus"), "{:?}", config.notes);
+    assert_eq!(config.int(OptionId::Port), 7000);
+    std::fs::write(path, "bogus 1\nstrict-config no\n").unwrap();
+    assert!(args(&[path]).is_ok());
+    assert!(args(&[path, "--strict-config=yes"]).is_err());
+}
+
+/// Another value than the default, as a file would have it.
+fn another(id: OptionId) -> Option<String> {
+    let default = id.opt().default;
+    let two = |a: &str, b: &str| if default == a { b.to_string() } else { a.to_string() };
+    let number = |lo: i64, hi: i64| {
+        let lo = lo.max(1);
+        if default == lo.to_string() { (lo + 1).min(hi) } else { lo }.to_string()
+    };
+    Some(match id.opt().kind {
+        Kind::Bool => two("no", "yes"),
+        Kind::Int(lo, hi)
+        | Kind::Memory(lo, hi)
+        | Kind::Secs(lo, hi)
+        | Kind::Millis(lo, hi)
+        | Kind::Micros(lo, hi) => number(lo, hi),
+        Kind::MemoryOrPercent(_) => "5%".into(),
+        Kind::Mode => "755".into(),
+        Kind::Enum(words) => (*words.iter().find(|w| **w != default)?).to_string(),
+        Kind::Text => "some text".into(),
+        Kind::FileName => "name".into(),
+        Kind::Words => "one two".into(),
+        Kind::SavePoints => "60 7".into(),
+        Kind::EventClasses => "Ex".into(),
+        Kind::Percentiles => "25 75".into(),
+        Kind::OutputLimits => "normal 1 2 3 slave 4 5 6 pubsub 7 8 9".into(),
+    })
+}
+
+#[test]
+fn every_option_goes_through_every_door() {
+    let mut changed = 0;
+    for &id in IDS {
+        let (opt, Some(value)) = (id.opt(), another(id)) else { continue };
+        let quoted = file::quote(&value, opt.kind);
+        let (by_file, errors) = text(&format!("{} {quoted}\n", opt.name));
+        assert_eq!(errors, [], "{} in a file", opt.name);
+        let (_, by_flag) =
+            args(&[&format!("--{}", opt.name), &value]).unwrap_or_else(|e| panic!("{e:?}"));
+        let shown = by_file.shown(id);
+        assert_eq!(by_flag.shown(id), shown, "{} as a flag", opt.name);
+        assert_ne!(shown, Config::default().shown(id), "{}: another value", opt.name);
+        assert_eq!(by_file.get(&[opt.name.as_bytes()]), [(opt.name.to_string(), shown.clone())]);
+        let mut set = Config::default();
+        let result = set.set(&[(opt.name.as_bytes(), value.as_bytes())], true);
+        match opt.change {
+            Change::Live | Change::Protected => {
+                assert!(result.is_ok(), "{}: {result:?}", opt.name);
+                assert_eq!(set.shown(id), shown, "{} by CONFIG SET", opt.name);
+                let (again, errors) = text(&rewrite::render(&set, "# mine\n"));
+                assert_eq!(errors, [], "{} rewritten", opt.name);
+                assert_eq!(again.shown(id), shown, "{} rewritten", opt.name);
+                changed += 1;
+            }
+            Change::Immutable | Change::AtStart => {
+                assert!(result.is_err(), "{} is fixed at the start", opt.name);
+            }
+        }
+    }
+    assert!(changed > 80, "{changed}");
 }
 
 #[test]

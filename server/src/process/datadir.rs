@@ -137,27 +137,40 @@ pub(crate) fn open(path: &Path) -> Result<DataDir, DirError> {
     Ok(DataDir { path, warnings, _lock: lock })
 }
 
+/// Reads the marker, if there is one, without changing anything: does its layout fit?
+pub(crate) fn check_marker(path: &Path, databases: u16) -> Result<(), DirError> {
+    let rt = LocalRuntime::new().map_err(|e| DirError::Io(path.into(), e))?;
+    let found = rt.block_on(marker::read(&PosixDisk::new(), path)).map_err(DirError::Marker)?;
+    found.map_or(Ok(()), |found| fits(path, &found, databases))
+}
+
+/// Whether the layout of the data is the one that is asked for.
+fn fits(path: &Path, found: &Marker, databases: u16) -> Result<(), DirError> {
+    let foreign = |why: String| Err(DirError::Foreign(path.into(), why));
+    if found.shards != 1 {
+        return foreign(format!(
+            "shard count changed (data={}, config=1); run: moon-migrate run --from moon:{} \
+             --to <dir> --shards 1",
+            found.shards,
+            path.display()
+        ));
+    }
+    if found.databases != databases {
+        return foreign(format!(
+            "was made with databases {0}, not {databases}; start with --databases {0}",
+            found.databases
+        ));
+    }
+    Ok(())
+}
+
 /// Reads the marker, or writes the first one. The layout it names must be ours.
 pub(crate) fn marker(dir: &DataDir, databases: u16) -> Result<Marker, DirError> {
     let io = |e| DirError::Io(dir.path.clone(), e);
-    let foreign = |why: String| DirError::Foreign(dir.path.clone(), why);
     let rt = LocalRuntime::new().map_err(io)?;
     let disk = PosixDisk::new();
     if let Some(found) = rt.block_on(marker::read(&disk, &dir.path)).map_err(DirError::Marker)? {
-        let here = dir.path.display();
-        if found.shards != 1 {
-            return Err(foreign(format!(
-                "shard count changed (data={}, config=1); run: moon-migrate run --from \
-                 moon:{here} --to <dir> --shards 1",
-                found.shards
-            )));
-        }
-        if found.databases != databases {
-            return Err(foreign(format!(
-                "was made with databases {0}, not {databases}; start with --databases {0}",
-                found.databases
-            )));
-        }
+        fits(&dir.path, &found, databases)?;
         return Ok(found);
     }
     let mut uuid = [0; 16];

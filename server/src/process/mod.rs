@@ -79,8 +79,9 @@ fn refuse(errors: &[ConfigError]) -> u8 {
 
 fn version() -> String {
     format!(
-        "moon server v={} {}-{} log-format={}\n",
+        "moon server v={} commit={} target={}-{} drivers=uring,epoll,posix,dma wal={}\n",
         crate::VERSION,
+        crate::COMMIT,
         std::env::consts::ARCH,
         std::env::consts::OS,
         moon_formats::wal::VERSION
@@ -111,7 +112,9 @@ fn check(config: &Config) -> u8 {
         code = EXIT_ENVIRONMENT;
     }
     let (dir, note) = datadir::choose(config);
-    if let Err(e) = datadir::inspect(&dir) {
+    let databases = config.int(OptionId::Databases) as u16;
+    let looked = datadir::inspect(&dir).and_then(|()| datadir::check_marker(&dir, databases));
+    if let Err(e) = looked {
         complain(&e.to_string());
         code = EXIT_ENVIRONMENT;
     }
