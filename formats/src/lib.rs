@@ -22,6 +22,7 @@
 //! | umbrella marker | `moon-storage` | 1 | [`marker`] | - |
 //! | guard, part list | `version`, `moon-aof` | 3 | [`aof`] | - |
 //! | file names | - | - | [`names`] | - |
+//! | X.509 certificates (read only) | - | RFC 5280 | [`x509`] | - |
 
 #![forbid(unsafe_code)]
 #![warn(clippy::unwrap_used)]
@@ -45,5 +46,6 @@ pub mod testing;
 mod text;
 pub mod value;
 pub mod wal;
+pub mod x509;
 
 pub use error::{Cause, DecodeError};

@@ -8,6 +8,7 @@
 //! | `admin` | the admin port: health, readiness, metrics |
 //! | `commands` | rows of the command table that belong to the server |
 //! | `runtime` | the thread of a shard: turns, recovery, stop |
+//! | `tls` | certificates, keys and rules of TLS, from the options |
 //! | `process` | command line, data directory, log, signals, exit codes |
 //!
 //! Never changes a value except through the executor, and knows no byte layout.
@@ -20,6 +21,7 @@ mod net;
 mod process;
 mod runtime;
 mod service;
+mod tls;
 
 /// Version of the package.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -30,4 +32,6 @@ pub(crate) const COMMIT: &str = match option_env!("MOON_COMMIT") {
     None => "unknown",
 };
 
+#[doc(hidden)]
+pub use net::secure::hostile as hostile_tls;
 pub use process::run;

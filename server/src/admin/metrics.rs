@@ -14,7 +14,7 @@ use crate::memory::{self, Allocator};
 use crate::net::sys;
 use crate::service::figures::Figures;
 use crate::service::pulse::Phase;
-use crate::service::shared::Shared;
+use crate::service::shared::{Shared, unix_secs};
 
 /// Values of one label; what is beyond them is counted under `other`.
 const LABELS_MAX: usize = 200;
@@ -50,6 +50,15 @@ struct View<'a> {
     rss: usize,
     /// Seconds of a clock tick.
     tick_secs: f64,
+}
+
+fn certificates(v: &View<'_>, s: &mut Samples) {
+    let Some(tls) = v.shared.tls() else { return };
+    let now = unix_secs() as i64;
+    s.put(&[("cert", "server")], tls.own.expires_unix - now);
+    if let Some(authority) = &tls.authority {
+        s.put(&[("cert", "ca")], authority.expires_unix - now);
+    }
 }
 
 /// One command's figures, or those of all that have no label of their own.
@@ -105,7 +114,14 @@ Counter "acl_denied_total" ["kind"] "Requests denied for want of a right." => |v
     s.put(&[("kind", "command")], f.net.denied_commands);
     s.put(&[("kind", "key")], f.net.denied_keys);
     s.put(&[("kind", "channel")], f.net.denied_channels);
+    s.put(&[("kind", "certificate")], f.net.denied_certificates);
 });
+Counter "tls_handshakes_total" ["result"] "TLS handshakes by how they ended; `plain` are peers that did not speak TLS." => |v, s| of(v, |f| {
+    s.put(&[("result", "ok")], f.net.tls_handshakes);
+    s.put(&[("result", "failed")], f.net.tls_failures - f.net.tls_plain);
+    s.put(&[("result", "plain")], f.net.tls_plain);
+});
+Gauge "tls_cert_expiry_seconds" ["cert"] "Time until a TLS certificate ends, negative behind that: the server's own, and of the authorities of clients the first." => certificates;
 Counter "network_receive_bytes_total" [""] "Bytes received from clients." => |v, s| of(v, |f| s.one(f.net.bytes_in));
 Counter "network_transmit_bytes_total" [""] "Bytes sent to clients." => |v, s| of(v, |f| s.one(f.net.bytes_out));
 Counter "commands_processed_total" [""] "Commands run, those inside EXEC and scripts included." => |v, s| of(v, |f| s.one(f.stats.commands));

@@ -13,6 +13,7 @@ use crate::net::{listen, sys};
 use crate::process;
 use crate::service::host::{ServerHost, tune};
 use crate::service::shared::Listening;
+use crate::tls;
 
 const FLAGS: Flags = ANYTIME.and(Flags::ADMIN);
 
@@ -107,7 +108,21 @@ fn set(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
                     "CONFIG SET failed (possibly related to argument 'maxclients') - {why}"
                 ));
             }
-            let moved = ids.iter().find(|id| matches!(id, OptionId::Port | OptionId::Bind));
+            let tls = match ids.iter().find(|id| tls::concerns(**id)) {
+                Some(id) => Some(tls::load(config).map_err(|error| {
+                    *config = before.clone();
+                    let name = id.opt().name;
+                    tracing::error!(%error, "CONFIG SET {name}: TLS stays as it was");
+                    format!(
+                        "CONFIG SET failed (possibly related to argument '{name}') - Unable to \
+                         update TLS configuration. Check server logs."
+                    )
+                })?),
+                None => None,
+            };
+            let moved = ids
+                .iter()
+                .find(|id| matches!(id, OptionId::Port | OptionId::TlsPort | OptionId::Bind));
             if let Some(id) = moved
                 && let Err(error) = move_listeners(host, config)
             {
@@ -115,12 +130,17 @@ fn set(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
                 let name = id.opt().name;
                 tracing::warn!(%error, "CONFIG SET {name}");
                 let why = match id {
-                    OptionId::Port => "Unable to listen on this port. Check server logs.",
+                    OptionId::Port | OptionId::TlsPort => {
+                        "Unable to listen on this port. Check server logs."
+                    }
                     _ => "Failed to bind to specified addresses.",
                 };
                 return Err(format!(
                     "CONFIG SET failed (possibly related to argument '{name}') - {why}"
                 ));
+            }
+            if let Some(tls) = tls {
+                host.shared.set_tls(tls);
             }
             Ok(ids)
         })
@@ -142,23 +162,24 @@ fn set(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
     Ok(())
 }
 
-/// Opens the sockets that `bind` and `port` now ask for and closes those they no longer do; clients
+/// Opens the sockets that `bind`, `port` and `tls-port` now ask for and closes those they no longer do; clients
 /// stay.
 fn move_listeners(host: &mut ServerHost, config: &Config) -> io::Result<()> {
     let shared = host.shared.clone();
     shared.with_listeners(|all| {
-        let open = all.iter().filter(|l| l.is_open && !l.is_unix);
-        let have: Vec<String> = open.map(|l| l.name.clone()).collect();
+        let is_tcp = |l: &Listening| l.is_open && l.kind != listen::Kind::Unix;
+        let have: Vec<listen::Known> =
+            all.iter().filter(|l| is_tcp(l)).map(|l| (l.name.clone(), l.kind)).collect();
         let (opened, wanted) = listen::open_tcp(config, &have)?;
         for (index, l) in all.iter_mut().enumerate() {
-            if l.is_open && !l.is_unix && !wanted.contains(&l.name) {
+            if is_tcp(l) && !wanted.contains(&(l.name.clone(), l.kind)) {
                 l.is_open = false;
                 host.listening.push((index as u32, None));
             }
         }
         for listener in opened {
             host.listening.push((all.len() as u32, Some(listener.socket)));
-            all.push(Listening { name: listener.name, is_unix: false, is_open: true });
+            all.push(Listening { name: listener.name, kind: listener.kind, is_open: true });
         }
         Ok(())
     })

@@ -12,9 +12,10 @@ use moon_storage::log::LogState;
 use super::{host, latency, row};
 use crate::config::{Config, OptionId};
 use crate::memory;
-use crate::net::sys;
+use crate::net::{listen, sys};
 use crate::service::host::ServerHost;
 use crate::service::pubsub::Kind;
+use crate::service::shared;
 
 /// Rows of the group.
 pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
@@ -33,6 +34,7 @@ const SECTIONS: &[(&str, &str, bool, Section)] = &[
     ("memory", "Memory", true, memory_section),
     ("persistence", "Persistence", true, persistence),
     ("stats", "Stats", true, stats),
+    ("tls", "TLS", true, tls),
     ("replication", "Replication", true, replication),
     ("cpu", "CPU", true, cpu),
     ("modules", "Modules", true, |_, _| {}),
@@ -97,7 +99,11 @@ fn server(out: &mut String, v: &View<'_>) {
     line(out, "shards", 1);
     line(out, "process_id", std::process::id());
     line(out, "run_id", &facts.run_id);
-    line(out, "tcp_port", v.config.int(OptionId::Port));
+    let port = match v.config.int(OptionId::Port) {
+        0 => v.config.int(OptionId::TlsPort),
+        port => port,
+    };
+    line(out, "tcp_port", port);
     line(out, "server_time_usec", v.shard.now().unix_us);
     line(out, "uptime_in_seconds", uptime);
     line(out, "uptime_in_days", uptime / 86_400);
@@ -110,12 +116,16 @@ fn server(out: &mut String, v: &View<'_>) {
     line(out, "io_threads_active", 0);
     let listeners = v.host.shared.with_listeners(|all| all.clone());
     for (i, l) in listeners.iter().filter(|l| l.is_open).enumerate() {
-        let kind = if l.is_unix { "unix" } else { "tcp" };
+        let is_unix = l.kind == listen::Kind::Unix;
         let (bind, port) = match l.name.rsplit_once(':') {
-            Some((bind, port)) if !l.is_unix => (bind, format!(",port={port}")),
+            Some((bind, port)) if !is_unix => (bind, format!(",port={port}")),
             _ => (l.name.as_str(), String::new()),
         };
-        line(out, &format!("listener{i}"), format_args!("name={kind},bind={bind}{port}"));
+        line(
+            out,
+            &format!("listener{i}"),
+            format_args!("name={},bind={bind}{port}", l.kind.name()),
+        );
     }
 }
 
@@ -308,6 +318,28 @@ fn stats(out: &mut String, v: &View<'_>) {
     line(out, "acl_access_denied_cmd", n.denied_commands);
     line(out, "acl_access_denied_key", n.denied_keys);
     line(out, "acl_access_denied_channel", n.denied_channels);
+    line(out, "acl_access_denied_tls_cert", n.denied_certificates);
+}
+
+/// Certificates under the names that Valkey 9 gives them, and how handshakes end.
+fn tls(out: &mut String, v: &View<'_>) {
+    let n = &v.host.stats;
+    let tls = v.host.shared.tls();
+    line(out, "tls_enabled", u8::from(tls.is_some()));
+    if let Some(tls) = tls {
+        let now = shared::unix_secs() as i64;
+        for (who, facts) in [("server", Some(&tls.own)), ("ca", tls.authority.as_ref())] {
+            let Some(facts) = facts else { continue };
+            let left = facts.expires_unix - now;
+            line(out, &format!("tls_{who}_cert_serial"), &facts.serial);
+            line(out, &format!("tls_{who}_cert_expires_at"), facts.expires_unix);
+            line(out, &format!("tls_{who}_cert_expires_in_seconds"), left);
+            line(out, &format!("tls_{who}_cert_expires_in_days"), left.div_euclid(86_400));
+        }
+    }
+    line(out, "tls_handshakes", n.tls_handshakes);
+    line(out, "tls_handshake_failures", n.tls_failures);
+    line(out, "tls_plain_connections", n.tls_plain);
 }
 
 fn replication(out: &mut String, v: &View<'_>) {

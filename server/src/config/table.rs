@@ -167,6 +167,7 @@ options! {
 Network, Real {
     Bind = "bind", Kind::Words, "127.0.0.1", Live, "Addresses to listen on; `-addr` may be missing, `*` is every IPv4, `::` every IPv6 address.";
     Port = "port", Kind::Int(0, 65535), "6379", Live, "TCP port; 0 opens none.";
+    TlsPort = "tls-port", Kind::Int(0, 65535), "0", Live, "TCP port that speaks TLS; 0 opens none.";
     UnixSocket = "unixsocket", Kind::Text, "", Immutable, "Path of a Unix socket to listen on.";
     UnixSocketPerm = "unixsocketperm", Kind::Mode, "0700", Immutable, "Mode of the Unix socket.";
     TcpBacklog = "tcp-backlog", Kind::Int(1, I32), "1024", Immutable, "Connections the kernel may queue before they are accepted.";
@@ -241,6 +242,18 @@ Security, Real {
     AclLogMaxLen = "acllog-max-len", Kind::Int(0, MAX), "128", Live, "Denied requests that ACL LOG keeps.";
     AclPubsubDefault = "acl-pubsub-default", Kind::Enum(&["resetchannels", "allchannels"]), "resetchannels", Live, "Channels that new users may use.";
     RequirePass = "requirepass", Kind::Text, "", Live, "Password of the default user; empty is none.";
+    TlsCertFile = "tls-cert-file", Kind::Text, "", Live, "Certificate of the server and those between it and its authority, in PEM; read again on SIGHUP.";
+    TlsKeyFile = "tls-key-file", Kind::Text, "", Live, "Its private key, in PEM; read again on SIGHUP.";
+    TlsKeyFilePass = "tls-key-file-pass", Kind::Text, "", Live, "Password of the private key if it is encrypted.";
+    TlsCaCertFile = "tls-ca-cert-file", Kind::Text, "", Live, "Authorities that the certificates of clients are checked by, in PEM; read again on SIGHUP.";
+    TlsCaCertDir = "tls-ca-cert-dir", Kind::Text, "", Live, "Directory of such files.";
+    TlsAuthClients = "tls-auth-clients", Kind::Enum(&["yes", "no", "optional"]), "yes", Live, "Whether TLS clients must show a certificate; as long as it is not set and there is no authority to check one by, `no`.";
+    TlsAuthClientsUser = "tls-auth-clients-user", Kind::Enum(&["off", "CN", "URI"]), "off", Live, "Part of a client's certificate that names the user it is logged in as.";
+    TlsProtocols = "tls-protocols", Kind::Text, "", Live, "Versions of TLS, `TLSv1.2 TLSv1.3` or one of them; empty is both.";
+    TlsCipherSuites = "tls-ciphersuites", Kind::Text, "", Live, "Cipher suites of TLS 1.3, divided by colons; empty is all.";
+    TlsCiphers = "tls-ciphers", Kind::Text, "", Live, "Cipher suites of TLS 1.2 as OpenSSL names them; empty is all.";
+    TlsPreferServerCiphers = "tls-prefer-server-ciphers", Kind::Bool, "no", Live, "The server's order of cipher suites counts, not the client's.";
+    TlsSessionCaching = "tls-session-caching", Kind::Bool, "yes", Live, "Clients may resume sessions, by tickets that they keep.";
 }
 Compatibility, Compat {
     Save = "save", Kind::SavePoints, "", Live, "Snapshot points of Redis: seconds and changes.";
@@ -292,6 +305,14 @@ Compatibility, Compat {
     ReplicaOf = "replicaof" / "slaveof", Kind::Enum(&[""]), "", Immutable, "Replication is not available.";
     MasterAuth = "masterauth", Kind::Text, "", Live, "Replication option of Redis.";
     MasterUser = "masteruser", Kind::Text, "", Live, "Replication option of Redis.";
+    TlsReplication = "tls-replication", Kind::Bool, "no", Live, "TLS option of Redis.";
+    TlsCluster = "tls-cluster", Kind::Bool, "no", Live, "TLS option of Redis.";
+    TlsClientCertFile = "tls-client-cert-file", Kind::Text, "", Live, "TLS option of Redis.";
+    TlsClientKeyFile = "tls-client-key-file", Kind::Text, "", Live, "TLS option of Redis.";
+    TlsClientKeyFilePass = "tls-client-key-file-pass", Kind::Text, "", Live, "TLS option of Redis.";
+    TlsDhParamsFile = "tls-dh-params-file", Kind::Text, "", Live, "No cipher suite here needs one.";
+    TlsSessionCacheSize = "tls-session-cache-size", Kind::Int(0, I32), "20480", Live, "Sessions live in tickets, not in the server.";
+    TlsSessionCacheTimeout = "tls-session-cache-timeout", Kind::Int(0, I32), "300", Live, "Tickets are good for 12 hours at most.";
     LazyfreeLazyEviction = "lazyfree-lazy-eviction", Kind::Bool, "no", Live, "Evicted large values are freed by another thread.";
     LazyfreeLazyExpire = "lazyfree-lazy-expire", Kind::Bool, "no", Live, "Expired large values are freed by another thread.";
     LazyfreeLazyServerDel = "lazyfree-lazy-server-del", Kind::Bool, "no", Live, "Replaced large values are freed by another thread.";

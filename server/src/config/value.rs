@@ -80,11 +80,11 @@ pub fn parse(kind: Kind, words: &[String], old: Option<&Value>) -> Result<Value,
             Err(_) => Err("argument couldn't be parsed as an octal number".into()),
         },
         Kind::Enum(allowed) => {
-            let lower = word.to_ascii_lowercase();
-            if allowed.contains(&lower.as_str()) {
-                Ok(Value::Text(lower))
-            } else {
-                Err(format!("argument(s) must be one of the following: {}", allowed.join(", ")))
+            match allowed.iter().find(|known| known.eq_ignore_ascii_case(word)) {
+                Some(known) => Ok(Value::Text((*known).to_string())),
+                None => {
+                    Err(format!("argument(s) must be one of the following: {}", allowed.join(", ")))
+                }
             }
         }
         Kind::FileName if word.contains('/') => {

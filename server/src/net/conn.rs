@@ -491,6 +491,19 @@ impl Conn {
         true
     }
 
+    /// Takes over what the client may send: it has become somebody else.
+    pub(crate) fn renew_limits(&mut self, limits: Limits) {
+        self.parser = RequestParser::new(limits);
+    }
+
+    /// Says why the client is not let in, and closes.
+    #[cold]
+    pub(crate) fn refuse(&mut self, reply: &[u8]) {
+        self.out.extend_from_slice(reply);
+        self.marks.push_back(Mark { end: self.out.len(), lsn: 0 });
+        self.close();
+    }
+
     /// Gives back the memory of buffers that hold nothing.
     pub(crate) fn park(&mut self) {
         if self.out.is_empty() {

@@ -6,36 +6,28 @@
 //!   a turn one group commit.
 //! * A slot is reused only after the driver has let go of it.
 
+mod limits;
+mod secured;
+
 use std::io;
 use std::os::fd::OwnedFd;
 
 use super::conn::{Conn, Executor, Next, Refusal};
 use super::outbox::Outbox;
+use super::secure::{Fault, Secure};
 use super::{Driver, Event, Slot, Wait};
-use crate::config::OutputLimit;
-
-/// Options the hub works by.
-#[derive(Debug, Clone)]
-pub(crate) struct HubLimits {
-    /// Bytes of unparsed input per connection.
-    pub(crate) input_max: usize,
-    /// The same before authentication.
-    pub(crate) input_max_preauth: usize,
-    /// Output buffer limits by class: normal, replica, pubsub.
-    pub(crate) output: [OutputLimit; 3],
-    /// Seconds of idleness after which a client is closed; 0 never.
-    pub(crate) idle_secs: u64,
-    /// Seconds of idleness after which buffers are given back; 0 never.
-    pub(crate) park_secs: u64,
-    /// Milliseconds without progress of a send after which a client is closed; 0 never.
-    pub(crate) write_timeout_ms: u64,
-}
+pub(crate) use limits::HubLimits;
+use secured::Secured;
 
 /// The service behind the connections.
 pub(crate) trait Service: Executor {
     /// Prepares a new socket and says whether it is let in. `Err` is the last thing its
     /// client hears, if anything.
-    fn open(&mut self, slot: Slot, listener: u32, socket: OwnedFd) -> Result<OwnedFd, Rejected>;
+    fn open(&mut self, slot: Slot, listener: u32, socket: OwnedFd) -> Result<Admitted, Rejected>;
+
+    /// The handshake of a TLS connection has ended well; `certificate` is what its client has shown,
+    /// in DER. `Err` is the only thing that the client hears.
+    fn secured(&mut self, slot: Slot, certificate: Option<&[u8]>) -> Result<(), &'static [u8]>;
 
     /// A connection has ended; its slot number may return later.
     fn closed(&mut self, slot: Slot);
@@ -76,6 +68,13 @@ pub(crate) trait Service: Executor {
 
     /// Something happened that is worth a line in the log or a counter.
     fn note(&mut self, slot: Slot, what: Note<'_>);
+}
+
+/// A socket that is let in.
+pub(crate) struct Admitted {
+    pub(crate) socket: OwnedFd,
+    /// What stands between its bytes and the requests, if anything.
+    pub(crate) secure: Option<Box<Secure>>,
 }
 
 /// A socket that is not let in: who it is, to be told what.
@@ -119,10 +118,14 @@ pub(crate) enum Note<'a> {
     WriteTimeout,
     /// Closed: its writes could not be made durable for too long.
     Overdue,
+    /// Closed: its TLS is broken, or never came about.
+    Tls { fault: &'a Fault, handshake: bool },
 }
 
 struct Peer {
     conn: Conn,
+    /// TLS, if it speaks it.
+    secure: Option<Box<Secure>>,
     /// The driver holds a send of this connection.
     sending: bool,
     /// In `Hub::ready` already.
@@ -161,6 +164,7 @@ pub(crate) struct Hub<D, S> {
     ready: Vec<Slot>,
     scratch: Vec<Slot>,
     accepted: Vec<(u32, OwnedFd)>,
+    secured: Secured,
     now_ms: u64,
     sweep_at: usize,
     /// Bytes that have not left: of the last whole round, of this one so far.
@@ -183,6 +187,7 @@ impl<D: Driver, S: Service> Hub<D, S> {
             ready: Vec::new(),
             scratch: Vec::new(),
             accepted: Vec::new(),
+            secured: Secured::default(),
             now_ms: 0,
             sweep_at: 0,
             output_bytes: 0,
@@ -200,8 +205,11 @@ impl<D: Driver, S: Service> Hub<D, S> {
         wait: Wait,
         mut begin: impl FnMut(&mut S) -> u64,
     ) -> io::Result<usize> {
-        let Self { driver, service, peers, free, ready, accepted, now_ms, bytes_in, .. } = self;
+        let Self {
+            driver, service, peers, free, ready, accepted, now_ms, bytes_in, secured, ..
+        } = self;
         let mut count = 0;
+        secured.begin_turn();
         driver.poll(wait, &mut |event| {
             if count == 0 {
                 *now_ms = begin(service);
@@ -213,30 +221,27 @@ impl<D: Driver, S: Service> Hub<D, S> {
                     if peer.closed {
                         return;
                     }
-                    *bytes_in += bytes.len() as u64;
                     peer.active_ms = *now_ms;
                     peer.parked = false;
-                    let limits = service.hub_limits();
-                    let max = if service.limits(slot).authenticated {
-                        limits.input_max
+                    if peer.secure.is_some() {
+                        *bytes_in += secured.arrived(service, peer, slot, bytes) as u64;
                     } else {
-                        limits.input_max_preauth
-                    };
-                    if let Err(Refusal::QueryBuffer) = peer.conn.feed(slot, bytes, service, max) {
-                        service.note(slot, Note::QueryBufferLimit(peer.conn.input_len()));
-                        peer.closed = true;
+                        *bytes_in += bytes.len() as u64;
+                        feed(service, peer, slot, bytes);
                     }
                     slot
                 }
                 Event::Sent { slot, bytes, done } => {
                     let Some(Some(peer)) = peers.get_mut(slot as usize) else { return };
                     peer.progress_ms = *now_ms;
-                    peer.conn.bytes_out += bytes as u64;
+                    if peer.secure.is_none() {
+                        peer.conn.bytes_out += bytes as u64;
+                    }
                     if done {
                         peer.sending = false;
                         service.figures(slot, peer.figures(0));
                     }
-                    if !done || (peer.conn.out.is_empty() && !peer.conn.is_closing()) {
+                    if !done || (peer.left() == 0 && !peer.conn.is_closing()) {
                         return;
                     }
                     slot
@@ -281,11 +286,35 @@ impl<D: Driver, S: Service> Hub<D, S> {
         if count == 0 {
             self.now_ms = begin(&mut self.service);
         }
+        if self.secured.has_backlog() {
+            self.go_on_with_handshakes();
+        }
         if !self.accepted.is_empty() {
             self.admit();
         }
         self.obey();
         Ok(count)
+    }
+
+    /// Whether handshakes wait for the next turn.
+    pub(crate) fn has_backlog(&self) -> bool {
+        self.secured.has_backlog()
+    }
+
+    fn go_on_with_handshakes(&mut self) {
+        let Self { service, peers, ready, secured, bytes_in, .. } = self;
+        while let Some(slot) = secured.next() {
+            let Some(Some(peer)) = peers.get_mut(slot as usize) else { continue };
+            if peer.closed || peer.conn.is_closing() {
+                continue;
+            }
+            *bytes_in += secured.open(service, peer, slot, &mut []) as u64;
+            if !peer.queued {
+                peer.queued = true;
+                ready.push(slot);
+            }
+            hand_over(service, peers, ready);
+        }
     }
 
     fn admit(&mut self) {
@@ -294,8 +323,8 @@ impl<D: Driver, S: Service> Hub<D, S> {
                 self.peers.push(None);
                 (self.peers.len() - 1) as Slot
             });
-            let socket = match self.service.open(slot, listener, socket) {
-                Ok(socket) => socket,
+            let Admitted { socket, mut secure } = match self.service.open(slot, listener, socket) {
+                Ok(admitted) => admitted,
                 Err(rejected) => {
                     if let Some(socket) = rejected.socket {
                         // Best effort, as in Redis: the socket buffer is empty.
@@ -311,8 +340,12 @@ impl<D: Driver, S: Service> Hub<D, S> {
                 continue;
             }
             let conn = Conn::new(self.service.limits(slot));
+            if let Some(secure) = &mut secure {
+                secure.since_ms = self.now_ms;
+            }
             self.peers[slot as usize] = Some(Peer {
                 conn,
+                secure,
                 sending: false,
                 queued: false,
                 closed: false,
@@ -393,9 +426,11 @@ impl<D: Driver, S: Service> Hub<D, S> {
         }
         if !peer.sending {
             let n = peer.conn.release(watermark);
-            if n > 0 {
+            if n > 0 || peer.secure.is_some() {
                 self.bytes_out += n as u64;
-                let sent = if n == peer.conn.out.len() {
+                let sent = if peer.secure.is_some() {
+                    secured::send(&mut self.driver, peer, slot, n)
+                } else if n == peer.conn.out.len() {
                     self.driver.send(slot, &mut peer.conn.out)
                 } else {
                     let mut part = peer.conn.out.split_off(n);
@@ -403,6 +438,7 @@ impl<D: Driver, S: Service> Hub<D, S> {
                     self.driver.send(slot, &mut part)
                 };
                 match sent {
+                    Ok(true) if peer.secure.is_some() => {}
                     Ok(true) => peer.conn.bytes_out += n as u64,
                     Ok(false) => {
                         peer.sending = true;
@@ -412,7 +448,7 @@ impl<D: Driver, S: Service> Hub<D, S> {
                 }
             }
         }
-        let left = peer.conn.out.len();
+        let left = peer.left();
         if left == 0 && !peer.sending {
             if peer.conn.is_closing() {
                 self.drop_peer(slot);
@@ -436,68 +472,11 @@ impl<D: Driver, S: Service> Hub<D, S> {
         }
     }
 
-    /// Checks the output buffer limits of a connection with unsent replies.
-    fn over_limit(&mut self, slot: Slot, left: usize) -> bool {
-        let Some(Some(peer)) = self.peers.get_mut(slot as usize) else { return false };
-        let limit = self.service.hub_limits().output[self.service.output_class(slot)];
-        let bytes = (left + self.driver.unsent(slot)) as u64;
-        let hard = limit.hard > 0 && bytes >= limit.hard;
-        let over_soft = limit.soft > 0 && bytes >= limit.soft;
-        if !over_soft {
-            peer.soft_since_ms = 0;
-        } else if peer.soft_since_ms == 0 {
-            peer.soft_since_ms = self.now_ms;
-        }
-        let soft = over_soft && self.now_ms - peer.soft_since_ms > limit.soft_secs * 1000;
-        if hard || soft {
-            self.service.note(slot, Note::OutputBufferLimit(bytes as usize));
-        }
-        hard || soft
-    }
-
     fn drop_peer(&mut self, slot: Slot) {
         if self.peers.get_mut(slot as usize).and_then(Option::take).is_some() {
             self.count -= 1;
             self.driver.close(slot);
             self.service.closed(slot);
-        }
-    }
-
-    /// Looks after a share of the connections: idle and write timeouts, parking. Called
-    /// ten times a second, it sees each connection once a second.
-    pub(crate) fn sweep(&mut self) {
-        let total = self.peers.len();
-        let limits = self.service.hub_limits().clone();
-        for _ in 0..total.div_ceil(10) {
-            self.sweep_at = (self.sweep_at + 1) % total;
-            if self.sweep_at == 0 {
-                self.output_bytes = std::mem::take(&mut self.output_so_far);
-            }
-            let slot = self.sweep_at as Slot;
-            let Some(Some(peer)) = self.peers.get_mut(self.sweep_at) else { continue };
-            self.output_so_far += peer.conn.out.len() + self.driver.unsent(slot);
-            let idle_ms = self.now_ms.saturating_sub(peer.active_ms);
-            if peer.sending {
-                let left = peer.conn.out.len();
-                let stuck_ms = self.now_ms.saturating_sub(peer.progress_ms);
-                if limits.write_timeout_ms > 0 && stuck_ms > limits.write_timeout_ms {
-                    self.service.note(slot, Note::WriteTimeout);
-                    self.drop_peer(slot);
-                } else if self.over_limit(slot, left) {
-                    self.drop_peer(slot);
-                }
-            } else if limits.idle_secs > 0
-                && idle_ms > limits.idle_secs * 1000
-                && !peer.conn.is_held()
-                && !self.service.may_idle(slot)
-            {
-                self.service.note(slot, Note::Idle);
-                self.drop_peer(slot);
-            } else if limits.park_secs > 0 && idle_ms > limits.park_secs * 1000 && !peer.parked {
-                peer.parked = true;
-                peer.conn.park();
-                self.driver.park(slot);
-            }
         }
     }
 
@@ -517,6 +496,18 @@ impl<D: Driver, S: Service> Hub<D, S> {
                 }
             }
         }
+    }
+}
+
+/// Has a connection execute what arrived.
+#[inline]
+fn feed<S: Service>(service: &mut S, peer: &mut Peer, slot: Slot, bytes: &mut [u8]) {
+    let limits = service.hub_limits();
+    let authenticated = service.limits(slot).authenticated;
+    let max = if authenticated { limits.input_max } else { limits.input_max_preauth };
+    if let Err(Refusal::QueryBuffer) = peer.conn.feed(slot, bytes, service, max) {
+        service.note(slot, Note::QueryBufferLimit(peer.conn.input_len()));
+        peer.closed = true;
     }
 }
 
@@ -551,12 +542,19 @@ fn empty_outbox<S: Service>(service: &mut S, peers: &mut [Option<Peer>], ready: 
 }
 
 impl Peer {
+    /// Bytes for its client that the driver does not have yet.
+    #[inline]
+    fn left(&self) -> usize {
+        self.conn.out.len() + self.secure.as_ref().map_or(0, |secure| secure.pending())
+    }
+
     #[inline]
     fn figures(&self, unsent: usize) -> ConnFigures {
+        let kept = self.secure.as_ref().map_or(0, |secure| secure.incoming_len());
         ConnFigures {
-            input: self.conn.input_len(),
+            input: self.conn.input_len() + kept,
             input_free: self.conn.input_free(),
-            output: self.conn.out.len() + unsent,
+            output: self.left() + unsent,
             output_capacity: self.conn.out_capacity(),
             bytes_in: self.conn.bytes_in,
             bytes_out: self.conn.bytes_out,

@@ -1,6 +1,7 @@
 //! Loopback tests of both drivers under one service.
 
 use super::*;
+use crate::config::OutputLimit;
 use crate::net::conn::Next;
 use crate::net::{epoll::Epoll, listen, sys, uring, uring::Uring};
 use moon_formats::resp::{Limits, Proto, Reply};
@@ -64,13 +65,17 @@ impl Executor for Mirror {
 }
 
 impl Service for Mirror {
-    fn open(&mut self, _: Slot, _: u32, socket: OwnedFd) -> Result<OwnedFd, Rejected> {
+    fn open(&mut self, _: Slot, _: u32, socket: OwnedFd) -> Result<Admitted, Rejected> {
         if self.open.load(SeqCst) >= self.clients_max {
             return Err(Rejected { socket: Some(socket), reply: b"-ERR full\r\n" });
         }
         self.open.fetch_add(1, SeqCst);
-        let (socket, _) = listen::accepted(socket, "", false, 300).unwrap();
-        Ok(socket)
+        let (socket, _) = listen::accepted(socket, "", listen::Kind::Tcp, 300).unwrap();
+        Ok(Admitted { socket, secure: None })
+    }
+
+    fn secured(&mut self, _: Slot, _: Option<&[u8]>) -> Result<(), &'static [u8]> {
+        Ok(())
     }
 
     fn closed(&mut self, _: Slot) {

@@ -1,4 +1,4 @@
-//! Listening sockets from the options `bind`, `port`, `unixsocket`.
+//! Listening sockets from the options `bind`, `port`, `tls-port`, `unixsocket`.
 
 use std::fs;
 use std::io;
@@ -11,12 +11,32 @@ use std::path::{Path, PathBuf};
 use super::sys;
 use crate::config::{Config, OptionId};
 
+/// What is spoken on a listening socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Kind {
+    #[default]
+    Tcp,
+    Tls,
+    Unix,
+}
+
+impl Kind {
+    /// The name that INFO prints.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Unix => "unix",
+        }
+    }
+}
+
 /// A socket that listens, with the text that names it.
 pub(crate) struct Listener {
     pub(crate) socket: OwnedFd,
     /// `127.0.0.1:6379` or the path of a Unix socket.
     pub(crate) name: String,
-    pub(crate) is_unix: bool,
+    pub(crate) kind: Kind,
 }
 
 /// Opens every listening socket. `-addr` may fail because the machine lacks the address.
@@ -27,7 +47,7 @@ pub(crate) fn open(config: &Config) -> io::Result<Vec<Listener>> {
         let mode = config.int(OptionId::UnixSocketPerm) as u32;
         let socket = unix(Path::new(path), mode, backlog(config))
             .map_err(|e| io::Error::new(e.kind(), format!("listen on {path}: {e}")))?;
-        listeners.push(Listener { socket, name: path.to_string(), is_unix: true });
+        listeners.push(Listener { socket, name: path.to_string(), kind: Kind::Unix });
     }
     Ok(listeners)
 }
@@ -36,31 +56,39 @@ fn backlog(config: &Config) -> i32 {
     i32::try_from(config.int(OptionId::TcpBacklog)).unwrap_or(i32::MAX)
 }
 
-/// Opens the TCP sockets of `bind` and `port` but for those in `have`. Returns them, and the names
-/// of all that are to be open.
-pub(crate) fn open_tcp(
-    config: &Config,
-    have: &[String],
-) -> io::Result<(Vec<Listener>, Vec<String>)> {
-    let port = config.int(OptionId::Port) as u16;
-    open_at(config.words(OptionId::Bind), port, backlog(config), have)
+/// Name and kind of a listening socket.
+pub(crate) type Known = (String, Kind);
+
+/// Sockets that were opened, and all that are to be open.
+type Opened = (Vec<Listener>, Vec<Known>);
+
+/// Opens the TCP sockets of `bind`, `port` and `tls-port` but for those in `have`. Returns them, and
+/// all that are to be open.
+pub(crate) fn open_tcp(config: &Config, have: &[Known]) -> io::Result<Opened> {
+    let mut all = Opened::default();
+    for (id, kind) in [(OptionId::Port, Kind::Tcp), (OptionId::TlsPort, Kind::Tls)] {
+        let port = config.int(id) as u16;
+        open_at(config.words(OptionId::Bind), (port, kind), backlog(config), have, &mut all)?;
+    }
+    Ok(all)
 }
 
 /// Opens the sockets of the admin port.
 pub(crate) fn open_admin(config: &Config) -> io::Result<Vec<Listener>> {
     let port = config.int(OptionId::AdminPort) as u16;
-    let opened = open_at(config.words(OptionId::AdminBind), port, backlog(config), &[]);
-    opened.map(|(listeners, _)| listeners)
+    let mut all = Opened::default();
+    let words = config.words(OptionId::AdminBind);
+    open_at(words, (port, Kind::Tcp), backlog(config), &[], &mut all)?;
+    Ok(all.0)
 }
 
 fn open_at(
     words: &[String],
-    port: u16,
+    (port, kind): (u16, Kind),
     backlog: i32,
-    have: &[String],
-) -> io::Result<(Vec<Listener>, Vec<String>)> {
-    let mut listeners = Vec::new();
-    let mut names = Vec::new();
+    have: &[Known],
+    (listeners, wanted): &mut Opened,
+) -> io::Result<()> {
     // Port 0 is no port at all.
     let words = if port == 0 { &[] } else { words };
     for word in words {
@@ -69,11 +97,11 @@ fn open_at(
             None => (false, word.as_str()),
         };
         for addr in resolve(host, port)? {
-            let name = addr.to_string();
-            if !have.contains(&name) {
+            let known = (addr.to_string(), kind);
+            if !have.contains(&known) {
                 match sys::tcp_listener(addr, backlog) {
                     Ok(socket) => {
-                        listeners.push(Listener { socket, name: name.clone(), is_unix: false });
+                        listeners.push(Listener { socket, name: known.0.clone(), kind });
                     }
                     Err(e) if optional && is_missing(&e) => continue,
                     Err(e) => {
@@ -81,10 +109,10 @@ fn open_at(
                     }
                 }
             }
-            names.push(name);
+            wanted.push(known);
         }
     }
-    Ok((listeners, names))
+    Ok(())
 }
 
 fn resolve(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
@@ -144,10 +172,10 @@ pub(crate) struct Peer {
 pub(crate) fn accepted(
     socket: OwnedFd,
     listener: &str,
-    is_unix: bool,
+    kind: Kind,
     keepalive_secs: i64,
 ) -> io::Result<(OwnedFd, Peer)> {
-    if is_unix {
+    if kind == Kind::Unix {
         let addr = format!("{listener}:0");
         return Ok((socket, Peer { addr: addr.clone(), local_addr: addr, is_loopback: true }));
     }

@@ -34,6 +34,7 @@ use crate::runtime::host::DiskDriver;
 use crate::service::acl;
 use crate::service::pulse::Phase;
 use crate::service::shared::{Facts, Listening, Shared, hex, random, unix_secs};
+use crate::tls;
 use datadir::{DataDir, DirError};
 use notify::Notify;
 use pidfile::PidFile;
@@ -95,8 +96,13 @@ fn problems(config: &Config) -> Vec<String> {
     if shards > 1 {
         problems.push(format!("shards {shards}: only one shard is supported by this version"));
     }
-    if config.int(OptionId::Port) == 0 && config.text(OptionId::UnixSocket).is_empty() {
-        problems.push("nothing to listen on: port is 0 and unixsocket is not set".into());
+    let no_port = [OptionId::Port, OptionId::TlsPort].iter().all(|id| config.int(*id) == 0);
+    if no_port && config.text(OptionId::UnixSocket).is_empty() {
+        problems
+            .push("nothing to listen on: port and tls-port are 0, unixsocket is not set".into());
+    }
+    if let Err(e) = tls::load(config) {
+        problems.push(format!("TLS: {e}"));
     }
     let users = acl::configured(config);
     if let Err(e) = users.and_then(|text| acl::initial(config, text.as_ref())) {
@@ -263,13 +269,11 @@ fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
         "listening, recovering"
     );
     let entries = config.int(OptionId::UringEntries) as u32;
-    let listening = |l: &listen::Listener| Listening {
-        name: l.name.clone(),
-        is_unix: l.is_unix,
-        is_open: true,
-    };
+    let listening =
+        |l: &listen::Listener| Listening { name: l.name.clone(), kind: l.kind, is_open: true };
     let listening = listeners.iter().map(listening).collect();
-    let shared = Shared::new(config, listening, facts, Arc::new(sys::eventfd()?));
+    let tls = tls::load(&config).map_err(|e| io::Error::other(format!("TLS: {e}")))?;
+    let shared = Shared::new(config, listening, tls, facts, Arc::new(sys::eventfd()?));
     if !admin_listeners.is_empty() {
         admin::start(admin_listeners, shared.clone())?;
     }

@@ -10,7 +10,8 @@ use super::{EXIT_ENVIRONMENT, log};
 use crate::net::sys;
 use crate::runtime::ShardEnd;
 use crate::service::pulse::Phase;
-use crate::service::shared::Shared;
+use crate::service::shared::{Shared, unix_secs};
+use crate::tls;
 
 /// How often it looks after the log and the progress.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -21,6 +22,7 @@ const DUMP_WAIT: Duration = Duration::from_millis(500);
 pub(super) fn supervise(shared: &Shared, thread: JoinHandle<ShardEnd>, mut notify: Notify) -> u8 {
     let mut stop_signals = 0;
     let mut kept_at = Instant::now();
+    let mut certificates = tls::Watch::default();
     while !thread.is_finished() && shared.pulse.phase() != Phase::Ended {
         match sys::wait_signal(notify.pause()) {
             Some(signal) if sys::STOP_SIGNALS.contains(&signal) => {
@@ -32,10 +34,7 @@ pub(super) fn supervise(shared: &Shared, thread: JoinHandle<ShardEnd>, mut notif
                 tracing::info!(signal, "stop asked for by a signal");
                 shared.request_stop();
             }
-            Some(sys::RELOAD_SIGNAL) => match log::reopen() {
-                Ok(()) => tracing::info!("log file opened again"),
-                Err(e) => tracing::warn!("the old log file stays open: {e}"),
-            },
+            Some(sys::RELOAD_SIGNAL) => reload(shared),
             Some(sys::DUMP_SIGNAL) => dump(shared),
             // The shard's thread has something to tell.
             Some(_) | None => {}
@@ -45,6 +44,9 @@ pub(super) fn supervise(shared: &Shared, thread: JoinHandle<ShardEnd>, mut notif
         if now.duration_since(kept_at) >= HOUSEKEEPING {
             kept_at = now;
             log::report_dropped();
+            if let Some(tls) = shared.tls() {
+                certificates.look(&tls, unix_secs() as i64);
+            }
             if shared.progress.loading.load(Relaxed) {
                 report_progress(shared);
             }
@@ -66,6 +68,19 @@ pub(super) fn supervise(shared: &Shared, thread: JoinHandle<ShardEnd>, mut notif
         }
         // Only where panics unwind; the crash report has been written.
         Err(_) => 101,
+    }
+}
+
+/// Opens the log file again, and reads the TLS files again.
+fn reload(shared: &Shared) {
+    match log::reopen() {
+        Ok(()) => tracing::info!("log file opened again"),
+        Err(e) => tracing::warn!("the old log file stays open: {e}"),
+    }
+    match shared.reload_tls() {
+        Ok(true) => tracing::info!("TLS files read again, for new connections"),
+        Ok(false) => {}
+        Err(error) => tracing::error!(%error, "SIGHUP: TLS stays as it was"),
     }
 }
 

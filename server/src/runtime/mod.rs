@@ -201,7 +201,7 @@ impl<D: Driver> ShardLoop<D> {
 
     /// How long the next turn may sleep if nothing else bounds it.
     pub(crate) fn wait(&mut self) -> Wait {
-        if self.gate.is_open() || self.hub.service.has_orders() {
+        if self.gate.is_open() || self.hub.service.has_orders() || self.hub.has_backlog() {
             return Wait::No;
         }
         // While replies wait for the log, its threads may need this core more than we do.

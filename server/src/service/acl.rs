@@ -10,8 +10,9 @@ use moon_engine::acl::{Context, Denial, Handle, Reason, Users};
 use moon_engine::args::Args;
 use moon_engine::command::Command;
 use moon_engine::exec::Session;
+use moon_formats::x509;
 
-use super::host::ServerHost;
+use super::host::{NOBODY, ServerHost};
 use super::pubsub::Kind;
 use crate::config::{Config, OptionId};
 use crate::net::Slot;
@@ -128,7 +129,47 @@ impl AclLog {
     }
 }
 
+/// Part of a client's certificate that names its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CertificateNames {
+    None,
+    CommonName,
+    Uri,
+}
+
 impl ServerHost {
+    /// The user whom the certificate of a client names, if certificates name users. Where it names
+    /// nobody who may log in, that is noted and the client stays who it was.
+    pub(super) fn user_of_certificate(
+        &mut self,
+        slot: Slot,
+        certificate: Option<&[u8]>,
+    ) -> Option<Handle> {
+        let read = x509::decode(certificate?).ok();
+        let name = match self.certificate_names {
+            CertificateNames::None => return None,
+            CertificateNames::CommonName => read.and_then(|c| c.common_name.ok()),
+            CertificateNames::Uri => read.and_then(|c| c.uri.ok()),
+        };
+        let user = name.and_then(|name| self.users.get(name.as_bytes())).cloned();
+        let user = user.filter(|user| user.borrow().enabled());
+        match &user {
+            Some(user) => {
+                if let Some(client) = self.client_mut(slot) {
+                    client.user = Some(user.clone());
+                }
+            }
+            None => {
+                self.stats.denied_certificates += 1;
+                self.current = slot;
+                let name = name.unwrap_or_default().as_bytes().to_vec();
+                self.log_denied("tls-cert", Context::Toplevel, b"", name);
+                self.current = NOBODY;
+            }
+        }
+        user
+    }
+
     /// Notes that a request was denied.
     #[cold]
     pub(super) fn note_denied(

@@ -16,7 +16,7 @@ use moon_engine::exec::{Host, Session, Shard};
 use moon_engine::journal::{Origin, Unit};
 use moon_storage::log::{Log, LogConfig, Policy};
 
-use super::acl::{self, AclLog};
+use super::acl::{self, AclLog, CertificateNames};
 use super::client::Client;
 use super::latency::Monitor;
 use super::lazyfree::Freer;
@@ -90,6 +90,13 @@ pub(crate) struct NetStats {
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) auth_failures: u64,
+    /// Certificates that name nobody who may log in.
+    pub(crate) denied_certificates: u64,
+    /// Handshakes that ended well, and those that did not.
+    pub(crate) tls_handshakes: u64,
+    pub(crate) tls_failures: u64,
+    /// Those of the latter whose peer did not speak TLS.
+    pub(crate) tls_plain: u64,
     /// Requests denied for want of a right to the command, a key, a channel.
     pub(crate) denied_commands: u64,
     pub(crate) denied_keys: u64,
@@ -224,6 +231,8 @@ pub(crate) struct ServerHost {
     /// Who there is, and what each may do.
     pub(crate) users: Users,
     pub(crate) acl_log: AclLog,
+    /// `tls-auth-clients-user`.
+    pub(super) certificate_names: CertificateNames,
     /// `requirepass` as it was taken over last.
     password: String,
     debug: Guard,
@@ -285,6 +294,7 @@ impl ServerHost {
             traffic_base: (0, 0),
             users,
             acl_log: AclLog::default(),
+            certificate_names: CertificateNames::None,
             password,
             debug: Guard::No,
             protected_configs: Guard::No,
@@ -306,6 +316,11 @@ impl ServerHost {
             self.users.set_default_password(password.as_bytes());
         }
         self.users.open_channels = config.text(OptionId::AclPubsubDefault) == "allchannels";
+        self.certificate_names = match config.text(OptionId::TlsAuthClientsUser) {
+            "CN" => CertificateNames::CommonName,
+            "URI" => CertificateNames::Uri,
+            _ => CertificateNames::None,
+        };
         self.acl_log.set_max(config.size(OptionId::AclLogMaxLen));
         self.debug = Guard::of(config.text(OptionId::EnableDebugCommand));
         self.protected_configs = Guard::of(config.text(OptionId::EnableProtectedConfigs));

@@ -17,6 +17,7 @@ mod notify;
 pub(crate) mod pubsub;
 pub(crate) mod pulse;
 pub(crate) mod replication;
+mod secured;
 pub(crate) mod shared;
 pub(crate) mod slowlog;
 pub(crate) mod tracking;
@@ -35,8 +36,9 @@ use moon_storage::log::Log;
 
 use crate::config::OptionId;
 use crate::net::conn::{AHEAD, Executor, Next};
-use crate::net::hub::{self, ConnFigures, HubLimits, Note, Order, Rejected};
+use crate::net::hub::{self, Admitted, ConnFigures, HubLimits, Note, Order, Rejected};
 use crate::net::outbox::Outbox;
+use crate::net::secure::Fault;
 use crate::net::{Slot, listen};
 use client::Client;
 use degraded::Suspects;
@@ -431,16 +433,26 @@ impl Executor for ShardService {
 }
 
 impl hub::Service for ShardService {
-    fn open(&mut self, slot: Slot, listener: u32, socket: OwnedFd) -> Result<OwnedFd, Rejected> {
-        let (name, is_unix) = self.host.shared.listener(listener);
+    fn open(&mut self, slot: Slot, listener: u32, socket: OwnedFd) -> Result<Admitted, Rejected> {
+        let (name, kind) = self.host.shared.listener(listener);
         let keepalive = self.host.keepalive_secs;
-        let (socket, peer) = listen::accepted(socket, &name, is_unix, keepalive)
-            .map_err(|_| Rejected { socket: None, reply: b"" })?;
+        let silent = Rejected { socket: None, reply: b"" };
+        let Ok((socket, peer)) = listen::accepted(socket, &name, kind, keepalive) else {
+            return Err(silent);
+        };
         if self.host.client_count >= self.host.clients_max {
             self.host.stats.rejected += 1;
-            return Err(Rejected { socket: Some(socket), reply: FULL });
+            // In the clear it would be no TLS.
+            return Err(match kind {
+                listen::Kind::Tls => silent,
+                _ => Rejected { socket: Some(socket), reply: FULL },
+            });
         }
-        if !peer.is_loopback && self.host.is_protected() {
+        let secure = match kind {
+            listen::Kind::Tls => Some(self.accept_tls().ok_or(silent)?),
+            _ => None,
+        };
+        if secure.is_none() && !peer.is_loopback && self.host.is_protected() {
             self.host.stats.rejected += 1;
             return Err(Rejected { socket: Some(socket), reply: DENIED });
         }
@@ -454,10 +466,15 @@ impl hub::Service for ShardService {
         }
         self.sessions[index] = Some(session);
         let now_ms = self.shard.now().mono_us / 1000;
+        let is_unix = kind == listen::Kind::Unix;
         let mut client = Client::new(id, peer, socket.as_raw_fd(), is_unix, now_ms);
         client.user = Some(self.host.users.default_user().clone());
         self.host.add_client(slot, client);
-        Ok(socket)
+        Ok(Admitted { socket, secure })
+    }
+
+    fn secured(&mut self, slot: Slot, certificate: Option<&[u8]>) -> Result<(), &'static [u8]> {
+        self.let_in(slot, certificate)
     }
 
     fn closed(&mut self, slot: Slot) {
@@ -558,6 +575,11 @@ impl hub::Service for ShardService {
             Note::Idle => tracing::debug!(client = id, name, "closed: idle"),
             Note::Overdue => {
                 tracing::warn!(client = id, name, "closed: its writes are not durable")
+            }
+            Note::Tls { fault, handshake } => {
+                stats.tls_failures += u64::from(handshake);
+                stats.tls_plain += u64::from(matches!(fault, Fault::Plain));
+                tracing::debug!(client = id, name, %fault, handshake, "closed: TLS");
             }
             Note::WriteTimeout => {
                 stats.write_timeouts += 1;

@@ -3,19 +3,20 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::acl::UsersText;
 use super::pulse::Pulse;
 use crate::config::Config;
-use crate::net::sys;
+use crate::net::{listen, sys};
+use crate::tls::{self, Tls, TlsError};
 
 /// A listening socket, or one that was.
 #[derive(Debug, Clone)]
 pub(crate) struct Listening {
     pub(crate) name: String,
-    pub(crate) is_unix: bool,
+    pub(crate) kind: listen::Kind,
     pub(crate) is_open: bool,
 }
 
@@ -62,6 +63,8 @@ pub(crate) struct Shared {
     generation: AtomicU64,
     /// By index, which is never used twice.
     listeners: Mutex<Vec<Listening>>,
+    /// What new TLS connections are accepted with.
+    tls: Mutex<Option<Arc<Tls>>>,
     pub(crate) facts: Facts,
     pub(crate) progress: Progress,
     /// What the shard's thread says about itself.
@@ -75,6 +78,7 @@ impl Shared {
     pub(crate) fn new(
         config: Config,
         listeners: Vec<Listening>,
+        tls: Option<Tls>,
         facts: Facts,
         wake: Arc<OwnedFd>,
     ) -> Arc<Self> {
@@ -82,6 +86,7 @@ impl Shared {
             config: Mutex::new(config),
             generation: AtomicU64::new(0),
             listeners: Mutex::new(listeners),
+            tls: Mutex::new(tls.map(Arc::new)),
             facts,
             progress: Progress::default(),
             pulse: Pulse::default(),
@@ -92,7 +97,7 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, Config> {
         // A panic ends the process, so a poisoned lock is never seen twice.
-        self.config.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.config.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks at the options.
@@ -118,16 +123,37 @@ impl Shared {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// A listener's name and whether it is a Unix socket.
-    pub(crate) fn listener(&self, index: u32) -> (String, bool) {
+    /// A listener's name and kind.
+    pub(crate) fn listener(&self, index: u32) -> listen::Known {
         self.with_listeners(|all| {
-            all.get(index as usize).map(|l| (l.name.clone(), l.is_unix)).unwrap_or_default()
+            all.get(index as usize).map(|l| (l.name.clone(), l.kind)).unwrap_or_default()
         })
+    }
+
+    /// What new TLS connections are accepted with.
+    pub(crate) fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts something else in its place.
+    pub(crate) fn set_tls(&self, tls: Option<Tls>) {
+        *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = tls.map(Arc::new);
+    }
+
+    /// Reads certificates and keys again; what is in force stays if that fails.
+    ///
+    /// # Errors
+    /// They do not go together, or cannot be read.
+    pub(crate) fn reload_tls(&self) -> Result<bool, TlsError> {
+        let tls = self.with_config(tls::load)?;
+        let on = tls.is_some();
+        self.set_tls(tls);
+        Ok(on)
     }
 
     /// Looks at the listeners, or changes them.
     pub(crate) fn with_listeners<T>(&self, f: impl FnOnce(&mut Vec<Listening>) -> T) -> T {
-        f(&mut self.listeners.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+        f(&mut self.listeners.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Asks the server to stop in good order.

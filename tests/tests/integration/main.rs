@@ -13,6 +13,7 @@ mod process;
 mod replication;
 mod scripts;
 mod supervision;
+mod tls;
 mod tools;
 mod waiting;
 mod wire;
