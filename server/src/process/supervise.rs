@@ -23,6 +23,7 @@ pub(super) fn supervise(shared: &Shared, thread: JoinHandle<ShardEnd>, mut notif
     let mut stop_signals = 0;
     let mut kept_at = Instant::now();
     let mut certificates = tls::Watch::default();
+    look_at_certificates(shared, &mut certificates);
     while !thread.is_finished() && shared.pulse.phase() != Phase::Ended {
         match sys::wait_signal(notify.pause()) {
             Some(signal) if sys::STOP_SIGNALS.contains(&signal) => {
@@ -44,9 +45,7 @@ pub(super) fn supervise(shared: &Shared, thread: JoinHandle<ShardEnd>, mut notif
         if now.duration_since(kept_at) >= HOUSEKEEPING {
             kept_at = now;
             log::report_dropped();
-            if let Some(tls) = shared.tls() {
-                certificates.look(&tls, unix_secs() as i64);
-            }
+            look_at_certificates(shared, &mut certificates);
             if shared.progress.loading.load(Relaxed) {
                 report_progress(shared);
             }
@@ -68,6 +67,12 @@ pub(super) fn supervise(shared: &Shared, thread: JoinHandle<ShardEnd>, mut notif
         }
         // Only where panics unwind; the crash report has been written.
         Err(_) => 101,
+    }
+}
+
+fn look_at_certificates(shared: &Shared, watch: &mut tls::Watch) {
+    if let Some(tls) = shared.tls() {
+        watch.look(&tls, unix_secs() as i64);
     }
 }
 
