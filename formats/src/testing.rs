@@ -8,7 +8,10 @@ mod foreign;
 mod manifest;
 mod snapshot;
 
-pub use foreign::{redis_rdb_file, redis_rdb_value, value_samples as rdb_value_samples};
+pub use foreign::{
+    redis_rdb_file, redis_rdb_value, sample_file as redis_rdb_sample,
+    value_samples as rdb_value_samples,
+};
 pub use manifest::{old_shard_manifest, page, sample_root, sample_shard_manifest, shard_manifest};
 pub use snapshot::{
     moon_snapshot, old_snapshot, read_snapshot, reseal, rewrite, rrdshard, sample_head,

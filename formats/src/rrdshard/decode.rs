@@ -34,6 +34,8 @@ pub struct Range {
     pub raw_len: u64,
     /// Bytes of the entries as stored; less than `raw_len` if they are compressed. 0 before version 4.
     pub stored_len: u64,
+    /// Where the block begins in the file.
+    pub offset: u64,
 }
 
 /// A piece of a large value.
@@ -436,7 +438,8 @@ impl Decoder {
         self.blocks = self.blocks.saturating_add(1);
         self.entries += u64::from(count);
         let (raw_len, stored_len) = (packed.raw_len as u64, packed.stored_len as u64);
-        Ok(Some(Item::Range(Range { db, hash_lo, hash_hi, count, raw_len, stored_len })))
+        let offset = self.offset;
+        Ok(Some(Item::Range(Range { db, hash_lo, hash_hi, count, raw_len, stored_len, offset })))
     }
 
     fn entry(&mut self) -> Result<Item<'_>, DecodeError> {

@@ -42,6 +42,8 @@ pub struct Entry<'a> {
     pub access: Option<u32>,
     /// The value.
     pub value: Stored<'a>,
+    /// Where the entry begins, as [`super::Decoder::item_offset`].
+    pub offset: u64,
 }
 
 /// Where the value of an entry is.
@@ -91,10 +93,10 @@ pub(super) fn read<'a>(
     cold: bool,
     large: &mut Large,
 ) -> Result<Entry<'a>, DecodeError> {
-    let at = r.offset();
+    let offset = r.offset();
     let code = r.u8("type")?;
     let Some(kind) = ValueType::from_code(code) else {
-        return Err(DecodeError::new(at, "value type", Cause::Newer { found: u64::from(code) }));
+        return Err(DecodeError::new(offset, "value type", Cause::Newer { found: code.into() }));
     };
     let at = r.offset();
     let flags = r.u8("eflags")?;
@@ -136,7 +138,7 @@ pub(super) fn read<'a>(
             return Err(DecodeError::new(at, "eflags", cause));
         }
     };
-    Ok(Entry { db, key, kind, expire_ms, access, value })
+    Ok(Entry { db, key, kind, expire_ms, access, value, offset })
 }
 
 /// Bytes of the value part of an entry whose value is not in the block.

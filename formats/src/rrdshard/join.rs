@@ -21,6 +21,8 @@ pub struct Joined {
     pub access: Option<u32>,
     /// Its body.
     pub body: Vec<u8>,
+    /// Where its entry begins.
+    pub offset: u64,
 }
 
 impl Joined {
@@ -40,10 +42,10 @@ pub struct Joiner {
 impl Joiner {
     /// Takes note of an entry; of no effect unless its value is large.
     pub fn entry(&mut self, entry: &Entry<'_>) {
-        let &Entry { db, key, kind, expire_ms, access, ref value } = entry;
+        let &Entry { db, key, kind, expire_ms, access, ref value, offset } = entry;
         if let Stored::Large(id) = value {
-            let joined =
-                Joined { db, key: key.to_vec(), kind, expire_ms, access, body: Vec::new() };
+            let (key, body) = (key.to_vec(), Vec::new());
+            let joined = Joined { db, key, kind, expire_ms, access, body, offset };
             self.open.insert(*id, joined);
         }
     }

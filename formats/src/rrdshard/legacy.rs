@@ -73,13 +73,13 @@ pub(super) fn mark(r: &mut Reader<'_>, ranges: bool) -> Result<Option<Mark>, Dec
 
 /// Reads an entry.
 pub(super) fn entry<'a>(r: &mut Reader<'a>, db: u32, old: Old) -> Result<Entry<'a>, DecodeError> {
-    let at = r.offset();
+    let offset = r.offset();
     let code = r.u8("type")?;
     let kind = match ValueType::from_code(code) {
         Some(kind) if code <= ValueType::Stream.code() => kind,
         _ => {
             let cause = Cause::Value { expected: "0 to 5", found: u64::from(code) };
-            return Err(DecodeError::new(at, "value type", cause));
+            return Err(DecodeError::new(offset, "value type", cause));
         }
     };
     let key = r.bytes32("key")?;
@@ -88,5 +88,6 @@ pub(super) fn entry<'a>(r: &mut Reader<'a>, db: u32, old: Old) -> Result<Entry<'
     let from = r.position();
     let value = Value::read(r, code, old.ttls)?;
     let bytes = r.taken(from, r.position());
-    Ok(Entry { db, key, kind, expire_ms, access: None, value: Stored::Body { bytes, value } })
+    let value = Stored::Body { bytes, value };
+    Ok(Entry { db, key, kind, expire_ms, access: None, value, offset })
 }

@@ -111,7 +111,7 @@ pub fn value_samples() -> Vec<Vec<u8>> {
 }
 
 /// A file with every kind of item.
-pub(super) fn sample_file() -> Vec<u8> {
+pub fn sample_file() -> Vec<u8> {
     let mut w = FileWriter::new(Encoder::default());
     w.aux(b"redis-ver", b"7.4.0");
     w.function(b"#!lua name=lib");

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::fail::Failure;
+
 /// Look into the files of Moon. Nothing is ever written, so a live directory is as good as a
 /// stopped one.
 #[derive(Debug, Parser)]
@@ -31,6 +33,31 @@ pub(crate) enum Format {
         #[command(subcommand)]
         verb: Verb,
     },
+    /// Snapshots: bases (`moon.aof.<seq>.base.rdb`), BGSAVE files (`shard-<n>.rrdshard`), and the
+    /// files of Redis, Valkey and the reference.
+    ///
+    /// PATH is a file, or a directory: then every snapshot in it; of a data directory every base
+    /// and BGSAVE file. Verbs: ls, header, dump, stats, verify.
+    Rdb {
+        #[command(subcommand)]
+        verb: Verb,
+    },
+    /// The guard and the part lists of `appendonlydir`: bases, start of the log, timelines.
+    ///
+    /// PATH is a manifest, `appendonlydir`, a `shard-<n>` in it, or a data directory. Verbs: ls,
+    /// header, dump, verify.
+    Aof {
+        #[command(subcommand)]
+        verb: Verb,
+    },
+    /// The file table of a shard (`shard-<n>/shard-<n>.manifest`), with its two roots.
+    ///
+    /// PATH is the file, a `shard-<n>` directory or a data directory. Verbs: ls, header, dump,
+    /// stats, verify.
+    Manifest {
+        #[command(subcommand)]
+        verb: Verb,
+    },
     /// The data directory: `moon.storage`, manifests and every file by its role.
     ///
     /// Verbs: ls, header, verify.
@@ -40,8 +67,8 @@ pub(crate) enum Format {
     },
     /// Whatever PATH is, told by its magic bytes.
     ///
-    /// For a data directory ls, header and verify look at the tree and then at the log of each
-    /// shard; the other verbs at the logs.
+    /// For a data directory ls, header and verify look at the tree, then at part lists, bases, file
+    /// tables and the log of each shard; the other verbs at the logs.
     Auto {
         #[command(subcommand)]
         verb: Verb,
@@ -60,19 +87,22 @@ pub(crate) enum Verb {
     Ls(Target),
     /// Every field of the header with its offset, and the cut record if there is one.
     Header(Target),
-    /// The records, one a line: LSN, segment:offset, database, type, content.
+    /// What is in it, one item a line: of a log LSN, segment:offset, database, type, content; of a
+    /// snapshot offset, database, type, key, value.
     ///
     /// Commands are printed as they would be typed, with escapes for bytes that are not
     /// printable. A `+created` or `+removed` behind one says what it did to its key.
     Dump(Dump),
-    /// Records and bytes by type and by command, sizes of batches and sync groups, percentiles
-    /// of the interval between commits.
+    /// Of a log: records and bytes by type and by command, sizes of batches and sync groups,
+    /// percentiles of the interval between commits. Of a snapshot: keys by database and type, sizes,
+    /// expiry, compression. Of a file table: files and bytes by type and status.
     ///
     /// Percentiles are upper bounds, at most 1.6 % high.
     Stats(Ranged),
-    /// Check every CRC and every rule of the chain.
+    /// Check every CRC and every rule.
     ///
-    /// Says `clean`, `crash tail at ...` (exit 1: normal for a live log or after a kill; the
+    /// A snapshot or manifest is `sound` (exit 0) or `damaged` (exit 70), with the offset. A log
+    /// says `clean`, `crash tail at ...` (exit 1: normal for a live log or after a kill; the
     /// server starts) or `hole at ...` with the expected LSN h, the durable LSN D and the reason
     /// (exit 70: the server refuses to start).
     Verify(Target),
@@ -116,18 +146,19 @@ pub(crate) struct Ranged {
 /// Which records are printed and how.
 #[derive(Debug, Args, Clone)]
 pub(crate) struct Filter {
-    /// Only records of this type: a name (`Command`, `Checkpoint`, ...) or a code (`0x20`). May
-    /// be given several times.
-    #[arg(long = "type", value_name = "TYPE", value_parser = crate::record::parse_type)]
-    pub(crate) types: Vec<u8>,
-    /// Only records that name this key: a key field, or for commands any argument behind the
-    /// name. Escapes as in the output: `\n`, `\\`, `\x00`.
+    /// Only items of this type: of a log a name (`Command`, `Checkpoint`, ...) or a code (`0x20`),
+    /// of a snapshot a type of value (`hash`, ...), of a file table a type of page (`KvLeaf`, ...).
+    /// May be given several times.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) types: Vec<String>,
+    /// Only this key of a snapshot; of a log only records that name it: as a key field, or for
+    /// commands as any argument behind the name. Escapes as in the output: `\n`, `\\`, `\x00`.
     #[arg(long, value_name = "KEY", value_parser = crate::record::parse_key)]
     pub(crate) key: Option<crate::record::Key>,
-    /// Stop after this many records.
+    /// Stop after this many items.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
-    /// The payload in hexadecimal below each record.
+    /// The bytes in hexadecimal below each item.
     #[arg(long)]
     pub(crate) hex: bool,
     /// Arguments in full; without it each is cut at 64 bytes. JSON is always in full.
@@ -167,6 +198,16 @@ pub(crate) struct Times {
     /// At most one row per so many milliseconds of log time; 0 prints every batch.
     #[arg(long, value_name = "MS", default_value_t = 1000)]
     pub(crate) every: u64,
+}
+
+impl Ranged {
+    /// Refuses a range where there are no LSNs.
+    pub(crate) fn no_range(&self, what: &str) -> Result<(), Failure> {
+        match (self.from, self.to) {
+            (0, u64::MAX) => Ok(()),
+            _ => Err(Failure::usage(format!("{what} has no LSNs to choose by --from and --to"))),
+        }
+    }
 }
 
 impl Verb {

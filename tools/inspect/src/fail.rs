@@ -3,12 +3,15 @@
 use std::fmt;
 use std::path::Path;
 
+use moon_formats::DecodeError;
 use moon_storage::scan::ScanError;
 
 /// Exit code when nothing is wrong.
 pub(crate) const SOUND: u8 = 0;
 /// Exit code of a crash tail and of everything that is not about Moon's files being damaged.
 pub(crate) const ENVIRONMENT: u8 = 1;
+/// Exit code of a request that makes no sense; the parser of the command line uses it too.
+pub(crate) const USAGE: u8 = 2;
 /// Exit code of damage.
 pub(crate) const DAMAGE: u8 = 70;
 
@@ -22,6 +25,21 @@ pub(crate) struct Failure {
 impl Failure {
     pub(crate) fn environment(message: impl Into<String>) -> Failure {
         Failure { code: ENVIRONMENT, message: message.into() }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Failure {
+        Failure { code: USAGE, message: message.into() }
+    }
+
+    /// What a decoder said of a file.
+    pub(crate) fn decode(path: &Path, e: &DecodeError, advice: &str) -> Failure {
+        let path = path.display();
+        match e.is_newer() {
+            true => Failure::environment(format!(
+                "{path}: {e}; nothing is damaged: use the moon-inspect of that version"
+            )),
+            false => Failure::damage(format!("{path}: {e}; {advice}")),
+        }
     }
 
     pub(crate) fn damage(message: impl Into<String>) -> Failure {

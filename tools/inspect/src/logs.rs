@@ -23,6 +23,8 @@ use crate::fail::Failure;
 
 /// Longest text file that is read.
 const TEXT_MAX: u64 = 1 << 20;
+/// Bytes read at once from a file of any size.
+const PIECE: usize = 1 << 20;
 /// Scans after which a hole counts, and a file that vanishes is an error.
 const SCANS_MAX: u32 = 4;
 /// Microseconds between two scans.
@@ -54,6 +56,15 @@ impl Files {
         self.rt.block_on(read).map_err(|e| Failure::io(path, e))
     }
 
+    /// The last `len` bytes.
+    pub(crate) fn tail(&self, path: &Path, len: u64) -> Result<Vec<u8>, Failure> {
+        let read = async {
+            let file = self.disk.open(path, Access::Read, Caching::Cached).await?;
+            file.read_at(file.size().saturating_sub(len), len as usize).await
+        };
+        self.rt.block_on(read).map_err(|e| Failure::io(path, e))
+    }
+
     /// A small file; `None` if there is none.
     pub(crate) fn text(&self, path: &Path) -> Result<Option<Vec<u8>>, Failure> {
         let read = async {
@@ -68,6 +79,39 @@ impl Files {
             file.read_at(0, file.size() as usize).await.map(Some)
         };
         self.rt.block_on(read).map_err(|e| Failure::io(path, e))
+    }
+
+    /// A file of any size, piece by piece, until `take` breaks off.
+    pub(crate) fn stream(
+        &self,
+        path: &Path,
+        mut take: impl FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), Failure> {
+        let read = async {
+            let file = self.disk.open(path, Access::Read, Caching::Cached).await?;
+            let mut offset = 0;
+            loop {
+                let piece = file.read_at(offset, PIECE).await?;
+                offset += piece.len() as u64;
+                if piece.is_empty() || take(&piece).is_break() {
+                    return Ok::<_, io::Error>(());
+                }
+            }
+        };
+        self.rt.block_on(read).map_err(|e| Failure::io(path, e))
+    }
+
+    /// A whole file of at most `max` bytes.
+    pub(crate) fn whole(&self, path: &Path, max: u64) -> Result<Vec<u8>, Failure> {
+        let mut all = Vec::new();
+        self.stream(path, |piece| {
+            all.extend_from_slice(piece);
+            if all.len() as u64 > max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        match all.len() as u64 > max {
+            true => Err(Failure::io(path, "longer than any file of this kind")),
+            false => Ok(all),
+        }
     }
 
     pub(crate) fn sleep(&self, time: Duration) {

@@ -6,11 +6,14 @@
 //! Invariants: no file is opened for writing and no lock is taken, so a live directory can be
 //! inspected; damage names file, offset and what to do; exit codes are stable.
 
+mod aof;
 mod cli;
 mod fail;
 mod hist;
 mod logs;
+mod manifest;
 mod out;
+mod rdb;
 mod record;
 mod storage;
 mod wal;
@@ -38,10 +41,18 @@ fn main() -> ExitCode {
 
 /// Runs the command; gives the exit code and what is to be said on the error output.
 fn run(cli: &Cli, sink: &mut dyn Write) -> (u8, Option<String>) {
-    let (Format::Wal { verb } | Format::Storage { verb } | Format::Auto { verb }) = &cli.format;
+    let (Format::Wal { verb }
+    | Format::Rdb { verb }
+    | Format::Aof { verb }
+    | Format::Manifest { verb }
+    | Format::Storage { verb }
+    | Format::Auto { verb }) = &cli.format;
     let mut out = Out::new(sink, verb.target().json);
     let result = Files::new().and_then(|files| match &cli.format {
         Format::Wal { .. } => wal::run(&files, verb, &mut out),
+        Format::Rdb { .. } => rdb::run(&files, verb, &mut out),
+        Format::Aof { .. } => aof::run(&files, verb, &mut out),
+        Format::Manifest { .. } => manifest::run(&files, verb, &mut out),
         Format::Storage { .. } => storage::run(&files, verb, &mut out),
         Format::Auto { .. } => auto(&files, verb, &mut out),
     });
@@ -58,24 +69,48 @@ fn run(cli: &Cli, sink: &mut dyn Write) -> (u8, Option<String>) {
 /// Chooses by what the path is.
 fn auto(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, Failure> {
     let path = &verb.target().path;
-    let is_tree = match place(files, path)? {
-        Place::Data => true,
-        Place::File => storage::is_text(files, path)?,
-        Place::Log | Place::Shard => false,
-        Place::Unknown => return Err(Failure::not_ours(path, "no file of ours in this directory")),
-    };
-    if !is_tree {
+    match place(files, path)? {
+        Place::Data => data_dir(files, verb, out),
+        Place::Log | Place::Shard => wal::run(files, verb, out),
+        Place::File if storage::is_text(files, path)? => storage::run(files, verb, out),
+        Place::File if rdb::is_one(files, path)? => rdb::run(files, verb, out),
+        Place::File if manifest::is_one(files, path)? => manifest::run(files, verb, out),
+        Place::File if aof::is_one(files, path)? => aof::run(files, verb, out),
+        Place::File => wal::run(files, verb, out),
+        Place::Unknown if aof::is_dir(files, path)? => aof::run(files, verb, out),
+        Place::Unknown if rdb::is_dir(files, path)? => rdb::run(files, verb, out),
+        Place::Unknown => Err(Failure::not_ours(path, "no file of ours in this directory")),
+    }
+}
+
+/// A data directory: the tree, then everything that it has of each format.
+fn data_dir(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, Failure> {
+    let path = &verb.target().path;
+    if !matches!(verb, Verb::Ls(_) | Verb::Header(_) | Verb::Verify(_)) {
         return wal::run(files, verb, out);
     }
-    match verb {
-        Verb::Ls(_) | Verb::Header(_) | Verb::Verify(_) => {
-            let tree = storage::run(files, verb, out)?;
-            if place(files, path)? == Place::File || !storage::has_logs(files, path)? {
-                return Ok(tree);
-            }
-            out.text("");
-            Ok(worse(tree, wal::run(files, verb, out)?))
+    let mut code = storage::run(files, verb, out)?;
+    type Run = fn(&Files, &Verb, &mut Out<'_>) -> Result<u8, Failure>;
+    let parts: [(bool, Run); 4] = [
+        (aof::is_dir(files, path)?, aof::run),
+        (rdb::is_dir(files, path)?, rdb::run),
+        (manifest::is_dir(files, path)?, manifest::run),
+        (storage::has_logs(files, path)?, wal::run),
+    ];
+    let mut failures = Vec::new();
+    for (_, run) in parts.into_iter().filter(|(is_there, _)| *is_there) {
+        out.text("");
+        match run(files, verb, out) {
+            Ok(one) => code = worse(code, one),
+            // What is wrong with one format is no reason not to look at the others.
+            Err(failure) => failures.push(failure),
         }
-        _ => wal::run(files, verb, out),
+    }
+    match failures.iter().map(|f| f.code).max() {
+        None => Ok(code),
+        Some(worst) => {
+            let message: Vec<String> = failures.into_iter().map(|f| f.message).collect();
+            Err(Failure { code: worse(code, worst), message: message.join("\nmoon-inspect: ") })
+        }
     }
 }

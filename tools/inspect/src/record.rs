@@ -8,6 +8,7 @@ use moon_formats::wal::{Body, Command, DB_NONE, Kind, Record, RecordType, record
 use moon_storage::scan::Position;
 
 use crate::cli::Filter;
+use crate::fail::Failure;
 use crate::out::{Fields, Out, Value, hex_dump};
 
 /// Bytes of an argument shown to a person without `--full`.
@@ -143,10 +144,15 @@ fn names_key(body: &Body<'_>, key: &[u8]) -> bool {
 }
 
 impl Filter {
+    /// Codes of the types that were asked for; refuses those that no record has.
+    pub(crate) fn record_types(&self) -> Result<Vec<u8>, Failure> {
+        self.types.iter().map(|name| parse_type(name).map_err(Failure::usage)).collect()
+    }
+
     /// Whether a record is to be printed. One that cannot be decoded is, with its error, unless
-    /// a key is asked for.
-    pub(crate) fn takes(&self, record: &Record<'_>) -> bool {
-        if !self.types.is_empty() && !self.types.contains(&record.code) {
+    /// a key is asked for. `types` are those of [`Filter::record_types`].
+    pub(crate) fn takes(&self, record: &Record<'_>, types: &[u8]) -> bool {
+        if !types.is_empty() && !types.contains(&record.code) {
             return false;
         }
         match &self.key {

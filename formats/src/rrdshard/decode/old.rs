@@ -46,7 +46,15 @@ impl Decoder {
                 self.state = State::OldEntries { left: count, crc: 0 };
                 let db = self.db.unwrap_or(0);
                 let hash_lo = u64::from(segment);
-                Item::Range(Range { db, hash_lo, hash_hi: 0, count, raw_len: 0, stored_len: 0 })
+                Item::Range(Range {
+                    db,
+                    hash_lo,
+                    hash_hi: 0,
+                    count,
+                    raw_len: 0,
+                    stored_len: 0,
+                    offset: self.offset - n as u64,
+                })
             }
             Mark::End { crc } => {
                 self.state = State::Done;

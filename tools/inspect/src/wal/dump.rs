@@ -20,6 +20,8 @@ pub(super) struct Printer<'o, 'a> {
     pub(super) to: u64,
     pub(super) left: u64,
     pub(super) filter: &'o Filter,
+    /// Types asked for, any if there are none.
+    pub(super) types: Vec<u8>,
     /// Last record seen and its segment.
     pub(super) last: Option<(u64, u64)>,
 }
@@ -31,7 +33,7 @@ impl Visitor for Printer<'_, '_> {
             return Ok(ControlFlow::Break(()));
         }
         self.last = Some((r.lsn, at.seq));
-        if r.lsn >= self.from && self.filter.takes(r) {
+        if r.lsn >= self.from && self.filter.takes(r, &self.types) {
             record::print(self.out, self.shard, r, at, self.filter);
             self.left -= 1;
         }
@@ -53,6 +55,7 @@ pub(super) fn run(
         to: args.range.to,
         left: args.filter.limit.unwrap_or(u64::MAX),
         filter: &args.filter,
+        types: args.filter.record_types()?,
         last: None,
     };
     let end = scan_log(files, &log.dir, &log.options(), &mut printer)?;

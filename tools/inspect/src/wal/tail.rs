@@ -20,6 +20,7 @@ pub(super) fn run(
     args: &Tail,
     out: &mut Out<'_>,
 ) -> Result<u8, Failure> {
+    let types = args.filter.record_types()?;
     let mut opts = log.options();
     let mut next = match args.from {
         Some(lsn) => lsn,
@@ -44,6 +45,7 @@ pub(super) fn run(
             to: u64::MAX,
             left,
             filter: &args.filter,
+            types: types.clone(),
             last: None,
         };
         let end = scan_log(files, &log.dir, &opts, &mut printer)?;

@@ -10,7 +10,12 @@ use std::process::{Command, Output};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use moon_formats::aof::{Base, PartList, Timeline, encode_guard};
+use moon_formats::marker::Marker;
 use moon_formats::resp::encode_command;
+use moon_formats::rrdshard::{Encoder, Extension, HASH_END, Key, Preamble, file_flags};
+use moon_formats::testing::sample_head;
+use moon_formats::value::{self, ValueType};
 use moon_formats::wal::body::{Payload, RestorePoint, TemporalUpsert};
 use moon_formats::wal::{DB_NONE, EffectMeta, record_flags};
 use moon_storage::io::local::LocalRuntime;
@@ -37,6 +42,10 @@ impl TempDir {
 
     pub(crate) fn wal(&self) -> PathBuf {
         self.0.join("shard-0/wal-v3")
+    }
+
+    pub(crate) fn bases(&self) -> PathBuf {
+        self.0.join("appendonlydir/shard-0")
     }
 
     pub(crate) fn segment(&self, seq: u64) -> PathBuf {
@@ -191,6 +200,108 @@ pub(crate) fn long(dir: &TempDir, groups: usize, clean: bool) {
         true => w.shutdown(),
         false => w.kill(),
     }
+}
+
+/// The bytes of a base of shard 0 with a few keys, and its line in the part list.
+pub(crate) fn base(seq: u64, cut: u64) -> (Vec<u8>, Base) {
+    let preamble = Preamble {
+        version: 4,
+        shard_id: 0,
+        epoch: seq,
+        last_lsn: cut,
+        created_at_ms: 1_767_225_600_000,
+    };
+    let extension = Extension {
+        flags: file_flags::SELF_CONTAINED,
+        features: 0,
+        storage_uuid: [0xab; 16],
+        timeline: 1,
+        base_seq: seq,
+        last_gtid: 0,
+        wal_first_seq: 1,
+        mono_us: 1_767_225_600_000_000,
+        shards: 1,
+        databases: 16,
+        align_log2: 12,
+    };
+    let mut bytes = Vec::new();
+    let mut w = Encoder::new(&preamble, &extension, &mut bytes);
+    w.select(0, &mut bytes);
+    w.begin(0);
+    let key = |key, expire_ms| Key { key, expire_ms, access: None };
+    w.entry(&key(b"greeting", None), |out| {
+        value::put_string(out, format!("hello {seq}").as_bytes());
+        ValueType::String
+    })
+    .expect("fits");
+    w.entry(&key(b"visits", Some(1_800_000_000_000)), |out| {
+        value::put_string(out, b"41");
+        ValueType::String
+    })
+    .expect("fits");
+    w.end(HASH_END, &mut bytes);
+    let summary = w.finish(&mut bytes).expect("whole");
+    (bytes, Base { seq, cut, bytes: summary.bytes, crc: summary.crc })
+}
+
+/// A snapshot of many keys, in ranges of a hundred.
+pub(crate) fn many_keys(keys: usize) -> Vec<u8> {
+    let (preamble, extension) = sample_head(false);
+    let mut bytes = Vec::new();
+    let mut w = Encoder::new(&preamble, &extension, &mut bytes);
+    w.select(0, &mut bytes);
+    let ranges = keys.div_ceil(100);
+    for range in 0..ranges {
+        w.begin(range as u64);
+        for i in range * 100..(range * 100 + 100).min(keys) {
+            let name = format!("key:{i}");
+            let key = Key { key: name.as_bytes(), expire_ms: None, access: None };
+            w.entry(&key, |out| {
+                value::put_string(out, &[b'x'; 80]);
+                ValueType::String
+            })
+            .expect("fits");
+        }
+        w.end(if range + 1 == ranges { HASH_END } else { range as u64 + 1 }, &mut bytes);
+    }
+    w.finish(&mut bytes).expect("whole");
+    bytes
+}
+
+/// A data directory with a marker, a log, a guard, a base that is listed and one that is not.
+pub(crate) fn data_dir() -> TempDir {
+    let dir = TempDir::new();
+    golden(&dir);
+    let marker = Marker {
+        uuid: [0xab; 16],
+        shards: 1,
+        databases: 16,
+        created_ms: 1_767_225_600_000,
+        extra: vec![],
+    };
+    fs::write(dir.0.join("moon.storage"), marker.encode()).expect("written");
+    fs::write(dir.0.join("moon.lock"), "1\n").expect("written");
+    let bases = dir.bases();
+    fs::create_dir_all(&bases).expect("made");
+    fs::write(dir.0.join("appendonlydir/moon.aof.manifest"), encode_guard(1)).expect("written");
+    let (old, _) = base(1, 1);
+    let (new, listed) = base(2, 2);
+    let parts = PartList {
+        shard: 0,
+        base: Some(listed),
+        history: vec![],
+        log_from_lsn: 1,
+        log_from_seq: 1,
+        timelines: vec![Timeline { epoch: 1, from_lsn: 1, forked_at: None }],
+        extra: vec![],
+    };
+    fs::write(bases.join("moon.aof.manifest"), parts.encode()).expect("written");
+    fs::write(bases.join("moon.aof.1.base.rdb"), old).expect("written");
+    fs::write(bases.join("moon.aof.2.base.rdb"), new).expect("written");
+    fs::write(bases.join("moon.aof.3.base.rdb.tmp"), "half").expect("written");
+    fs::write(dir.0.join("shard-0/notes.txt"), "mine").expect("written");
+    fs::create_dir(dir.0.join("shard-4")).expect("made");
+    dir
 }
 
 /// Changes a byte of a file.
