@@ -431,7 +431,10 @@ fn unblock(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         _ => return Err(CmdError::SYNTAX),
     };
     let id = a.int(2)?;
-    let ended = u64::try_from(id).is_ok_and(|id| cx.shard.unblock(id, error));
+    let ended = match u64::try_from(id) {
+        Ok(id) => cx.shard.unblock(id, error) || host(cx)?.end_wait(id, error),
+        Err(_) => false,
+    };
     cx.out.int(i64::from(ended));
     Ok(())
 }

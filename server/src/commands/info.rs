@@ -151,12 +151,12 @@ fn clients(out: &mut String, v: &View<'_>) {
     line(out, "client_recent_max_input_buffer", input);
     line(out, "client_recent_max_output_buffer", output);
     let waits = v.shard.wait_figures();
-    line(out, "blocked_clients", waits.clients + v.host.freer.waiting());
+    line(out, "blocked_clients", waits.clients + v.host.freer.waiting() + v.host.acks.len());
     line(out, "tracking_clients", v.host.tracking.clients);
     line(out, "pubsub_clients", subscribed);
     line(out, "watching_clients", watching);
     line(out, "total_watched_keys", v.shard.watched_keys());
-    line(out, "clients_in_timeout_table", waits.timed);
+    line(out, "clients_in_timeout_table", waits.timed + v.host.acks.timed());
     line(out, "total_blocking_keys", waits.keys);
     line(out, "total_blocking_keys_on_nokey", waits.without_key);
 }

@@ -16,6 +16,7 @@ mod replication;
 mod server;
 mod slowlog;
 mod tracking;
+mod wait;
 
 use std::sync::OnceLock;
 
@@ -48,6 +49,7 @@ pub(crate) fn table() -> &'static CommandTable {
             replication::COMMANDS,
             server::COMMANDS,
             slowlog::COMMANDS,
+            wait::COMMANDS,
         ]);
         CommandTable::new(&groups)
     })

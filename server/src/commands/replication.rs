@@ -74,9 +74,12 @@ fn replconf(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         let value = a.get(i + 1);
         match () {
             () if a.is(i, "ACK") => {
-                // FACK, what is durable there, may follow.
+                // What its own log holds may follow.
+                let durable =
+                    (i + 3 < a.len() && a.is(i + 2, "FACK")).then(|| number(a.get(i + 3)));
                 if let Some(offset) = number(value) {
-                    host.replicas.acknowledged(slot, offset, now_ms);
+                    let durable = durable.flatten().unwrap_or(0);
+                    host.replicas.acknowledged(slot, offset, durable, now_ms);
                 }
                 return Ok(());
             }

@@ -7,6 +7,7 @@ use moon_engine::acl::Handle;
 use moon_engine::exec::Session;
 use moon_formats::resp::Proto;
 
+use super::acks::Position;
 use super::pubsub::{Kind, Topic};
 use super::tracking::{Mode, Tracked};
 use crate::net::hub::ConnFigures;
@@ -38,6 +39,10 @@ pub(crate) struct Client {
     /// Full name of the last command, empty before the first.
     pub(crate) last_command: &'static str,
     pub(crate) figures: ConnFigures,
+    /// Where log and stream stood after the last of its requests that wrote.
+    pub(super) wrote: Position,
+    /// It waits until that is safe (WAIT, WAITAOF).
+    pub(super) waits_for_acks: bool,
     /// Whose rights it has.
     pub(crate) user: Option<Handle>,
     view: View,
@@ -87,6 +92,8 @@ impl Client {
             replica: false,
             last_command: "",
             user: None,
+            wrote: Position::default(),
+            waits_for_acks: false,
             figures: ConnFigures { active_ms: now_ms, ..ConnFigures::default() },
             view: view(&Session::new(id)),
         }
@@ -179,7 +186,7 @@ impl Client {
             (self.replica, 'S'),
             (self.is_subscribed(), 'P'),
             (v.multi.is_some(), 'x'),
-            (v.waiting, 'b'),
+            (v.waiting || self.waits_for_acks, 'b'),
             (tracked.is_some(), 't'),
             (tracked.is_some_and(|t| t.broken), 'R'),
             (tracked.is_some_and(|t| t.mode == Mode::Broadcast), 'B'),

@@ -68,7 +68,7 @@ impl Figures {
             pace: host.pace(),
             clients: host.client_count,
             clients_max: host.clients_max,
-            blocked: shard.wait_figures().clients + host.freer.waiting(),
+            blocked: shard.wait_figures().clients + host.freer.waiting() + host.acks.len(),
             clients_bytes: host.clients_bytes,
             output_bytes,
             scripts_bytes: eval + functions + texts + libraries,

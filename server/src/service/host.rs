@@ -16,6 +16,7 @@ use moon_engine::exec::{Host, Session, Shard};
 use moon_engine::journal::{Origin, Unit};
 use moon_storage::log::{Log, LogConfig, Policy};
 
+use super::acks::Acks;
 use super::acl::{self, AclLog, CertificateNames};
 use super::client::Client;
 use super::latency::Monitor;
@@ -215,6 +216,8 @@ pub(crate) struct ServerHost {
     pub(crate) latency: Monitor,
     /// What frees large values.
     pub(crate) freer: Freer,
+    /// Clients that wait until their writes are safe.
+    pub(crate) acks: Acks,
     /// `slowlog-log-slower-than` in microseconds; `None` logs nothing.
     slow_us: Option<u64>,
     /// Rows of the recovery for INFO: records and microseconds.
@@ -285,6 +288,7 @@ impl ServerHost {
             slow_log: SlowLog::default(),
             latency: Monitor::default(),
             freer: Freer::default(),
+            acks: Acks::default(),
             slow_us: None,
             recovered: None,
             log: None,

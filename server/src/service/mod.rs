@@ -5,6 +5,7 @@
 //! * A session belongs to one slot from [`hub::Service::open`] to [`hub::Service::closed`].
 //! * The shard is changed by the executor and by nothing else here.
 
+pub(crate) mod acks;
 pub(crate) mod acl;
 pub(crate) mod client;
 mod clients;
@@ -21,6 +22,7 @@ mod secured;
 pub(crate) mod shared;
 pub(crate) mod slowlog;
 pub(crate) mod tracking;
+mod waits;
 
 use std::collections::HashMap;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -164,6 +166,9 @@ impl ShardService {
         if let Some(log) = &self.log {
             log.flush();
         }
+        if self.host.acks.len() > 0 {
+            self.settle_acks();
+        }
         if self.stalled && (!self.log_is_behind() || self.is_degraded()) {
             self.stalled = false;
             self.host.resume_held();
@@ -171,50 +176,6 @@ impl ShardService {
         if self.suspects.is_some() && !self.is_degraded() {
             self.suspects = None;
         }
-    }
-
-    /// Answers the clients whose wait is over, each by running its command again.
-    #[cold]
-    fn serve_waiting(&mut self) {
-        while let Some(woken) = self.shard.next_woken() {
-            let client = woken.client;
-            let slot = self.waiting.get(&client).copied().unwrap_or(Slot::MAX);
-            let Some(Some(session)) = self.sessions.get_mut(slot as usize) else {
-                self.shard.stop_waiting(client);
-                continue;
-            };
-            self.host.current = slot;
-            let mut reply = Vec::new();
-            let outcome = self.shard.resume(&mut self.host, session, woken, &mut reply);
-            self.answer(slot, client, outcome, reply);
-        }
-    }
-
-    /// Lets a script that others wait for go on, and answers its client if it has ended.
-    #[cold]
-    fn go_on(&mut self) {
-        let Some(client) = self.shard.busy_client() else { return };
-        let slot = self.waiting.get(&client).copied().unwrap_or(Slot::MAX);
-        let session = self.sessions.get_mut(slot as usize).and_then(Option::as_mut);
-        self.host.current = slot;
-        let mut reply = Vec::new();
-        let outcome = self.shard.go_on(&mut self.host, session, &mut reply);
-        self.answer(slot, client, outcome, reply);
-    }
-
-    /// Hands over the reply that a client has waited for.
-    fn answer(&mut self, slot: Slot, client: u64, outcome: Outcome, mut reply: Vec<u8>) {
-        self.host.end_request(slot, false, &mut reply);
-        let next = match outcome {
-            Outcome::Blocked => return,
-            Outcome::Done => Next::Continue,
-            Outcome::Close => Next::Close,
-        };
-        self.waiting.remove(&client);
-        let Some(Some(session)) = self.sessions.get(slot as usize) else { return };
-        self.host.observe(slot, session);
-        self.host.deliver(slot, &reply);
-        self.host.orders.push(Order::Answered(slot, next));
     }
 
     /// Whether a script is paused, and everybody else is told so.
@@ -278,7 +239,8 @@ impl ShardService {
         if let Some(pause) = self.host.pause {
             due_ms = due_ms.min(pause.until_ms);
         }
-        if let Some(us) = self.shard.next_deadline() {
+        let deadlines = [self.shard.next_deadline(), self.host.acks.next_deadline()];
+        for us in deadlines.into_iter().flatten() {
             due_ms = due_ms.min(us.div_ceil(1000));
         }
         due_ms
@@ -322,6 +284,12 @@ fn hub_limits(host: &ServerHost) -> HubLimits {
         park_secs: config.int(OptionId::ConnParkSecs) as u64,
         write_timeout_ms: config.int(OptionId::ClientWriteTimeout) as u64,
     })
+}
+
+/// Rises with every write.
+#[inline]
+fn writes(shard: &Shard, log: Option<&Log>) -> u64 {
+    log.map_or(shard.journal.dirty, Log::last_lsn)
 }
 
 /// Whether CLIENT PAUSE holds a request back (Redis `processCommand`): commands queued by
@@ -369,12 +337,20 @@ impl Executor for ShardService {
         }
         let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return Next::Close };
         let start = out.len();
+        let before = writes(&self.shard, self.log.as_ref());
         let outcome = self.shard.run(&mut self.host, session, Args::new(args), out);
         self.host.end_request(slot, session.multi_len().is_some(), out);
+        if writes(&self.shard, self.log.as_ref()) != before {
+            self.host.note_write(slot);
+        }
         let awaited = self.shard.trash.take_awaited();
         let next = match outcome {
             Outcome::Done if awaited => {
                 self.host.freer.hold(slot, &self.shard.trash, out.split_off(start));
+                Next::Wait
+            }
+            Outcome::Done if self.host.acks.take_asked() => {
+                self.host.observe(slot, session);
                 Next::Wait
             }
             Outcome::Done => Next::Continue,
@@ -487,6 +463,7 @@ impl hub::Service for ShardService {
             }
         }
         self.host.freer.forget(slot);
+        self.host.acks.forget(slot);
         self.host.stop_listening(slot);
         self.shard.listen(self.host.wanted());
         // The slot's next connection must not get what was meant for this one.

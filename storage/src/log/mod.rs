@@ -345,6 +345,12 @@ impl Log {
         self.inner.flush();
     }
 
+    /// Starts a sync of what has been written, unless one is under way: it is wanted before the
+    /// policy has one. Its end calls the function of [`Log::on_advance`].
+    pub fn request_sync(&self) {
+        self.inner.start_sync();
+    }
+
     /// LSN of the last appended record.
     #[inline]
     pub fn last_lsn(&self) -> u64 {

@@ -1,5 +1,6 @@
 //! All integration tests in one binary. They need the programs that `scripts/setup.sh` installs.
 
+mod acks;
 mod acl;
 mod admin;
 mod busy;

@@ -488,7 +488,9 @@ impl CommandSpec {
     /// All ACL categories, sorted, with `@`.
     pub fn acl_categories(&self) -> Vec<&'static str> {
         let mut cats: Vec<&'static str> = self.acl.to_vec();
-        if !matches!(self.run, Run::Container) {
+        // Generic commands are about keys, but for those that say what else they are about.
+        let elsewhere = self.group == Group::Generic && cats.iter().any(|c| *c != "@dangerous");
+        if !matches!(self.run, Run::Container) && !elsewhere {
             cats.extend(self.group.acl());
         }
         cats.push(if self.flags.has(Flags::FAST) { "@fast" } else { "@slow" });

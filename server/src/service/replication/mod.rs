@@ -85,6 +85,8 @@ pub(crate) struct Replica {
     /// Position it has confirmed.
     acked: u64,
     acked_ms: u64,
+    /// Position that its own log holds.
+    acked_durable: u64,
     /// It confirms what it has (it has come by PSYNC).
     confirms: bool,
     /// Since when it is behind by more than the soft limit.
@@ -252,13 +254,27 @@ impl Replicas {
     }
 
     /// A replica says what it has.
-    pub(crate) fn acknowledged(&mut self, slot: Slot, offset: u64, now_ms: u64) {
+    pub(crate) fn acknowledged(&mut self, slot: Slot, offset: u64, durable: u64, now_ms: u64) {
         let Some(replica) = self.list.iter_mut().find(|r| r.slot == slot) else { return };
         replica.acked = replica.acked.max(offset);
+        replica.acked_durable = replica.acked_durable.max(durable);
         replica.acked_ms = now_ms;
         replica.confirms = true;
         if matches!(replica.state, State::Loading) {
             replica.state = State::Online;
+        }
+    }
+
+    /// Replicas that have confirmed a position: that they have it, or that their log holds it.
+    pub(crate) fn confirmed(&self, offset: u64, by_log: bool) -> usize {
+        let online = self.list.iter().filter(|r| matches!(r.state, State::Online));
+        online.filter(|r| offset <= if by_log { r.acked_durable } else { r.acked }).count()
+    }
+
+    /// Has all replicas say what they have.
+    pub(crate) fn ask_for_confirmation(&self) {
+        if !self.list.is_empty() {
+            self.feed.0.borrow_mut().ask_for_confirmation();
         }
     }
 
@@ -379,6 +395,7 @@ impl ServerHost {
             announced,
             next,
             acked: 0,
+            acked_durable: 0,
             acked_ms: now_ms,
             behind_since_ms: None,
             confirms: matches!(ask, Ask::Psync { .. }),

@@ -102,6 +102,11 @@ impl Stream {
         self.append();
     }
 
+    /// Asks all replicas what they have.
+    pub(crate) fn ask_for_confirmation(&mut self) {
+        self.control(&[b"REPLCONF", b"GETACK", b"*"]);
+    }
+
     fn unit(&mut self, unit: &Unit) {
         let several = unit.effects() > 1;
         if several {
