@@ -29,6 +29,7 @@ pub mod error;
 pub mod event;
 pub mod exec;
 pub mod glob;
+pub mod import;
 pub mod journal;
 pub mod longdouble;
 mod persist;

@@ -133,6 +133,7 @@ fn hello(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         host.me()?.name = name;
     }
     host.me()?.proto = proto;
+    let role = if host.following.is_some() { "replica" } else { "master" };
     let version =
         host.shared.with_config(|c| c.text(crate::config::OptionId::CompatVersion).to_string());
     cx.session.proto = proto;
@@ -147,7 +148,7 @@ fn hello(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
     out.int(if proto == Proto::Resp3 { 3 } else { 2 });
     out.bulk(b"id");
     out.int(id as i64);
-    for (key, value) in [("mode", "standalone"), ("role", "master")] {
+    for (key, value) in [("mode", "standalone"), ("role", role)] {
         out.bulk(key.as_bytes());
         out.bulk(value.as_bytes());
     }

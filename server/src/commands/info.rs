@@ -343,8 +343,31 @@ fn tls(out: &mut String, v: &View<'_>) {
 }
 
 fn replication(out: &mut String, v: &View<'_>) {
-    line(out, "role", "master");
-    let replicas = v.host.replica_figures(v.shard.now().mono_us / 1000);
+    let now_ms = v.shard.now().mono_us / 1000;
+    match &v.host.following {
+        None => line(out, "role", "master"),
+        Some(f) => {
+            line(out, "role", "slave");
+            line(out, "master_host", &f.host);
+            line(out, "master_port", f.port);
+            line(out, "master_link_status", if f.is_up() { "up" } else { "down" });
+            let heard = f.slot().and_then(|slot| v.host.client(slot));
+            let quiet_ms = heard.map(|c| now_ms.saturating_sub(c.figures.active_ms));
+            let quiet_secs = quiet_ms.map_or(-1, |ms| (ms / 1000) as i64);
+            line(out, "master_last_io_seconds_ago", quiet_secs);
+            line(out, "master_sync_in_progress", u8::from(f.is_syncing()));
+            line(out, "slave_read_repl_offset", f.position());
+            line(out, "slave_repl_offset", f.position());
+            if !f.is_up() {
+                let secs = now_ms.saturating_sub(f.down_since_ms) / 1000;
+                line(out, "master_link_down_since_seconds", secs);
+            }
+            line(out, "slave_priority", v.config.int(OptionId::ReplicaPriority));
+            line(out, "slave_read_only", u8::from(v.config.bool(OptionId::ReplicaReadOnly)));
+            line(out, "replica_announced", 1);
+        }
+    }
+    let replicas = v.host.replica_figures(now_ms);
     line(out, "connected_slaves", replicas.len());
     for (i, r) in replicas.iter().enumerate() {
         line(
@@ -358,9 +381,12 @@ fn replication(out: &mut String, v: &View<'_>) {
     }
     line(out, "master_failover_state", "no-failover");
     line(out, "master_replid", v.host.replicas.id());
-    line(out, "master_replid2", "0".repeat(40));
+    let second = v.host.replicas.second();
+    let none = "0".repeat(40);
+    line(out, "master_replid2", second.map_or(none.as_str(), |(id, _)| id));
     line(out, "master_repl_offset", v.host.replicas.offset());
-    line(out, "second_repl_offset", -1);
+    // Positions count from 1 there.
+    line(out, "second_repl_offset", second.map_or(-1, |(_, at)| at as i64 + 1));
     let (begin, len) = v.host.replicas.backlog();
     line(out, "repl_backlog_active", u8::from(v.host.replicas.is_active()));
     line(out, "repl_backlog_size", v.config.int(OptionId::ReplBacklogSize));

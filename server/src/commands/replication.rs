@@ -6,6 +6,7 @@ use moon_engine::error::{CmdError, CmdResult};
 use moon_engine::exec::SessionCx;
 
 use super::{ANYTIME, host, row};
+use crate::config::{OptionId, Value};
 use crate::service::host::ServerHost;
 use crate::service::replication::{Ask, Content};
 
@@ -13,12 +14,25 @@ const GROUP: Group = Group::Server;
 const SYNCS: Flags =
     Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::NO_ASYNC_LOADING).and(Flags::NO_MULTI);
 
+const FOLLOWS: Flags =
+    Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::STALE).and(Flags::NO_ASYNC_LOADING);
+
 /// Rows of the group.
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         summary: "Returns the replication role.",
         acl: &["@admin", "@dangerous"],
         ..row("role", GROUP, "2.8.12", 1, ANYTIME.and(Flags::FAST), Run::Session(role))
+    },
+    CommandSpec {
+        syntax: "<host port | NO ONE>",
+        summary: "Configures a server as replica of another, or promotes it to a master.",
+        ..row("replicaof", GROUP, "5.0.0", 3, FOLLOWS, Run::Session(replicaof))
+    },
+    CommandSpec {
+        syntax: "<host port | NO ONE>",
+        summary: "Sets a server as a replica of another, or promotes it to being a master.",
+        ..row("slaveof", GROUP, "1.0.0", 3, FOLLOWS, Run::Session(replicaof))
     },
     CommandSpec {
         syntax: "[option value ...]",
@@ -46,6 +60,17 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 fn role(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
     let now_ms = cx.shard.now().mono_us / 1000;
     let host = host(cx)?;
+    if let Some(following) = &host.following {
+        let (name, port) = (following.host.clone(), following.port);
+        let (state, at) = (following.state_name(), following.position());
+        cx.out.array(5);
+        cx.out.bulk(b"slave");
+        cx.out.bulk(name.as_bytes());
+        cx.out.int(i64::from(port));
+        cx.out.bulk(state.as_bytes());
+        cx.out.int(if state == "connected" { at as i64 } else { -1 });
+        return Ok(());
+    }
     let (offset, replicas) = (host.replicas.offset(), host.replica_figures(now_ms));
     cx.out.array(3);
     cx.out.bulk(b"master");
@@ -83,8 +108,15 @@ fn replconf(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
                 }
                 return Ok(());
             }
-            // A request of a master to its replica; this server has no master.
-            () if a.is(i, "GETACK") => return Ok(()),
+            () if a.is(i, "GETACK") => {
+                // Only the master may ask.
+                if let Some(following) = &mut host.following
+                    && following.slot() == Some(slot)
+                {
+                    following.ask();
+                }
+                return Ok(());
+            }
             () if a.is(i, "LISTENING-PORT") => {
                 let port = number(value).and_then(|n| u16::try_from(n).ok()).ok_or_else(bad)?;
                 host.replicas.announced(slot).port = port;
@@ -141,6 +173,32 @@ fn filter(host: &mut ServerHost, value: &[u8]) -> CmdResult {
     }
     let slot = host.current;
     host.replicas.announced(slot).content = content;
+    Ok(())
+}
+
+/// REPLICAOF host port, REPLICAOF NO ONE
+fn replicaof(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
+    let nobody = a.is(1, "NO") && a.is(2, "ONE");
+    let master = match nobody {
+        true => None,
+        false => {
+            let port = number(a.get(2)).and_then(|n| u16::try_from(n).ok());
+            let port = port.ok_or(CmdError::fixed("ERR Invalid master port"))?;
+            Some((String::from_utf8_lossy(a.get(1)).into_owned(), port))
+        }
+    };
+    let Some(host) = cx.host.as_any().downcast_mut::<ServerHost>() else { return Ok(()) };
+    if let (Some((name, port)), Some(now)) = (&master, &host.following)
+        && *name == now.host
+        && *port == now.port
+    {
+        cx.out.simple("OK Already connected to specified master");
+        return Ok(());
+    }
+    host.set_master(cx.shard, master.clone());
+    let words = master.map(|(name, port)| vec![name, port.to_string()]);
+    host.shared.note(OptionId::ReplicaOf, Value::Words(words.unwrap_or_default()));
+    cx.out.ok();
     Ok(())
 }
 

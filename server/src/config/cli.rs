@@ -115,7 +115,7 @@ pub fn parse_args(args: &[String]) -> Result<(Action, Config), Vec<ConfigError>>
             }
             saved_before = true;
         }
-        if words.is_empty() && id.opt().kind != Kind::Words {
+        if words.is_empty() && !matches!(id.opt().kind, Kind::Words | Kind::Master) {
             errors.push(error(format!("--{} needs a value", id.opt().name)));
         } else if let Err(why) = config.put(id, &words, Origin::Flag) {
             errors.push(error(format!("--{}: {why}", id.opt().name)));
@@ -173,7 +173,7 @@ pub(super) fn placeholder(kind: Kind) -> String {
         Kind::EventClasses => "LETTERS".into(),
         Kind::Text | Kind::FileName => "TEXT".into(),
         Kind::Percentiles => "NUMBERS...".into(),
-        Kind::Words | Kind::SavePoints | Kind::OutputLimits => "WORDS...".into(),
+        Kind::Words | Kind::Master | Kind::SavePoints | Kind::OutputLimits => "WORDS...".into(),
     }
 }
 

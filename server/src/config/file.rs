@@ -105,7 +105,7 @@ impl<'a> Reader<'a> {
         if first.is_some() && id.opt().kind == Kind::SavePoints && args != [""] {
             args.insert(0, self.config.shown(id));
         }
-        if args.is_empty() && id.opt().kind != Kind::Words {
+        if args.is_empty() && !matches!(id.opt().kind, Kind::Words | Kind::Master) {
             return Err("wrong number of arguments".into());
         }
         self.config
@@ -278,8 +278,10 @@ fn unescape(rest: &[u8], quote: u8) -> (Option<u8>, usize) {
 
 /// Writes a value so that [`split_words`] reads it back. Lists stay unquoted.
 pub(super) fn quote(text: &str, kind: Kind) -> String {
-    let list =
-        matches!(kind, Kind::Words | Kind::SavePoints | Kind::Percentiles | Kind::OutputLimits);
+    let list = matches!(
+        kind,
+        Kind::Words | Kind::Master | Kind::SavePoints | Kind::Percentiles | Kind::OutputLimits
+    );
     if !text.is_empty() && (list || !text.contains([' ', '"', '\'', '\\', '#', '\t'])) {
         return text.to_string();
     }

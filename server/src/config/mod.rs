@@ -88,9 +88,11 @@ impl Default for Config {
             .map(|opt| {
                 let words = file::split_words(opt.default).expect("defaults are well formed");
                 let words = match opt.kind {
-                    Kind::Words | Kind::SavePoints | Kind::Percentiles | Kind::OutputLimits => {
-                        words
-                    }
+                    Kind::Words
+                    | Kind::Master
+                    | Kind::SavePoints
+                    | Kind::Percentiles
+                    | Kind::OutputLimits => words,
                     _ => vec![opt.default.to_string()],
                 };
                 let value = value::parse(opt.kind, &words, None).expect("defaults parse");
@@ -102,6 +104,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Keeps the value that an option has come to have.
+    pub(crate) fn note(&mut self, id: OptionId, value: Value) {
+        self.settings[id as usize] = Setting { value, origin: Origin::Set };
+    }
+
     /// The value of an option.
     pub fn value(&self, id: OptionId) -> &Value {
         &self.settings[id as usize].value

@@ -32,6 +32,8 @@ pub enum Kind {
     FileName,
     /// One or more words.
     Words,
+    /// Host and port of another server, or none of both.
+    Master,
     /// Pairs of seconds and changes, or an empty string.
     SavePoints,
     /// Letters of keyspace event classes.
@@ -230,6 +232,11 @@ Persistence, Real {
     DiskFreeMinPct = "disk-free-min-pct", Kind::Int(0, 50), "5", Live, "Refuse writes below this share of free disk space; 0 never.";
 }
 Replication, Real {
+    ReplicaOf = "replicaof" / "slaveof", Kind::Master, "", Immutable, "Host and port of the server to follow. REPLICAOF changes it.";
+    MasterAuth = "masterauth", Kind::Text, "", Live, "Password that the server to follow asks for.";
+    MasterUser = "masteruser", Kind::Text, "", Live, "User to follow it as; empty is its default user.";
+    ReplicaServeStaleData = "replica-serve-stale-data" / "slave-serve-stale-data", Kind::Bool, "yes", Live, "Answer reads while the link to the followed server is down.";
+    ReplicaReadOnly = "replica-read-only" / "slave-read-only", Kind::Bool, "yes", Live, "Refuse writes of clients while another server is followed.";
     MinReplicasToWrite = "min-replicas-to-write" / "min-slaves-to-write", Kind::Int(0, I32), "0", Live, "Refuse writes while fewer replicas follow closely; 0 never.";
     MinReplicasMaxLag = "min-replicas-max-lag" / "min-slaves-max-lag", Kind::Int(0, I32), "10", Live, "Seconds of silence after which a replica does not count for it; 0 counts none and refuses nothing.";
     ReplBacklogSize = "repl-backlog-size", Kind::Memory(1, MAX), "64mb", Live, "Bytes of the stream to replicas that are kept for those that come again.";
@@ -293,8 +300,6 @@ Compatibility, Compat {
     AofUseRdbPreamble = "aof-use-rdb-preamble", Kind::Bool, "yes", Live, "AOF option of Redis.";
     AofTimestampEnabled = "aof-timestamp-enabled", Kind::Bool, "no", Live, "AOF option of Redis.";
     AofRewriteIncrementalFsync = "aof-rewrite-incremental-fsync", Kind::Bool, "yes", Live, "AOF option of Redis.";
-    ReplicaServeStaleData = "replica-serve-stale-data" / "slave-serve-stale-data", Kind::Bool, "yes", Live, "Replication option of Redis.";
-    ReplicaReadOnly = "replica-read-only" / "slave-read-only", Kind::Bool, "yes", Live, "Replication option of Redis.";
     ReplicaPriority = "replica-priority" / "slave-priority", Kind::Int(0, I32), "100", Live, "Replication option of Redis.";
     ReplicaLazyFlush = "replica-lazy-flush" / "slave-lazy-flush", Kind::Bool, "no", Live, "Replication option of Redis.";
     ReplDisklessSync = "repl-diskless-sync", Kind::Bool, "yes", Live, "Replication option of Redis.";
@@ -302,9 +307,6 @@ Compatibility, Compat {
     ReplDisklessSyncMaxReplicas = "repl-diskless-sync-max-replicas", Kind::Int(0, I32), "0", Live, "Replication option of Redis.";
     ReplDisklessLoad = "repl-diskless-load", Kind::Enum(&["disabled", "on-empty-db", "swapdb"]), "disabled", Live, "Replication option of Redis.";
     ReplDisableTcpNodelay = "repl-disable-tcp-nodelay", Kind::Bool, "no", Live, "Replication option of Redis.";
-    ReplicaOf = "replicaof" / "slaveof", Kind::Enum(&[""]), "", Immutable, "Replication is not available.";
-    MasterAuth = "masterauth", Kind::Text, "", Live, "Replication option of Redis.";
-    MasterUser = "masteruser", Kind::Text, "", Live, "Replication option of Redis.";
     TlsReplication = "tls-replication", Kind::Bool, "no", Live, "TLS option of Redis.";
     TlsCluster = "tls-cluster", Kind::Bool, "no", Live, "TLS option of Redis.";
     TlsClientCertFile = "tls-client-cert-file", Kind::Text, "", Live, "TLS option of Redis.";

@@ -42,6 +42,7 @@ pub fn parse(kind: Kind, words: &[String], old: Option<&Value>) -> Result<Value,
         Kind::Words => {
             return Ok(Value::Words(flatten(words).into_iter().map(str::to_string).collect()));
         }
+        Kind::Master => return master(words),
         Kind::SavePoints => return save_points(words),
         Kind::Percentiles => return percentiles(words),
         Kind::OutputLimits => return output_limits(words, old),
@@ -96,7 +97,7 @@ pub fn parse(kind: Kind, words: &[String], old: Option<&Value>) -> Result<Value,
             None => Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".into()),
         },
         Kind::Text | Kind::FileName => Ok(Value::Text(word.clone())),
-        Kind::Words | Kind::SavePoints | Kind::Percentiles | Kind::OutputLimits => {
+        Kind::Words | Kind::Master | Kind::SavePoints | Kind::Percentiles | Kind::OutputLimits => {
             unreachable!("handled above")
         }
     }
@@ -194,6 +195,20 @@ fn save_points(words: &[String]) -> Result<Value, String> {
         points.push((secs, changes));
     }
     Ok(Value::Save(points))
+}
+
+fn master(words: &[String]) -> Result<Value, String> {
+    let words = flatten(words);
+    let is = |i: usize, word: &str| words.get(i).is_some_and(|w| w.eq_ignore_ascii_case(word));
+    match words.as_slice() {
+        [] => Ok(Value::Words(Vec::new())),
+        [_, _] if is(0, "no") && is(1, "one") => Ok(Value::Words(Vec::new())),
+        [host, port] => match port.parse::<u16>() {
+            Ok(port) if port > 0 => Ok(Value::Words(vec![(*host).into(), port.to_string()])),
+            _ => Err("Invalid master port".into()),
+        },
+        _ => Err("wrong number of arguments".into()),
+    }
 }
 
 fn output_limits(words: &[String], old: Option<&Value>) -> Result<Value, String> {

@@ -145,6 +145,11 @@ impl Conn {
         self.input = Vec::new();
     }
 
+    /// Bytes from the client whose requests have been executed, ever.
+    pub(crate) fn executed(&self) -> u64 {
+        self.bytes_in - self.input.len() as u64
+    }
+
     /// Bytes of input kept.
     pub(crate) fn input_len(&self) -> usize {
         self.input.len()

@@ -60,6 +60,22 @@ pub(crate) trait Service: Executor {
     /// The client of a waiting connection has gone: nothing may be taken out for it any more.
     fn lost(&mut self, slot: Slot);
 
+    /// A socket that did not come by a listener, with bytes read from it already: the way to a master.
+    fn take_link(&mut self) -> Option<(OwnedFd, Vec<u8>)> {
+        None
+    }
+
+    /// That socket has its slot; false if it is not wanted any more.
+    fn open_link(&mut self, _slot: Slot, _socket: &OwnedFd) -> bool {
+        false
+    }
+
+    /// Bytes have come over it.
+    fn link_received(&mut self, _bytes: &[u8]) {}
+
+    /// So many bytes of it, ever, have been executed.
+    fn link_executed(&mut self, _slot: Slot, _bytes: u64) {}
+
     /// Takes the figures of a connection after something happened to it.
     fn figures(&mut self, slot: Slot, figures: ConnFigures);
 
@@ -132,6 +148,8 @@ struct Peer {
     queued: bool,
     /// The driver was told to close it.
     closed: bool,
+    /// It is the way to a master.
+    is_link: bool,
     parked: bool,
     /// Last bytes from the client.
     active_ms: u64,
@@ -319,10 +337,7 @@ impl<D: Driver, S: Service> Hub<D, S> {
 
     fn admit(&mut self) {
         for (listener, socket) in std::mem::take(&mut self.accepted) {
-            let slot = self.free.pop().unwrap_or_else(|| {
-                self.peers.push(None);
-                (self.peers.len() - 1) as Slot
-            });
+            let slot = self.free_slot();
             let Admitted { socket, mut secure } = match self.service.open(slot, listener, socket) {
                 Ok(admitted) => admitted,
                 Err(rejected) => {
@@ -339,23 +354,57 @@ impl<D: Driver, S: Service> Hub<D, S> {
                 self.free.push(slot);
                 continue;
             }
-            let conn = Conn::new(self.service.limits(slot));
             if let Some(secure) = &mut secure {
                 secure.since_ms = self.now_ms;
             }
-            self.peers[slot as usize] = Some(Peer {
-                conn,
-                secure,
-                sending: false,
-                queued: false,
-                closed: false,
-                parked: false,
-                active_ms: self.now_ms,
-                progress_ms: 0,
-                soft_since_ms: 0,
-            });
-            self.count += 1;
+            self.seat(slot, secure, false);
         }
+    }
+
+    /// Makes the connection of a socket that the driver has.
+    fn seat(&mut self, slot: Slot, secure: Option<Box<Secure>>, is_link: bool) {
+        self.peers[slot as usize] = Some(Peer {
+            conn: Conn::new(self.service.limits(slot)),
+            secure,
+            sending: false,
+            queued: false,
+            closed: false,
+            is_link,
+            parked: false,
+            active_ms: self.now_ms,
+            progress_ms: 0,
+            soft_since_ms: 0,
+        });
+        self.count += 1;
+    }
+
+    /// Takes in the way to a master.
+    fn admit_link(&mut self, socket: OwnedFd, mut first: Vec<u8>) {
+        let slot = self.free_slot();
+        if !self.service.open_link(slot, &socket) {
+            self.free.push(slot);
+            return;
+        }
+        if self.driver.add(slot, socket).is_err() {
+            self.service.closed(slot);
+            self.free.push(slot);
+            return;
+        }
+        self.seat(slot, None, true);
+        if let Some(Some(peer)) = self.peers.get_mut(slot as usize) {
+            peer.queued = true;
+            self.ready.push(slot);
+            if !first.is_empty() {
+                feed(&mut self.service, peer, slot, &mut first);
+            }
+        }
+    }
+
+    fn free_slot(&mut self) -> Slot {
+        self.free.pop().unwrap_or_else(|| {
+            self.peers.push(None);
+            (self.peers.len() - 1) as Slot
+        })
     }
 
     /// Does what requests asked for on other connections.
@@ -367,12 +416,20 @@ impl<D: Driver, S: Service> Hub<D, S> {
                 None => self.driver.unlisten(index),
             }
         }
+        if let Some((socket, first)) = self.service.take_link() {
+            self.admit_link(socket, first);
+        }
         for order in self.service.take_orders() {
             let slot = order.slot();
             let Some(Some(peer)) = self.peers.get_mut(slot as usize) else { continue };
             match order {
                 Order::Kill(_) => peer.closed = true,
-                Order::Resume(_) => peer.conn.resume(slot, &mut self.service),
+                Order::Resume(_) => {
+                    peer.conn.resume(slot, &mut self.service);
+                    if peer.is_link {
+                        self.service.link_executed(slot, peer.conn.executed());
+                    }
+                }
                 Order::Answered(_, next) => {
                     peer.conn.answered(slot, next, &mut self.service);
                     self.service.figures(slot, peer.figures(0));
@@ -502,12 +559,21 @@ impl<D: Driver, S: Service> Hub<D, S> {
 /// Has a connection execute what arrived.
 #[inline]
 fn feed<S: Service>(service: &mut S, peer: &mut Peer, slot: Slot, bytes: &mut [u8]) {
+    if peer.is_link {
+        service.link_received(bytes);
+    }
     let limits = service.hub_limits();
-    let authenticated = service.limits(slot).authenticated;
-    let max = if authenticated { limits.input_max } else { limits.input_max_preauth };
+    let max = match () {
+        () if peer.is_link => usize::MAX,
+        () if service.limits(slot).authenticated => limits.input_max,
+        () => limits.input_max_preauth,
+    };
     if let Err(Refusal::QueryBuffer) = peer.conn.feed(slot, bytes, service, max) {
         service.note(slot, Note::QueryBufferLimit(peer.conn.input_len()));
         peer.closed = true;
+    }
+    if peer.is_link {
+        service.link_executed(slot, peer.conn.executed());
     }
 }
 

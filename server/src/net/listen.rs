@@ -168,6 +168,15 @@ pub(crate) struct Peer {
     pub(crate) is_loopback: bool,
 }
 
+/// Addresses of a connected TCP socket.
+pub(crate) fn peer(socket: &OwnedFd) -> io::Result<Peer> {
+    let stream = TcpStream::from(socket.try_clone()?);
+    let addr = stream.peer_addr()?;
+    let local_addr = stream.local_addr()?.to_string();
+    let is_loopback = addr.ip().to_canonical().is_loopback();
+    Ok(Peer { addr: addr.to_string(), local_addr, is_loopback })
+}
+
 /// Prepares an accepted socket: no Nagle delay, keepalive; returns its addresses.
 pub(crate) fn accepted(
     socket: OwnedFd,
@@ -180,13 +189,11 @@ pub(crate) fn accepted(
         return Ok((socket, Peer { addr: addr.clone(), local_addr: addr, is_loopback: true }));
     }
     let stream = TcpStream::from(socket);
-    let addr = stream.peer_addr()?;
-    let local = stream.local_addr()?;
     stream.set_nodelay(true)?;
     let socket = OwnedFd::from(stream);
+    let peer = peer(&socket)?;
     if keepalive_secs > 0 {
         sys::set_keepalive(&socket, i32::try_from(keepalive_secs).unwrap_or(i32::MAX))?;
     }
-    let is_loopback = addr.ip().to_canonical().is_loopback();
-    Ok((socket, Peer { addr: addr.to_string(), local_addr: local.to_string(), is_loopback }))
+    Ok((socket, peer))
 }

@@ -36,6 +36,8 @@ pub(crate) struct Client {
     pub(crate) monitor: bool,
     /// It follows every change.
     pub(crate) replica: bool,
+    /// It is followed.
+    pub(crate) master: bool,
     /// Full name of the last command, empty before the first.
     pub(crate) last_command: &'static str,
     pub(crate) figures: ConnFigures,
@@ -90,6 +92,7 @@ impl Client {
             tracked: None,
             monitor: false,
             replica: false,
+            master: false,
             last_command: "",
             user: None,
             wrote: Position::default(),
@@ -131,6 +134,7 @@ impl Client {
     /// `normal`, `replica`, or `pubsub` in subscriber mode (CLIENT LIST TYPE).
     pub(crate) fn kind(&self) -> &'static str {
         match () {
+            () if self.master => "master",
             () if self.replica => "replica",
             () if self.is_subscribed() => "pubsub",
             () => "normal",
@@ -183,6 +187,7 @@ impl Client {
         let tracked = self.tracked.as_deref();
         for (on, letter) in [
             (self.monitor, 'O'),
+            (self.master, 'M'),
             (self.replica, 'S'),
             (self.is_subscribed(), 'P'),
             (v.multi.is_some(), 'x'),

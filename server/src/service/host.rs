@@ -22,7 +22,7 @@ use super::client::Client;
 use super::latency::Monitor;
 use super::lazyfree::Freer;
 use super::pubsub::PubSub;
-use super::replication::Replicas;
+use super::replication::{Following, Replicas};
 use super::shared::Shared;
 use super::slowlog::SlowLog;
 use super::tracking::Tracking;
@@ -185,6 +185,12 @@ pub(crate) struct ServerHost {
     pub(crate) pubsub: PubSub,
     /// Who follows every change.
     pub(crate) replicas: Replicas,
+    /// Whom this server follows.
+    pub(crate) following: Option<Following>,
+    /// Clients of a replica may not write.
+    pub(super) replica_read_only: bool,
+    /// They are shown what may be old while the link is down.
+    pub(super) serve_stale: bool,
     /// Who may have which keys in its cache.
     pub(crate) tracking: Tracking,
     /// Who is shown every command.
@@ -269,6 +275,9 @@ impl ServerHost {
             current: NOBODY,
             pubsub: PubSub::default(),
             replicas: Replicas::new(),
+            following: None,
+            replica_read_only: true,
+            serve_stale: true,
             tracking: Tracking::default(),
             monitors: BTreeSet::new(),
             events: Class::NONE,
@@ -341,6 +350,8 @@ impl ServerHost {
         self.events =
             Class::parse(config.text(OptionId::NotifyKeyspaceEvents)).unwrap_or(Class::NONE);
         self.replicas.refresh(config);
+        self.replica_read_only = config.bool(OptionId::ReplicaReadOnly);
+        self.serve_stale = config.bool(OptionId::ReplicaServeStaleData);
         self.tracking.max_keys = config.size(OptionId::TrackingTableMaxKeys);
         self.output_max = config.output_limits().map(|l| l.hard);
         self.clients_bytes_max = match config.int(OptionId::MaxMemoryClients) {
@@ -586,6 +597,13 @@ impl Host for ServerHost {
 
     fn show(&mut self, session: &Session, command: &Command, args: Args<'_>) {
         self.show_command(session, command, args);
+    }
+
+    #[cold]
+    fn stream_error(&mut self, args: Args<'_>, reply: &[u8]) {
+        let command = String::from_utf8_lossy(args.get(0)).to_ascii_lowercase();
+        let error = String::from_utf8_lossy(reply);
+        tracing::warn!(%command, "a command of the master failed here: {}", error.trim_end());
     }
 
     #[cold]

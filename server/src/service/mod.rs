@@ -45,6 +45,7 @@ use crate::net::{Slot, listen};
 use client::Client;
 use degraded::Suspects;
 use host::{Pause, ServerHost};
+use replication::Following;
 use shared::Shared;
 
 /// Keys expired at most in one turn; the rest waits for the next.
@@ -160,6 +161,9 @@ impl ShardService {
                 self.shard.stop_waiting(client);
             }
         }
+        if self.host.following.is_some() {
+            self.tend_link();
+        }
         if self.host.replicas.is_active() {
             self.feed_replicas();
         }
@@ -230,6 +234,13 @@ impl ShardService {
         }
         self.host.log = log.clone();
         self.log = log;
+        let master = self.host.shared.with_config(|c| match c.words(OptionId::ReplicaOf) {
+            [host, port] => port.parse().ok().map(|port| (host.clone(), port)),
+            _ => None,
+        });
+        if master.is_some() {
+            self.host.set_master(&mut self.shard, master);
+        }
         self.refresh();
     }
 
@@ -239,6 +250,7 @@ impl ShardService {
         if let Some(pause) = self.host.pause {
             due_ms = due_ms.min(pause.until_ms);
         }
+        due_ms = due_ms.min(self.link_due_ms());
         let deadlines = [self.shard.next_deadline(), self.host.acks.next_deadline()];
         for us in deadlines.into_iter().flatten() {
             due_ms = due_ms.min(us.div_ceil(1000));
@@ -248,7 +260,10 @@ impl ShardService {
 
     /// True if a request has asked for something that the next turn does.
     pub(crate) fn has_orders(&self) -> bool {
-        !self.host.orders.is_empty() || !self.host.listening.is_empty() || self.is_busy()
+        !self.host.orders.is_empty()
+            || !self.host.listening.is_empty()
+            || self.host.following.as_ref().is_some_and(Following::has_arrived)
+            || self.is_busy()
     }
 
     fn refresh(&mut self) {
@@ -266,6 +281,7 @@ impl ShardService {
         self.shard.listen(self.host.wanted());
         let now_ms = self.shard.now().mono_us / 1000;
         self.shard.lacks_replicas = self.host.replicas.lacks(now_ms);
+        self.shard.set_role(self.host.role());
         self.limits = hub_limits(&self.host);
     }
 
@@ -462,6 +478,7 @@ impl hub::Service for ShardService {
                 self.shard.adopt(session);
             }
         }
+        self.link_closed(slot);
         self.host.freer.forget(slot);
         self.host.acks.forget(slot);
         self.host.stop_listening(slot);
@@ -498,7 +515,7 @@ impl hub::Service for ShardService {
 
     fn may_idle(&self, slot: Slot) -> bool {
         matches!(self.sessions.get(slot as usize), Some(Some(s)) if s.subscribed)
-            || self.host.client(slot).is_some_and(|c| c.replica)
+            || self.host.client(slot).is_some_and(|c| c.replica || c.master)
     }
 
     #[inline]
@@ -517,6 +534,33 @@ impl hub::Service for ShardService {
 
     fn take_listeners(&mut self) -> Vec<(u32, Option<OwnedFd>)> {
         std::mem::take(&mut self.host.listening)
+    }
+
+    fn take_link(&mut self) -> Option<(OwnedFd, Vec<u8>)> {
+        self.take_arrived()
+    }
+
+    fn open_link(&mut self, slot: Slot, socket: &OwnedFd) -> bool {
+        let Ok(peer) = listen::peer(socket) else { return false };
+        let Some(session) = self.link_opened(slot) else { return false };
+        let now_ms = self.shard.now().mono_us / 1000;
+        let mut client = Client::new(session.id, peer, socket.as_raw_fd(), false, now_ms);
+        client.master = true;
+        let index = slot as usize;
+        if self.sessions.len() <= index {
+            self.sessions.resize_with(index + 1, || None);
+        }
+        self.sessions[index] = Some(session);
+        self.host.add_client(slot, client);
+        true
+    }
+
+    fn link_received(&mut self, bytes: &[u8]) {
+        self.stream_received(bytes);
+    }
+
+    fn link_executed(&mut self, slot: Slot, bytes: u64) {
+        self.stream_executed(slot, bytes);
     }
 
     #[inline]

@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::acl::UsersText;
 use super::pulse::Pulse;
-use crate::config::Config;
+use crate::config::{Config, OptionId, Value};
 use crate::net::{listen, sys};
 use crate::tls::{self, Tls, TlsError};
 
@@ -115,6 +115,11 @@ impl Shared {
             self.generation.fetch_add(1, Ordering::Release);
         }
         result
+    }
+
+    /// Keeps the value that an option has come to have by other means than CONFIG SET.
+    pub(crate) fn note(&self, id: OptionId, value: Value) {
+        self.lock().note(id, value);
     }
 
     /// Counts changes of options.

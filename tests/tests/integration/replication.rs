@@ -8,11 +8,12 @@ use moon_tests::diff::{Generator, Kind, Op, Pair, Proto, run};
 use moon_tests::server::{Program, Server};
 use moon_tests::value::Value;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+const DEBUG: &[&str] = &["--enable-debug-command", "yes"];
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn text(value: &Value) -> String {
@@ -45,6 +46,14 @@ fn caught_up(master: &mut Client, replica: &mut Client) {
     until("the replica has everything", || {
         info(replica, "master_link_status") == "up"
             && info(replica, "slave_repl_offset") == info(master, "master_repl_offset")
+    });
+}
+
+/// A replica of a replica has everything.
+fn chained(master: &mut Client, last: &mut Client) {
+    until("the last one has everything", || {
+        info(last, "master_link_status") == "up"
+            && info(last, "slave_repl_offset") == info(master, "master_repl_offset")
     });
 }
 
@@ -85,9 +94,7 @@ fn real_redis(args: &[&str]) -> Server {
 #[test]
 fn a_real_redis_follows() {
     for args in [&[] as &[&str], &["--appendfsync", "always"]] {
-        let moon =
-            Server::start(Program::moon().with(args).with(&["--enable-debug-command", "yes"]))
-                .expect("moon starts");
+        let moon = Server::start(Program::moon().with(args).with(DEBUG)).expect("moon starts");
         let redis = real_redis(&[]);
         let mut generator = Generator::new(301, Proto::Resp2);
         // First what the file brings, then what the stream does.
@@ -123,6 +130,138 @@ fn a_real_redis_follows() {
         assert_ne!(info(&mut m, "master_replid"), old);
         assert_eq!(info(&mut m, "master_replid"), info(&mut r, "master_replid"));
     }
+}
+
+/// Moon behind a real Redis, and another Moon behind that one.
+#[test]
+fn a_real_redis_is_followed() {
+    let redis = real_redis(&[]);
+    for args in [&[] as &[&str], &["--appendfsync", "always"]] {
+        let [mut first, second] = [(); 2]
+            .map(|()| Server::start(Program::moon().with(args).with(DEBUG)).expect("moon starts"));
+        let mut generator = Generator::new(303, Proto::Resp2);
+        drive(&redis, &generator.sequence(5000));
+        follow(&first, &redis);
+        follow(&second, &first);
+        drive(&redis, &generator.sequence(5000));
+        compare(&redis, &first);
+        let [mut r, mut f, mut s] =
+            [&redis, &first, &second].map(|s| s.client().expect("a connection"));
+        chained(&mut r, &mut s);
+        compare(&redis, &second);
+        assert!(line(&mut f, "SET a 1").starts_with("-READONLY"));
+        assert!(line(&mut f, "CLIENT LIST TYPE master").contains(" flags=M "));
+        assert!(line(&mut f, "ROLE").contains("connected"), "{}", line(&mut f, "ROLE"));
+
+        // A link that breaks is taken up again where it was.
+        let full = info(&mut r, "sync_full");
+        assert_eq!(line(&mut r, "CLIENT KILL TYPE replica"), ":1");
+        drive(&redis, &generator.sequence(1500));
+        compare(&redis, &first);
+        assert_eq!(info(&mut r, "sync_full"), full);
+
+        // What has been followed is in the log.
+        line(&mut f, "REPLICAOF NO ONE");
+        first.kill().expect("a kill");
+        first.restart().expect("moon starts again");
+        let mut pair = Pair {
+            oracle: redis.client().expect("redis answers"),
+            subject: first.client().expect("moon answers"),
+        };
+        if let Err(failure) = run(&mut pair, &[Op::reloaded()]) {
+            panic!("after kill and restart: {failure}");
+        }
+        line(&mut s, "REPLICAOF NO ONE");
+    }
+}
+
+/// A replica is promoted; the other one follows it, and so does the old master, none with a new file.
+#[test]
+fn a_promoted_replica_is_followed_from_where_all_were() {
+    let servers =
+        [(); 3].map(|()| Server::start(Program::moon().with(DEBUG)).expect("moon starts"));
+    let [old, new, sister] = &servers;
+    let mut generator = Generator::new(304, Proto::Resp2);
+    drive(old, &generator.sequence(3000));
+    follow(new, old);
+    follow(sister, old);
+    drive(old, &generator.sequence(1000));
+    compare(old, new);
+    compare(old, sister);
+    let [mut o, mut n, mut s] = [old, new, sister].map(|s| s.client().expect("a connection"));
+    line(&mut n, "REPLICAOF NO ONE");
+    assert_eq!(info(&mut n, "master_replid2"), info(&mut o, "master_replid"));
+    follow(sister, new);
+    caught_up(&mut n, &mut s);
+    drive(new, &generator.sequence(1000));
+    compare(new, sister);
+    follow(old, new);
+    compare(new, old);
+    assert_eq!(info(&mut n, "sync_full"), "0");
+    assert_eq!(info(&mut n, "sync_partial_ok"), "2");
+    assert_eq!(info(&mut o, "master_replid"), info(&mut n, "master_replid"));
+}
+
+/// A master that goes away half way through its file leaves the data as they are.
+#[test]
+fn half_a_file_changes_nothing() {
+    let moon = Server::start(Program::moon()).expect("moon starts");
+    let mut m = moon.client().expect("a connection");
+    line(&mut m, "SET kept yes");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    assert_eq!(line(&mut m, &format!("REPLICAOF 127.0.0.1 {port}")), "OK");
+    let (master, _) = listener.accept().expect("it comes");
+    let mut master = BufReader::new(master);
+    let mut answer = |count: usize, reply: &[u8]| {
+        // One request after the other, words and their lengths a line each.
+        for _ in 0..count {
+            master.read_line(&mut String::new()).expect("a line");
+        }
+        master.get_mut().write_all(reply).expect("sent");
+    };
+    answer(3, b"+PONG\r\n");
+    answer(7, b"+OK\r\n");
+    answer(11, b"+OK\r\n");
+    let id = "a".repeat(40);
+    answer(7, format!("+FULLRESYNC {id} 0\r\n$1000000\r\nREDIS0010").as_bytes());
+    until("the file is on its way", || info(&mut m, "master_sync_in_progress") == "1");
+    drop(master);
+    drop(listener);
+    until("the link is given up", || info(&mut m, "master_sync_in_progress") == "0");
+    assert_eq!(line(&mut m, "GET kept"), "yes");
+    line(&mut m, "CONFIG SET replica-serve-stale-data no");
+    assert!(line(&mut m, "GET kept").starts_with("-MASTERDOWN"));
+    line(&mut m, "REPLICAOF NO ONE");
+    assert_eq!(line(&mut m, "GET kept"), "yes");
+}
+
+#[test]
+fn a_replica_hides_what_has_expired_and_waits_for_its_master() {
+    let [master, replica] =
+        [(); 2].map(|()| Server::start(Program::moon().with(DEBUG)).expect("moon starts"));
+    follow(&replica, &master);
+    let [mut m, mut r] = [&master, &replica].map(|s| s.client().expect("a connection"));
+    line(&mut m, "DEBUG SET-ACTIVE-EXPIRE 0");
+    line(&mut m, "SET soon gone PX 50");
+    caught_up(&mut m, &mut r);
+    sleep(Duration::from_millis(100));
+    assert_eq!(line(&mut r, "GET soon"), "nil");
+    assert_eq!(line(&mut r, "DBSIZE"), ":1");
+    assert_eq!(line(&mut m, "GET soon"), "nil");
+    until("the master's DEL comes", || line(&mut r, "DBSIZE") == ":0");
+}
+
+#[test]
+fn who_waits_is_told_when_the_server_becomes_a_replica() {
+    let moon = Server::start(Program::moon()).expect("moon starts");
+    let [mut waiter, mut m] = [(); 2].map(|()| moon.client().expect("a connection"));
+    waiter.queue(&cmd!["BLPOP", "list", "0"]);
+    waiter.flush().expect("sent");
+    until("it waits", || info(&mut m, "blocked_clients") == "1");
+    line(&mut m, "REPLICAOF 127.0.0.1 1");
+    assert!(waiter.receive().expect("a reply").to_string().starts_with("-UNBLOCKED"));
+    assert_eq!(line(&mut m, "REPLICAOF NO ONE"), "OK");
 }
 
 #[test]

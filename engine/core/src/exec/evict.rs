@@ -117,7 +117,7 @@ impl Shard {
     #[inline]
     pub(super) fn make_room(&mut self, host: &mut dyn Host) -> bool {
         self.eviction.full = false;
-        self.eviction.rules.max > 0 && !self.loading && self.evict(host)
+        self.eviction.rules.max > 0 && !self.loading && !self.role.is_replica() && self.evict(host)
     }
 
     /// Makes room while no command runs. True if there is more to do.

@@ -10,6 +10,7 @@ mod busy;
 mod context;
 mod evict;
 pub(crate) mod multi;
+mod role;
 mod run;
 mod session;
 mod shard;
@@ -18,6 +19,7 @@ mod wait;
 
 pub use context::{ReadCx, SessionCx, WriteCx};
 pub use evict::{Evictable, MemoryRules, Order};
+pub use role::Role;
 pub use run::{Host, Outcome};
 pub use session::{ClientReply, Session};
 pub use shard::{Listen, Shard, ShardConfig};

@@ -57,6 +57,9 @@ pub trait Host: Any {
     /// when it has run or begun to wait, and before it runs if it runs others.
     fn show(&mut self, _: &Session, _: &Command, _: Args<'_>) {}
 
+    /// A request of the master's stream was answered with an error.
+    fn stream_error(&mut self, _: Args<'_>, _reply: &[u8]) {}
+
     /// A command took at least [`Shard::slow_ticks`].
     fn slow(&mut self, _: &Command, _: Args<'_>, _ticks: u64, _: Now) {}
 
@@ -94,6 +97,9 @@ impl Shard {
         args: Args<'_>,
         out: &mut Vec<u8>,
     ) -> Outcome {
+        if session.master {
+            return self.run_from_master(host, session, args);
+        }
         if self.busy.is_none() && self.make_room(host) {
             host.evicted(out);
         }
@@ -185,6 +191,9 @@ impl Shard {
         from: Context,
     ) -> CmdResult {
         let spec = command.spec;
+        if session.master {
+            return Ok(());
+        }
         if !session.authenticated && !spec.flags.has(Flags::NO_AUTH) {
             return Err(NO_AUTH);
         }
@@ -212,6 +221,7 @@ impl Shard {
             if self.lacks_replicas {
                 return Err(NO_REPLICAS);
             }
+            self.role.admit_write()?;
         }
         // What EXEC and scripts run was let in with them.
         if session.subscribed
@@ -225,6 +235,7 @@ impl Shard {
                 spec.name
             )));
         }
+        self.role.admit_stale(demands.all)?;
         if self.loading && !demands.all.has(Flags::LOADING) {
             return Err(LOADING);
         }

@@ -33,6 +33,8 @@ pub struct Session {
     pub user: Option<acl::Handle>,
     /// Whether it may run commands without the `no_auth` flag.
     pub authenticated: bool,
+    /// What it sends is the stream of this server's master: applied as it comes, never answered.
+    pub master: bool,
     /// Replies on, off or skipping.
     pub reply: ClientReply,
     /// Looks do not count as use (`CLIENT NO-TOUCH on`).
@@ -62,6 +64,7 @@ impl Session {
             proto: Proto::Resp2,
             user: None,
             authenticated: true,
+            master: false,
             reply: ClientReply::On,
             no_touch: false,
             close: false,

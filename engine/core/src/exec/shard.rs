@@ -2,6 +2,7 @@
 
 use super::busy::{Busy, Pausing};
 use super::evict::Eviction;
+use super::role::Role;
 use super::run::Host;
 use super::stats::Stats;
 use super::wait::{Wait, Waiters};
@@ -89,6 +90,8 @@ pub struct Shard {
     pub scripts: Scripts,
     /// The log behind the shard.
     pub journal: Journal,
+    /// Whom the shard follows.
+    pub(super) role: Role,
     /// Fewer replicas follow than writes demand (`min-replicas-to-write`).
     pub lacks_replicas: bool,
     /// Recovery has not ended: only commands with the `loading` flag run.
@@ -131,6 +134,7 @@ impl Shard {
             stats: Stats::new(table.len()),
             scripts: Scripts::default(),
             journal: Journal::default(),
+            role: Role::Master,
             lacks_replicas: false,
             loading: false,
             slow_ticks: u64::MAX,
@@ -246,6 +250,11 @@ impl Shard {
 
     /// Removes the keys and fields that reads found expired, each as its own logged DEL or HDEL.
     pub(crate) fn drop_expired(&mut self, host: &mut dyn Host) {
+        if self.role.is_replica() {
+            // They are not shown; the master says when they go.
+            self.expired.clear();
+            return;
+        }
         let mut found = std::mem::take(&mut self.expired);
         self.begin_unit();
         for Overdue { db, key, what } in found.drain(..) {
@@ -265,7 +274,7 @@ impl Shard {
     /// Active expiry: removes up to `budget` expired keys and fields. Returns how many; a result equal to
     /// the budget means that there may be more.
     pub fn expire_cycle(&mut self, host: &mut dyn Host, budget: usize) -> usize {
-        if !self.active_expire || self.loading {
+        if !self.active_expire || self.loading || self.role.is_replica() {
             return 0;
         }
         let mut reaped = 0;

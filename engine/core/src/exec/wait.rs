@@ -34,6 +34,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 const OUT_OF_RANGE: CmdError = CmdError::fixed("ERR timeout is out of range");
 const NEGATIVE: CmdError = CmdError::fixed("ERR timeout is negative");
+const ROLE_CHANGED: CmdError = CmdError::fixed(
+    "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+);
 const UNBLOCKED: CmdError = CmdError::fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK");
 
 /// When a wait ends: microseconds of the monotonic clock; `None` never.
@@ -125,6 +128,7 @@ enum Cause {
     Ready,
     TimedOut,
     Unblocked,
+    RoleChanged,
 }
 
 /// Figures of INFO.
@@ -247,6 +251,15 @@ impl Waiters {
         let Some(waiter) = self.leave(client) else { return false };
         self.ended.push_back(Woken { client, cause, command: waiter.command });
         true
+    }
+
+    /// Ends all waits: what is waited for will not be written here any more.
+    pub(super) fn force_out(&mut self) {
+        let mut clients: Vec<(u64, u64)> = self.clients.iter().map(|(c, w)| (w.turn, *c)).collect();
+        clients.sort_unstable();
+        for (_, client) in clients {
+            self.end(client, Cause::RoleChanged);
+        }
     }
 
     fn make_ready(&mut self, db: u16, key: &[u8]) {
@@ -390,9 +403,13 @@ impl Shard {
                 self.stats.count_call(command.id, false);
                 Reply::new(out, session.proto).null_array();
             }
-            Cause::Unblocked => {
+            Cause::Unblocked | Cause::RoleChanged => {
                 self.stats.count_call(command.id, true);
-                self.refuse(&UNBLOCKED, session, out);
+                let error = match woken.cause {
+                    Cause::RoleChanged => ROLE_CHANGED,
+                    _ => UNBLOCKED,
+                };
+                self.refuse(&error, session, out);
             }
             Cause::Ready => {
                 let Some(waiter) = self.waiters.clients.get_mut(&session.id) else {

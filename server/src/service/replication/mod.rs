@@ -10,6 +10,8 @@
 //! * The stream is fed from the first replica on until `repl-backlog-ttl` after the last has gone.
 //! * What is sent leaves under the watermark of replies: no replica holds what the log could lose.
 
+mod follow;
+mod link;
 pub(crate) mod stream;
 
 use std::rc::Rc;
@@ -22,6 +24,7 @@ use super::shared::{hex, random};
 use crate::config::{Config, OptionId, OutputLimit};
 use crate::net::Slot;
 use crate::net::hub::Order;
+pub(crate) use follow::Following;
 use stream::Feed;
 
 /// Unsent bytes beyond which a replica is given no more.
@@ -146,6 +149,8 @@ pub(crate) struct SyncStats {
 pub(crate) struct Replicas {
     /// Names the history that the stream's positions belong to.
     id: String,
+    /// The name it had before this server was promoted, up to a position.
+    second: Option<(String, u64)>,
     feed: Rc<Feed>,
     /// The stream is being fed.
     feeding: bool,
@@ -181,6 +186,7 @@ impl Replicas {
     pub(crate) fn new() -> Self {
         Self {
             id: new_id(),
+            second: None,
             feed: Rc::default(),
             feeding: false,
             list: Vec::new(),
@@ -303,9 +309,73 @@ impl Replicas {
         }
     }
 
+    /// This server's place in the history of its stream: what it would go on from as a replica.
+    fn own_position(&self) -> Option<(String, u64)> {
+        self.feeding.then(|| (self.id.clone(), self.offset()))
+    }
+
+    /// What is written here from now on is in no stream: a master says what is.
+    fn stop_feeding(&mut self, shard: &mut Shard) {
+        shard.journal.follow(None);
+    }
+
+    /// The stream of this server is its master's from here on. Those who follow another history, or are
+    /// elsewhere in it, have to begin anew.
+    fn take_over(&mut self, position: Option<&(String, u64)>) -> Vec<Slot> {
+        self.feeding = true;
+        let (id, at) = match position {
+            Some((id, at)) => (id.clone(), *at),
+            None => (new_id(), 0),
+        };
+        let mut stream = self.feed.0.borrow_mut();
+        let same = self.id == id && stream.end() == at;
+        if stream.end() != at {
+            stream.restart(at);
+        }
+        drop(stream);
+        self.id = id;
+        self.second = None;
+        if same {
+            return Vec::new();
+        }
+        self.list.iter_mut().for_each(|r| r.state = State::Served);
+        self.list.iter().map(|r| r.slot).collect()
+    }
+
+    /// Appends bytes of the master's stream.
+    fn append(&mut self, bytes: &[u8]) {
+        self.feed.0.borrow_mut().append_raw(bytes);
+    }
+
+    /// This server is followed for its own sake from here on. Its history goes on under a new name; under the
+    /// old one it is known up to here.
+    fn promote(&mut self, shard: &mut Shard) {
+        if !self.feeding {
+            return;
+        }
+        let old = std::mem::replace(&mut self.id, new_id());
+        self.second = Some((old, self.offset()));
+        self.feed.0.borrow_mut().select_anew();
+        shard.journal.follow(Some(self.feed.clone()));
+    }
+
+    /// The history that this server was in before it was promoted, and the position at which it ends.
+    pub(crate) fn second(&self) -> Option<(&str, u64)> {
+        self.second.as_ref().map(|(id, at)| (id.as_str(), *at))
+    }
+
+    /// Whether what a replica has is part of this stream, and it can go on from there.
+    fn knows(&self, id: &[u8], from: u64) -> bool {
+        let stream = self.feed.0.borrow();
+        let known = id == self.id.as_bytes()
+            || self.second().is_some_and(|(old, end)| id == old.as_bytes() && from <= end);
+        known && (stream.begin()..=stream.end()).contains(&from)
+    }
+
     /// Ends the history: those that followed it must begin anew (DEBUG CHANGE-REPL-ID).
     pub(crate) fn change_id(&mut self) {
         self.id = new_id();
+        self.second = None;
     }
 }
 
@@ -351,18 +421,19 @@ impl ServerHost {
         let slot = self.current;
         let now_ms = shard.now().mono_us / 1000;
         let announced = self.replicas.announced(slot).clone();
+        let db = self.stream_db();
         let replicas = &mut self.replicas;
         if !replicas.feeding {
             replicas.feeding = true;
             replicas.ping_at_ms = now_ms + replicas.ping_ms;
-            shard.journal.follow(Some(replicas.feed.clone()));
+            if self.following.is_none() {
+                shard.journal.follow(Some(replicas.feed.clone()));
+            }
         }
         let mut state = None;
         if let Ask::Psync { id, from } = ask {
-            let stream = replicas.feed.0.borrow();
-            let known = *id == replicas.id.as_bytes();
             match from {
-                Some(from) if known && (stream.begin()..=stream.end()).contains(from) => {
+                Some(from) if replicas.knows(id, *from) => {
                     let line = match announced.psync2 {
                         true => format!("+CONTINUE {}\r\n", replicas.id),
                         false => "+CONTINUE\r\n".into(),
@@ -372,7 +443,7 @@ impl ServerHost {
                     state = Some((State::Online, *from));
                 }
                 from => {
-                    let line = format!("+FULLRESYNC {} {}\r\n", replicas.id, stream.end());
+                    let line = format!("+FULLRESYNC {} {}\r\n", replicas.id, replicas.offset());
                     out.extend_from_slice(line.as_bytes());
                     replicas.stats.partial_err += u64::from(from.is_some());
                 }
@@ -381,9 +452,11 @@ impl ServerHost {
         let (state, next) = match state {
             Some(found) => found,
             None => {
-                let payload = Payload::of(shard, &announced, replicas.id.as_bytes())?;
+                let payload = Payload::of(shard, &announced, replicas.id.as_bytes(), db)?;
                 let mut stream = replicas.feed.0.borrow_mut();
-                stream.select_anew();
+                if self.following.is_none() {
+                    stream.select_anew();
+                }
                 replicas.stats.full += 1;
                 (State::Payload(payload), stream.end())
             }
@@ -407,13 +480,21 @@ impl ServerHost {
 
 impl Payload {
     /// The data set of this instant.
-    fn of(shard: &Shard, announced: &Announced, id: &[u8]) -> Result<Self, String> {
+    fn of(
+        shard: &Shard,
+        announced: &Announced,
+        id: &[u8],
+        db: Option<u16>,
+    ) -> Result<Self, String> {
         use moon_formats::redis_rdb::FileWriter;
         let mut file = FileWriter::for_any_reader();
         file.aux(b"redis-ver", env!("CARGO_PKG_VERSION").as_bytes());
         file.aux(b"redis-bits", usize::BITS.to_string().as_bytes());
         file.aux(b"ctime", (shard.now().unix_ms / 1000).to_string().as_bytes());
         file.aux(b"repl-id", id);
+        if let Some(db) = db {
+            file.aux(b"repl-stream-db", db.to_string().as_bytes());
+        }
         if announced.content != Content::Nothing {
             let keys = announced.content == Content::All;
             shard.export(&mut file, keys).map_err(|e| e.to_string())?;
@@ -498,18 +579,20 @@ impl ShardService {
         let replicas = &mut self.host.replicas;
         if replicas.list.is_empty() {
             let alone_ms = now_ms.saturating_sub(replicas.alone_since_ms);
-            if replicas.backlog_ttl_ms > 0 && alone_ms > replicas.backlog_ttl_ms {
+            // A replica may be promoted at any time, and its sisters come then.
+            let kept = self.host.following.is_some();
+            if !kept && replicas.backlog_ttl_ms > 0 && alone_ms > replicas.backlog_ttl_ms {
                 replicas.feeding = false;
                 replicas.feed.0.borrow_mut().clear();
                 // What is written from here on is in no stream.
-                replicas.id = new_id();
+                replicas.change_id();
                 self.shard.journal.follow(None);
             }
             return;
         }
         if replicas.ping_at_ms == 0 {
             replicas.ping_at_ms = now_ms + replicas.ping_ms;
-        } else if now_ms >= replicas.ping_at_ms {
+        } else if now_ms >= replicas.ping_at_ms && self.host.following.is_none() {
             replicas.ping_at_ms = now_ms + replicas.ping_ms;
             replicas.feed.0.borrow_mut().control(&[b"PING"]);
         }

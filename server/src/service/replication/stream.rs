@@ -59,6 +59,20 @@ impl Stream {
         }
     }
 
+    /// Appends bytes of another server's stream as they are.
+    pub(crate) fn append_raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend(bytes);
+        self.trim();
+    }
+
+    /// Forgets everything and goes on from another position.
+    pub(crate) fn restart(&mut self, at: u64) {
+        self.bytes.clear();
+        self.needed = None;
+        self.begin = at;
+        self.db = None;
+    }
+
     /// Forgets the past.
     pub(crate) fn clear(&mut self) {
         self.begin = self.end();
