@@ -121,6 +121,7 @@ fn another(id: OptionId) -> Option<String> {
         Kind::Text => "some text".into(),
         Kind::FileName => "name".into(),
         Kind::Words => "one two".into(),
+        Kind::Master => "other.example 6379".into(),
         Kind::SavePoints => "60 7".into(),
         Kind::EventClasses => "Ex".into(),
         Kind::Percentiles => "25 75".into(),

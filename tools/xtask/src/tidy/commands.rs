@@ -17,7 +17,7 @@ const ROWS: [&str; 2] = ["engine/core/src/commands/", "server/src/commands/"];
 const FREE: &str = "tools/xtask/";
 
 /// Command names that are everyday words of a server's source as well.
-const WORDS: [&str; 62] = [
+const WORDS: [&str; 63] = [
     "acl",
     "append",
     "asking",
@@ -72,6 +72,7 @@ const WORDS: [&str; 62] = [
     "slowlog",
     "sort",
     "subscribe",
+    "swapdb",
     "sync",
     "time",
     "touch",

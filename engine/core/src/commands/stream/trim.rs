@@ -67,8 +67,7 @@ impl TrimArgs {
             return Ok(None);
         };
         // Redis passes a limit on with a trim that it has made exact: it has been obeyed already.
-        let obeyed = ks.is_replay() && !self.whole_blocks;
-        if self.limit.is_some() && !self.whole_blocks && !obeyed {
+        if self.limit.is_some() && !self.whole_blocks && !ks.is_replay() {
             return Err(CmdError::fixed(
                 "ERR syntax error, LIMIT cannot be used without the special ~ option",
             ));
