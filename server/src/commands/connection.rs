@@ -10,6 +10,7 @@ use moon_formats::resp::Proto;
 
 use super::client::check_name;
 use super::{ANYTIME, host, relisten, row};
+use crate::service::logins::Verdict;
 
 const GROUP: Group = Group::Connection;
 const FLAGS: Flags = ANYTIME.and(Flags::FAST).and(Flags::NO_AUTH).and(Flags::ALLOW_BUSY);
@@ -56,22 +57,36 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 const WRONGPASS: CmdError =
     CmdError::fixed("WRONGPASS invalid username-password pair or user is disabled.");
 
-/// Makes the session that of a user, if the password is right.
-fn login(cx: &mut SessionCx<'_>, command: &[u8], user: &[u8], password: &[u8]) -> CmdResult {
+const TOO_MANY: CmdError = CmdError::fixed(
+    "ERR too many failed logins from this address, try again in some seconds (auth-rate-limit)",
+);
+
+/// Makes the session that of a user, if the password is right. False if the request has to wait: then
+/// it is run again.
+fn login(cx: &mut SessionCx<'_>, command: &[u8], user: &[u8], password: &[u8]) -> CmdResult<bool> {
     let in_multi = cx.session.in_exec();
+    let now_ms = cx.shard.now().mono_us / 1000;
     let host = host(cx)?;
+    match host.attempt_login(in_multi, now_ms) {
+        Verdict::Now => {}
+        Verdict::Later => return Ok(false),
+        Verdict::Refused => {
+            host.note_refused_login(user, in_multi);
+            return Err(TOO_MANY);
+        }
+    }
     let Some(user) = host.users.authenticate(user, password) else {
-        host.note_failed_login(command, user, in_multi);
+        host.note_failed_login(command, user, in_multi, now_ms);
         return Err(WRONGPASS);
     };
     host.me()?.user = Some(user.clone());
     cx.session.user = Some(user);
     cx.session.authenticated = true;
-    Ok(())
+    Ok(true)
 }
 
 fn auth(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
-    match a.len() {
+    let done = match a.len() {
         2 if host(cx)?.users.default_user().borrow().no_password() => {
             return Err(CmdError::fixed(
                 "ERR AUTH <password> called without any password configured for the default \
@@ -81,8 +96,10 @@ fn auth(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         2 => login(cx, a.get(0), acl::DEFAULT, a.get(1))?,
         3 => login(cx, a.get(0), a.get(1), a.get(2))?,
         _ => return Err(CmdError::SYNTAX),
+    };
+    if done {
+        cx.out.ok();
     }
-    cx.out.ok();
     Ok(())
 }
 
@@ -117,8 +134,10 @@ fn hello(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
             )));
         }
     }
-    if let Some((user, password)) = credentials {
-        login(cx, a.get(0), user, password)?;
+    if let Some((user, password)) = credentials
+        && !login(cx, a.get(0), user, password)?
+    {
+        return Ok(());
     }
     if !cx.session.authenticated {
         return Err(CmdError::fixed(

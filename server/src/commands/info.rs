@@ -315,6 +315,8 @@ fn stats(out: &mut String, v: &View<'_>) {
     line(out, "client_output_buffer_limit_disconnections", n.output_limit);
     line(out, "client_write_timeout_disconnections", n.write_timeouts);
     line(out, "acl_access_denied_auth", n.auth_failures);
+    line(out, "auth_delayed", v.host.logins.delayed);
+    line(out, "auth_refused", v.host.logins.refused);
     line(out, "acl_access_denied_cmd", n.denied_commands);
     line(out, "acl_access_denied_key", n.denied_keys);
     line(out, "acl_access_denied_channel", n.denied_channels);

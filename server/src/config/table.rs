@@ -249,6 +249,7 @@ Security, Real {
     AclLogMaxLen = "acllog-max-len", Kind::Int(0, MAX), "128", Live, "Denied requests that ACL LOG keeps.";
     AclPubsubDefault = "acl-pubsub-default", Kind::Enum(&["resetchannels", "allchannels"]), "resetchannels", Live, "Channels that new users may use.";
     RequirePass = "requirepass", Kind::Text, "", Live, "Password of the default user; empty is none.";
+    AuthRateLimit = "auth-rate-limit", Kind::Int(0, 1_000_000), "10", Live, "Logins per second of an address after 5 that failed; others wait for their turn, or are refused if that is more than 5 seconds away. 0 is any number.";
     TlsCertFile = "tls-cert-file", Kind::Text, "", Live, "Certificate of the server and those between it and its authority, in PEM; read again on SIGHUP.";
     TlsKeyFile = "tls-key-file", Kind::Text, "", Live, "Its private key, in PEM; read again on SIGHUP.";
     TlsKeyFilePass = "tls-key-file-pass", Kind::Text, "", Live, "Password of the private key if it is encrypted.";

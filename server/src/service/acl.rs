@@ -13,6 +13,7 @@ use moon_engine::exec::Session;
 use moon_formats::x509;
 
 use super::host::{NOBODY, ServerHost};
+use super::logins::{Origin, Verdict};
 use super::pubsub::Kind;
 use crate::config::{Config, OptionId};
 use crate::net::Slot;
@@ -206,10 +207,36 @@ impl ServerHost {
         self.log_denied(reason, context, object, user.unwrap_or_default());
     }
 
+    /// Whether the current connection may try a password now; inside EXEC nobody waits.
+    pub(crate) fn attempt_login(&mut self, in_multi: bool, now_ms: u64) -> Verdict {
+        let slot = self.current;
+        let origin = self.login_origin();
+        self.logins.attempt(slot, &origin, now_ms, !in_multi)
+    }
+
+    fn login_origin(&self) -> Origin {
+        self.client(self.current).map_or(Origin::Local, |c| Origin::of(&c.peer.addr))
+    }
+
+    /// Notes a login that was refused unseen.
+    #[cold]
+    pub(crate) fn note_refused_login(&mut self, user: &[u8], in_multi: bool) {
+        let context = if in_multi { Context::Multi } else { Context::Toplevel };
+        self.log_denied("auth", context, b"auth-rate-limit", user.to_vec());
+    }
+
     /// Notes a login that failed.
     #[cold]
-    pub(crate) fn note_failed_login(&mut self, command: &[u8], user: &[u8], in_multi: bool) {
+    pub(crate) fn note_failed_login(
+        &mut self,
+        command: &[u8],
+        user: &[u8],
+        in_multi: bool,
+        now_ms: u64,
+    ) {
         self.stats.auth_failures += 1;
+        let origin = self.login_origin();
+        self.logins.failed(origin, now_ms);
         let context = if in_multi { Context::Multi } else { Context::Toplevel };
         self.log_denied("auth", context, command, user.to_vec());
     }

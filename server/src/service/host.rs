@@ -21,6 +21,7 @@ use super::acl::{self, AclLog, CertificateNames};
 use super::client::Client;
 use super::latency::Monitor;
 use super::lazyfree::Freer;
+use super::logins::Logins;
 use super::pubsub::PubSub;
 use super::replication::{Following, Replicas};
 use super::shared::Shared;
@@ -240,6 +241,8 @@ pub(crate) struct ServerHost {
     /// Who there is, and what each may do.
     pub(crate) users: Users,
     pub(crate) acl_log: AclLog,
+    /// How fast passwords are tried.
+    pub(crate) logins: Logins,
     /// `tls-auth-clients-user`.
     pub(super) certificate_names: CertificateNames,
     /// `requirepass` as it was taken over last.
@@ -307,6 +310,7 @@ impl ServerHost {
             traffic_base: (0, 0),
             users,
             acl_log: AclLog::default(),
+            logins: Logins::default(),
             certificate_names: CertificateNames::None,
             password,
             debug: Guard::No,
@@ -334,6 +338,7 @@ impl ServerHost {
             "URI" => CertificateNames::Uri,
             _ => CertificateNames::None,
         };
+        self.logins.set_rate(config.int(OptionId::AuthRateLimit) as u64);
         self.acl_log.set_max(config.size(OptionId::AclLogMaxLen));
         self.debug = Guard::of(config.text(OptionId::EnableDebugCommand));
         self.protected_configs = Guard::of(config.text(OptionId::EnableProtectedConfigs));

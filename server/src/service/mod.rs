@@ -14,6 +14,7 @@ pub(crate) mod figures;
 pub(crate) mod host;
 pub(crate) mod latency;
 pub(crate) mod lazyfree;
+pub(crate) mod logins;
 mod notify;
 pub(crate) mod pubsub;
 pub(crate) mod pulse;
@@ -173,6 +174,10 @@ impl ShardService {
         if self.host.acks.len() > 0 {
             self.settle_acks();
         }
+        if self.host.logins.due_ms().is_some_and(|at| at <= now_ms) {
+            let due = self.host.logins.take_due(now_ms);
+            self.host.orders.extend(due.into_iter().map(Order::Resume));
+        }
         if self.stalled && (!self.log_is_behind() || self.is_degraded()) {
             self.stalled = false;
             self.host.resume_held();
@@ -255,6 +260,7 @@ impl ShardService {
         for us in deadlines.into_iter().flatten() {
             due_ms = due_ms.min(us.div_ceil(1000));
         }
+        due_ms = due_ms.min(self.host.logins.due_ms().unwrap_or(u64::MAX));
         due_ms
     }
 
@@ -365,6 +371,7 @@ impl Executor for ShardService {
                 self.host.freer.hold(slot, &self.shard.trash, out.split_off(start));
                 Next::Wait
             }
+            Outcome::Done if self.host.logins.take_hold() => Next::Hold,
             Outcome::Done if self.host.acks.take_asked() => {
                 self.host.observe(slot, session);
                 Next::Wait
@@ -481,6 +488,7 @@ impl hub::Service for ShardService {
         self.link_closed(slot);
         self.host.freer.forget(slot);
         self.host.acks.forget(slot);
+        self.host.logins.forget(slot);
         self.host.stop_listening(slot);
         self.shard.listen(self.host.wanted());
         // The slot's next connection must not get what was meant for this one.
