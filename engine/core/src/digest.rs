@@ -18,6 +18,18 @@ pub fn entry_digest(db: u16, e: &Entry<Object>) -> u128 {
     hash.update(&(e.key().len() as u64).to_le_bytes());
     hash.update(e.key());
     hash.update(&e.expire_ms().map_or(0, |t| t.wrapping_add(1)).to_le_bytes());
+    add_value(&mut hash, e);
+    hash.digest128()
+}
+
+/// Fingerprint of the value of an entry alone.
+pub fn value_digest(e: &Entry<Object>) -> u128 {
+    let mut hash = Xxh3::new();
+    add_value(&mut hash, e);
+    hash.digest128()
+}
+
+fn add_value(hash: &mut Xxh3, e: &Entry<Object>) {
     match e.value() {
         ValueRef::Int(n) => {
             hash.update(&[0]);
@@ -32,7 +44,6 @@ pub fn entry_digest(db: u16, e: &Entry<Object>) -> u128 {
             hash.update(&o.digest().to_le_bytes());
         }
     }
-    hash.digest128()
 }
 
 /// Fingerprint of a database; 0 if it is empty.

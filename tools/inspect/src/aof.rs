@@ -11,6 +11,7 @@ use crate::cli::{Dump, Verb};
 use crate::fail::{DAMAGE, Failure, SOUND};
 use crate::logs::{Files, Place, place};
 use crate::out::{Fields, Out, Value, hex_dump};
+use crate::rebuild;
 
 /// What to do about a manifest that is damaged.
 const ADVICE: &str = "restore the file from a backup, or write it anew: moon-inspect aof rebuild";
@@ -43,6 +44,9 @@ impl Manifest {
 
 pub(crate) fn run(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, Failure> {
     let target = verb.target();
+    if let Verb::Rebuild(at) = verb {
+        return rebuild::aof(files, at, out);
+    }
     let manifests = manifests(files, &target.path, target.shard)?;
     match verb {
         Verb::Ls(_) => ls(files, &manifests, out),
@@ -50,7 +54,7 @@ pub(crate) fn run(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, F
         Verb::Dump(args) => dump(&manifests, args, out),
         Verb::Verify(_) => verify(files, &manifests, out),
         other => Err(Failure::usage(format!(
-            "aof has no verb {}; it has ls, header, dump and verify",
+            "aof has no verb {}; it has ls, header, dump, verify and rebuild",
             other.name()
         ))),
     }

@@ -6,13 +6,14 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::fail::Failure;
 
-/// Look into the files of Moon. Nothing is ever written, so a live directory is as good as a
+/// Look into the files of Moon. None is ever changed, so a live directory is as good as a
 /// stopped one.
 #[derive(Debug, Parser)]
 #[command(
     name = "moon-inspect",
     version,
-    after_help = "EXIT CODES:\n  0   sound\n  1   the log ends in a crash tail (verify), or the path is not ours or cannot be read\n  \
+    after_help = "EXIT CODES:\n  0   sound\n  1   the log ends in a crash tail (verify), two states differ (diff), or the path is \
+                  not ours or cannot be read\n  \
                   2   wrong usage\n  70  damage; the message names file, offset and what to do\n\n\
                   With --json every item is one object on one line. Field names are stable, integers\n\
                   above 2^53 are strings, bytes that are not UTF-8 are {\"hex\": \"...\"}."
@@ -37,7 +38,7 @@ pub(crate) enum Format {
     /// files of Redis, Valkey and the reference.
     ///
     /// PATH is a file, or a directory: then every snapshot in it; of a data directory every base
-    /// and BGSAVE file. Verbs: ls, header, dump, stats, verify.
+    /// and BGSAVE file. Verbs: ls, header, dump, stats, verify; of a file digest and diff.
     Rdb {
         #[command(subcommand)]
         verb: Verb,
@@ -45,7 +46,7 @@ pub(crate) enum Format {
     /// The guard and the part lists of `appendonlydir`: bases, start of the log, timelines.
     ///
     /// PATH is a manifest, `appendonlydir`, a `shard-<n>` in it, or a data directory. Verbs: ls,
-    /// header, dump, verify.
+    /// header, dump, verify, rebuild.
     Aof {
         #[command(subcommand)]
         verb: Verb,
@@ -53,14 +54,14 @@ pub(crate) enum Format {
     /// The file table of a shard (`shard-<n>/shard-<n>.manifest`), with its two roots.
     ///
     /// PATH is the file, a `shard-<n>` directory or a data directory. Verbs: ls, header, dump,
-    /// stats, verify.
+    /// stats, verify, rebuild.
     Manifest {
         #[command(subcommand)]
         verb: Verb,
     },
     /// The data directory: `moon.storage`, manifests and every file by its role.
     ///
-    /// Verbs: ls, header, verify.
+    /// Verbs: ls, header, verify, digest, diff.
     Storage {
         #[command(subcommand)]
         verb: Verb,
@@ -110,6 +111,21 @@ pub(crate) enum Verb {
     ///
     /// Begins behind the end of the log, or at --from.
     Tail(Tail),
+    /// The digest of each shard of a data directory, or of a snapshot: that of DEBUG DIGEST.
+    ///
+    /// A directory is read as a start reads it: part list, base, log.
+    Digest(At),
+    /// What differs between two snapshots or data directories, key by key.
+    ///
+    /// `-` is on the left only, `+` on the right only, `!` on both and not the same. Exit code 1 if
+    /// there is anything.
+    Diff(Diff),
+    /// Make a damaged or lost part list (`aof`) or file table (`manifest`) again.
+    ///
+    /// PATH is a data directory. The new file is written beside the old one, under its name and
+    /// `.rebuilt`. A part list follows from the sound bases and the segments of the log; a file
+    /// table from the base and the log.
+    Rebuild(Target),
     /// Which LSN was written when; steps of the clock; restore points; the time range covered.
     ///
     /// A clock that was set back shows as a step. One that was set forward looks like an idle
@@ -175,6 +191,28 @@ pub(crate) struct Dump {
     pub(crate) filter: Filter,
 }
 
+/// Arguments of `digest`.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct At {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Last LSN that counts; by default everything there is.
+    #[arg(long, value_name = "LSN")]
+    pub(crate) to: Option<u64>,
+}
+
+/// Arguments of `diff`.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct Diff {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// What PATH is compared with.
+    pub(crate) other: PathBuf,
+    /// Show so many keys at most; all are counted.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+}
+
 /// Arguments of `tail`.
 #[derive(Debug, Args, Clone)]
 pub(crate) struct Tail {
@@ -220,12 +258,17 @@ impl Verb {
             Verb::Verify(_) => "verify",
             Verb::Tail(_) => "tail",
             Verb::Times(_) => "times",
+            Verb::Digest(_) => "digest",
+            Verb::Diff(_) => "diff",
+            Verb::Rebuild(_) => "rebuild",
         }
     }
 
     pub(crate) fn target(&self) -> &Target {
         match self {
-            Verb::Ls(t) | Verb::Header(t) | Verb::Verify(t) => t,
+            Verb::Ls(t) | Verb::Header(t) | Verb::Verify(t) | Verb::Rebuild(t) => t,
+            Verb::Digest(a) => &a.target,
+            Verb::Diff(d) => &d.target,
             Verb::Stats(r) => &r.target,
             Verb::Dump(d) => &d.range.target,
             Verb::Tail(t) => &t.target,

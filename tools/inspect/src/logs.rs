@@ -15,6 +15,8 @@ use moon_formats::wal::{BatchHead, Cut, Record, SegmentHeader};
 use moon_storage::io::local::LocalRuntime;
 use moon_storage::io::posix::PosixDisk;
 use moon_storage::io::{Access, Caching, DirEntry, Disk, Runtime};
+use moon_storage::parts::ShardPaths;
+use moon_storage::recovery::{Recovered, RecoveryError, Request, Target, recover_shard};
 use moon_storage::scan::{
     EndKind, LogEnd, LogStart, Position, ScanError, ScanOptions, VisitError, Visitor, scan,
 };
@@ -112,6 +114,33 @@ impl Files {
             true => Err(Failure::io(path, "longer than any file of this kind")),
             false => Ok(all),
         }
+    }
+
+    /// Reads a shard as a start does, base and log; nothing is written. A server may be writing
+    /// meanwhile: a hole counts only when it is met again.
+    pub(crate) fn recover(
+        &self,
+        paths: &ShardPaths,
+        shards: u16,
+        target: &mut dyn Target,
+    ) -> Result<Recovered, RecoveryError> {
+        let mut last_hole = None;
+        for _ in 1..SCANS_MAX {
+            target.restart();
+            let request = Request::new(&self.disk, paths, shards);
+            match self.rt.block_on(recover_shard(&request, target, &mut |_| {})) {
+                Err(RecoveryError::Hole(hole))
+                    if last_hole.as_ref() != Some(&(hole.next_lsn, hole.offset)) =>
+                {
+                    last_hole = Some((hole.next_lsn, hole.offset));
+                    self.sleep(Duration::from_micros(SETTLE_US));
+                }
+                result => return result,
+            }
+        }
+        target.restart();
+        let request = Request::new(&self.disk, paths, shards);
+        self.rt.block_on(recover_shard(&request, target, &mut |_| {}))
     }
 
     pub(crate) fn sleep(&self, time: Duration) {

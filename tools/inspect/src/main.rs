@@ -1,19 +1,23 @@
 //! `moon-inspect`: what the files of a data directory say, read-only.
 //!
 //! The one idea: nothing is parsed here. Logs come from the scanner of moon-storage, bytes from
-//! the codecs of moon-formats, so what this tool says is what recovery would do.
+//! the codecs of moon-formats, state from recovery and the engine, so what this tool says is what
+//! a start would do.
 //!
-//! Invariants: no file is opened for writing and no lock is taken, so a live directory can be
-//! inspected; damage names file, offset and what to do; exit codes are stable.
+//! Invariants: no file is changed and no lock is taken, so a live directory can be inspected
+//! (`rebuild` makes new files beside the old ones); damage names file, offset and what to do; exit
+//! codes are stable.
 
 mod aof;
 mod cli;
+mod data;
 mod fail;
 mod hist;
 mod logs;
 mod manifest;
 mod out;
 mod rdb;
+mod rebuild;
 mod record;
 mod storage;
 mod wal;
@@ -69,6 +73,14 @@ fn run(cli: &Cli, sink: &mut dyn Write) -> (u8, Option<String>) {
 /// Chooses by what the path is.
 fn auto(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, Failure> {
     let path = &verb.target().path;
+    match verb {
+        Verb::Digest(args) => return data::digest(files, args, out),
+        Verb::Diff(args) => return data::diff(files, args, out),
+        Verb::Rebuild(_) => {
+            return Err(Failure::usage("say what: manifest rebuild or aof rebuild"));
+        }
+        _ => {}
+    }
     match place(files, path)? {
         Place::Data => data_dir(files, verb, out),
         Place::Log | Place::Shard => wal::run(files, verb, out),

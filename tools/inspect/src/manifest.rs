@@ -14,6 +14,7 @@ use crate::cli::{Dump, Verb};
 use crate::fail::{DAMAGE, Failure, SOUND, worse};
 use crate::logs::{Files, Place, place};
 use crate::out::{Fields, Out, Value};
+use crate::rebuild;
 
 /// Longest manifest that is read.
 const BYTES_MAX: u64 = 1 << 30;
@@ -40,6 +41,9 @@ impl Manifest {
 
 pub(crate) fn run(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, Failure> {
     let target = verb.target();
+    if let Verb::Rebuild(at) = verb {
+        return rebuild::manifest(files, at, out);
+    }
     let manifests = manifests(files, &target.path, target.shard)?;
     if let Verb::Ls(_) = verb {
         out.text(&format!(
@@ -68,7 +72,7 @@ pub(crate) fn run(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, F
             Verb::Stats(range) => range.no_range("a manifest").and_then(|()| stats(m, out)),
             Verb::Verify(_) => verify(m, out),
             other => Err(Failure::usage(format!(
-                "manifest has no verb {}; it has ls, header, dump, stats and verify",
+                "manifest has no verb {}; it has ls, header, dump, stats, verify and rebuild",
                 other.name()
             ))),
         };

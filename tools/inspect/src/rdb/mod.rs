@@ -3,7 +3,7 @@
 mod dump;
 mod header;
 mod ls;
-mod source;
+pub(crate) mod source;
 mod stats;
 mod value;
 mod verify;
@@ -14,6 +14,7 @@ use moon_formats::aof::{Base, PartList};
 use moon_formats::names;
 
 use crate::cli::Verb;
+use crate::data;
 use crate::fail::{Failure, SOUND, worse};
 use crate::logs::{Files, Place, place};
 use crate::out::Out;
@@ -64,6 +65,11 @@ struct Snapshot {
 
 pub(crate) fn run(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, Failure> {
     let target = verb.target();
+    match verb {
+        Verb::Digest(args) => return data::digest(files, args, out),
+        Verb::Diff(args) => return data::diff(files, args, out),
+        _ => {}
+    }
     let snapshots = snapshots(files, &target.path, target.shard)?;
     if let Verb::Ls(_) = verb {
         return ls::run(files, &snapshots, out);
@@ -81,7 +87,7 @@ pub(crate) fn run(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, F
             Verb::Stats(range) => stats::run(files, snapshot, range, out),
             Verb::Verify(_) => verify::run(files, snapshot, out),
             other => Err(Failure::usage(format!(
-                "rdb has no verb {}; it has ls, header, dump, stats and verify",
+                "rdb has no verb {}; it has ls, header, dump, stats, verify, digest and diff",
                 other.name()
             ))),
         };

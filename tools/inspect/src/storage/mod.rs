@@ -10,6 +10,7 @@ use moon_formats::marker::Marker;
 use moon_formats::names;
 
 use crate::cli::Verb;
+use crate::data;
 use crate::fail::{DAMAGE, Failure, SOUND};
 use crate::logs::{Files, Place, place};
 use crate::out::{Fields, Out, Value, utc};
@@ -25,8 +26,11 @@ pub(crate) fn run(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, F
         Verb::Header(_) => header(files, path, out),
         Verb::Ls(_) => ls(files, &data_dir(files, path)?, out),
         Verb::Verify(_) => verify(files, &data_dir(files, path)?, out),
-        other => Err(Failure::environment(format!(
-            "storage has no verb {}; it has ls, header and verify (for records: moon-inspect wal {})",
+        Verb::Digest(args) => data::digest(files, args, out),
+        Verb::Diff(args) => data::diff(files, args, out),
+        other => Err(Failure::usage(format!(
+            "storage has no verb {}; it has ls, header, verify, digest and diff (for records: \
+             moon-inspect wal {})",
             other.name(),
             other.name()
         ))),

@@ -19,6 +19,12 @@ use crate::out::Out;
 /// Runs a verb on every log that its path stands for.
 pub(crate) fn run(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, Failure> {
     let target = verb.target();
+    if let Verb::Digest(_) | Verb::Diff(_) | Verb::Rebuild(_) = verb {
+        return Err(Failure::usage(format!(
+            "wal has no verb {}; digest and diff are of storage and rdb, rebuild of aof and manifest",
+            verb.name()
+        )));
+    }
     if let Verb::Header(_) = verb
         && place(files, &target.path)? == Place::File
     {
@@ -46,7 +52,7 @@ pub(crate) fn run(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, F
             Verb::Stats(range) => stats::run(files, log, range, out)?,
             Verb::Verify(_) => verify::run(files, log, out)?,
             Verb::Times(args) => times::run(files, log, args, out)?,
-            Verb::Tail(_) => SOUND,
+            Verb::Tail(_) | Verb::Digest(_) | Verb::Diff(_) | Verb::Rebuild(_) => SOUND,
         };
         code = worse(code, one);
         if let Some(e) = &log.parts_error {
