@@ -27,6 +27,9 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
 
 type Section = fn(&mut String, &View<'_>);
 
+/// The section that `all` leaves out.
+const NAMED_ONLY: &str = "debug";
+
 /// Name, whether a bare INFO shows it, and its lines.
 const SECTIONS: &[(&str, &str, bool, Section)] = &[
     ("server", "Server", true, server),
@@ -43,6 +46,7 @@ const SECTIONS: &[(&str, &str, bool, Section)] = &[
     ("errorstats", "Errorstats", true, errorstats),
     ("cluster", "Cluster", true, |out, _| line(out, "cluster_enabled", 0)),
     ("keyspace", "Keyspace", true, keyspace),
+    (NAMED_ONLY, "Debug", false, debug),
 ];
 
 /// What the sections are written from.
@@ -65,7 +69,7 @@ fn info(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         let Some(host) = host else { return Ok(()) };
         let view = View { shard: cx.shard, host, config };
         for (name, title, in_default, write) in SECTIONS {
-            if all || (default && *in_default) || asks(name) {
+            if (all && *name != NAMED_ONLY) || (default && *in_default) || asks(name) {
                 if !text.is_empty() {
                     text.push_str("\r\n");
                 }
@@ -178,6 +182,8 @@ fn memory_section(out: &mut String, v: &View<'_>) {
     line(out, "used_memory_overhead", overhead);
     line(out, "used_memory_dataset", dataset);
     line(out, "used_memory_dataset_perc", part(dataset, a.allocated));
+    // A table grows by a segment at a time, and that in one step.
+    line(out, "mem_overhead_db_hashtable_rehashing", 0);
     line(out, "allocator_allocated", a.allocated);
     line(out, "allocator_active", a.active);
     line(out, "allocator_resident", a.resident);
@@ -280,13 +286,13 @@ fn stats(out: &mut String, v: &View<'_>) {
     let kbps = |rate: u64| format!("{:.2}", rate as f64 / 1024.0);
     line(out, "total_connections_received", n.accepted);
     line(out, "total_commands_processed", s.commands);
-    line(out, "instantaneous_ops_per_sec", v.host.rates.ops.per_second());
+    line(out, "instantaneous_ops_per_sec", v.host.rates.ops.mean());
     line(out, "total_net_input_bytes", n.bytes_in);
     line(out, "total_net_output_bytes", n.bytes_out);
     line(out, "total_net_repl_input_bytes", 0);
     line(out, "total_net_repl_output_bytes", v.host.replicas.stats.bytes_out);
-    line(out, "instantaneous_input_kbps", kbps(v.host.rates.input.per_second()));
-    line(out, "instantaneous_output_kbps", kbps(v.host.rates.output.per_second()));
+    line(out, "instantaneous_input_kbps", kbps(v.host.rates.input.mean()));
+    line(out, "instantaneous_output_kbps", kbps(v.host.rates.output.mean()));
     line(out, "rejected_connections", n.rejected);
     line(out, "sync_full", v.host.replicas.stats.full);
     line(out, "sync_partial_ok", v.host.replicas.stats.partial_ok);
@@ -309,8 +315,14 @@ fn stats(out: &mut String, v: &View<'_>) {
     line(out, "latest_fork_usec", 0);
     line(out, "total_forks", 0);
     line(out, "total_error_replies", s.error_replies);
-    line(out, "total_turns", n.turns);
-    line(out, "eventloop_cycles", n.turns);
+    let turns = &v.host.turns;
+    let commands: u64 = s.by_command.iter().map(|row| row.ticks()).sum();
+    line(out, "total_turns", turns.count);
+    line(out, "eventloop_cycles", turns.count);
+    line(out, "eventloop_duration_sum", v.host.ticks_to_us(turns.busy));
+    line(out, "eventloop_duration_cmd_sum", v.host.ticks_to_us(commands));
+    line(out, "instantaneous_eventloop_cycles_per_sec", v.host.rates.turns.mean());
+    line(out, "instantaneous_eventloop_duration_usec", v.host.rates.turn_us.mean());
     line(out, "client_query_buffer_limit_disconnections", n.query_limit);
     line(out, "client_output_buffer_limit_disconnections", n.output_limit);
     line(out, "client_write_timeout_disconnections", n.write_timeouts);
@@ -342,6 +354,15 @@ fn tls(out: &mut String, v: &View<'_>) {
     line(out, "tls_handshakes", n.tls_handshakes);
     line(out, "tls_handshake_failures", n.tls_failures);
     line(out, "tls_plain_connections", n.tls_plain);
+}
+
+/// Shown to those who ask for it by name.
+fn debug(out: &mut String, v: &View<'_>) {
+    let turns = &v.host.turns;
+    line(out, "eventloop_duration_aof_sum", v.host.ticks_to_us(turns.flush));
+    line(out, "eventloop_duration_cron_sum", v.host.ticks_to_us(turns.cron));
+    line(out, "eventloop_duration_max", v.host.ticks_to_us(turns.longest));
+    line(out, "eventloop_cmd_per_cycle_max", turns.commands_max);
 }
 
 fn replication(out: &mut String, v: &View<'_>) {

@@ -5,6 +5,7 @@ mod client;
 mod config;
 mod connection;
 mod debug;
+mod hotkeys;
 mod info;
 mod latency;
 mod lolwut;
@@ -41,6 +42,7 @@ pub(crate) fn table() -> &'static CommandTable {
             config::COMMANDS,
             connection::COMMANDS,
             debug::COMMANDS,
+            hotkeys::COMMANDS,
             info::COMMANDS,
             latency::COMMANDS,
             lolwut::COMMANDS,

@@ -188,6 +188,10 @@ impl Conn {
         } else {
             self.reserve(bytes.len());
             self.input.extend_from_slice(bytes);
+            // Also if these bytes complete the request: its size is what counts.
+            if self.input.len() > input_max {
+                return Err(Refusal::QueryBuffer);
+            }
             if !self.is_held() {
                 self.run_input(slot, exec);
             }

@@ -128,7 +128,7 @@ fn dump(shared: &Shared) {
                 silent_ms,
                 log,
                 figures_ms = f.taken.elapsed().as_millis() as u64,
-                turns = f.net.turns,
+                turns = f.turns.count,
                 commands = f.stats.commands,
                 clients = f.clients,
                 blocked = f.blocked,

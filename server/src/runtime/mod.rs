@@ -155,13 +155,19 @@ impl<D: Driver> ShardLoop<D> {
         })?;
         self.hub.service.end_turn();
         self.hub.release();
-        self.hub.service.host.end_turn();
+        let commands = self.hub.service.shard.stats.commands;
+        self.hub.service.host.turns.end(commands);
         if events > 0 {
             self.busy_poll.arrived();
         }
         self.shared.pulse.beat(self.base_us + self.now_us);
         let now_ms = self.now_us / 1000;
-        if now_ms >= self.sweep_at_ms || self.shared.is_stopping() {
+        // With the shard's housekeeping, if that is about as frequent: one wake-up instead of two.
+        let early_ms = match self.hub.service.cron_ran {
+            true => self.hub.service.host.period_ms().min(SWEEP_MS - 10),
+            false => 0,
+        };
+        if now_ms + early_ms >= self.sweep_at_ms || self.shared.is_stopping() {
             self.sweep_at_ms = now_ms + SWEEP_MS;
             self.hub.sweep();
             let window = self.shared.with_config(|c| c.int(OptionId::IoBusyPollUs));

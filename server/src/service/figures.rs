@@ -6,8 +6,8 @@ use moon_engine::exec::stats::Stats;
 use moon_storage::log::LogStatus;
 
 use super::ShardService;
-use super::host::NetStats;
 use super::pubsub::Kind;
+use super::stats::{NetStats, Turns};
 
 /// Figures of one database that holds keys.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +25,7 @@ pub(crate) struct Figures {
     pub(crate) taken: Instant,
     pub(crate) stats: Stats,
     pub(crate) net: NetStats,
+    pub(crate) turns: Turns,
     pub(crate) log: Option<LogStatus>,
     pub(crate) dbs: Vec<DbFigures>,
     /// Clock ticks since the start, and the microseconds that they took.
@@ -56,6 +57,7 @@ impl Figures {
             taken: Instant::now(),
             stats: shard.stats.clone(),
             net: host.stats.clone(),
+            turns: host.turns,
             log: host.log.as_ref().map(moon_storage::log::Log::status),
             dbs: dbs
                 .map(|(index, db)| DbFigures {

@@ -12,13 +12,14 @@ use moon_engine::clock::Now;
 use moon_engine::command::{Command, Flags};
 use moon_engine::error::{CmdError, CmdResult};
 use moon_engine::event::Class;
-use moon_engine::exec::{Host, Session, Shard};
+use moon_engine::exec::{Host, Sample, Session};
 use moon_engine::journal::{Origin, Unit};
 use moon_storage::log::{Log, LogConfig, Policy};
 
 use super::acks::Acks;
 use super::acl::{self, AclLog, CertificateNames};
 use super::client::Client;
+use super::hotkeys::HotKeys;
 use super::latency::Monitor;
 use super::lazyfree::Freer;
 use super::logins::Logins;
@@ -26,9 +27,10 @@ use super::pubsub::PubSub;
 use super::replication::{Following, Replicas};
 use super::shared::Shared;
 use super::slowlog::SlowLog;
+use super::stats::{NetStats, Rates, Turns};
 use super::tracking::Tracking;
 use crate::config::{Config, OptionId};
-use crate::net::hub::Order;
+use crate::net::hub::{HubLimits, Order};
 use crate::net::outbox::Outbox;
 use crate::net::{Slot, sys};
 use crate::process::crash;
@@ -79,68 +81,16 @@ fn sync_fail_timeout_us(config: &Config) -> u64 {
     config.int(OptionId::SyncFailTimeout) as u64 * 1_000_000
 }
 
-/// Counters of the network side.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct NetStats {
-    pub(crate) accepted: u64,
-    pub(crate) rejected: u64,
-    pub(crate) query_limit: u64,
-    pub(crate) output_limit: u64,
-    pub(crate) write_timeouts: u64,
-    /// Closed because all clients together took too much memory.
-    pub(crate) evicted_clients: u64,
-    pub(crate) bytes_in: u64,
-    pub(crate) bytes_out: u64,
-    pub(crate) auth_failures: u64,
-    /// Certificates that name nobody who may log in.
-    pub(crate) denied_certificates: u64,
-    /// Handshakes that ended well, and those that did not.
-    pub(crate) tls_handshakes: u64,
-    pub(crate) tls_failures: u64,
-    /// Those of the latter whose peer did not speak TLS.
-    pub(crate) tls_plain: u64,
-    /// Requests denied for want of a right to the command, a key, a channel.
-    pub(crate) denied_commands: u64,
-    pub(crate) denied_keys: u64,
-    pub(crate) denied_channels: u64,
-    /// Turns of the shard's thread.
-    pub(crate) turns: u64,
-    /// Clock ticks in which it worked rather than waited.
-    pub(crate) busy_ticks: u64,
-}
-
-/// Figures per second over the last 1.6 s (Redis `trackInstantaneousMetric`).
-#[derive(Debug, Default)]
-pub(crate) struct Rate {
-    samples: [u64; 16],
-    at: usize,
-    last_value: u64,
-    last_ms: u64,
-}
-
-impl Rate {
-    fn sample(&mut self, value: u64, now_ms: u64) {
-        let elapsed = now_ms.saturating_sub(self.last_ms);
-        if elapsed < 100 {
-            return;
-        }
-        self.samples[self.at] = value.saturating_sub(self.last_value) * 1000 / elapsed;
-        self.at = (self.at + 1) % self.samples.len();
-        (self.last_value, self.last_ms) = (value, now_ms);
-    }
-
-    /// The figure per second.
-    pub(crate) fn per_second(&self) -> u64 {
-        self.samples.iter().sum::<u64>() / self.samples.len() as u64
-    }
-}
-
-/// Rates INFO prints.
-#[derive(Debug, Default)]
-pub(crate) struct Rates {
-    pub(crate) ops: Rate,
-    pub(crate) input: Rate,
-    pub(crate) output: Rate,
+/// Options that the connections work by.
+pub(super) fn hub_limits(host: &ServerHost) -> HubLimits {
+    host.shared.with_config(|config| HubLimits {
+        input_max: config.size(OptionId::ClientQueryBufferLimit),
+        input_max_preauth: config.size(OptionId::ClientQueryBufferLimitPreauth),
+        output: config.output_limits(),
+        idle_secs: config.int(OptionId::Timeout) as u64,
+        park_secs: config.int(OptionId::ConnParkSecs) as u64,
+        write_timeout_ms: config.int(OptionId::ClientWriteTimeout) as u64,
+    })
 }
 
 /// Who may use something that is guarded by an `enable-...` option.
@@ -220,6 +170,8 @@ pub(crate) struct ServerHost {
     /// `DEBUG PAUSE-CRON`.
     pub(crate) cron_paused: bool,
     pub(crate) slow_log: SlowLog,
+    /// Which keys take most.
+    pub(crate) hot_keys: HotKeys,
     pub(crate) latency: Monitor,
     /// What frees large values.
     pub(crate) freer: Freer,
@@ -234,10 +186,9 @@ pub(crate) struct ServerHost {
     /// One moment on two clocks.
     start_ticks: u64,
     started: Instant,
-    /// When the turn began, in ticks.
-    turn_ticks: u64,
+    pub(crate) turns: Turns,
     /// Traffic before the last reset of the counters.
-    traffic_base: (u64, u64),
+    pub(super) traffic_base: (u64, u64),
     /// Who there is, and what each may do.
     pub(crate) users: Users,
     pub(crate) acl_log: AclLog,
@@ -298,6 +249,7 @@ impl ServerHost {
             memory_startup: crate::memory::allocated(),
             cron_paused: false,
             slow_log: SlowLog::default(),
+            hot_keys: HotKeys::new(super::shared::unix_ms(), ticks()),
             latency: Monitor::default(),
             freer: Freer::default(),
             acks: Acks::default(),
@@ -306,7 +258,7 @@ impl ServerHost {
             log: None,
             start_ticks: ticks(),
             started: Instant::now(),
-            turn_ticks: ticks(),
+            turns: Turns::default(),
             traffic_base: (0, 0),
             users,
             acl_log: AclLog::default(),
@@ -367,6 +319,10 @@ impl ServerHost {
             }
             bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
         };
+    }
+
+    pub(super) fn may_log_user_data(&self) -> bool {
+        self.log_user_data
     }
 
     /// The name that a client has given itself, if the log may tell it.
@@ -449,40 +405,6 @@ impl ServerHost {
     /// Runs held requests at the next turn; whoever must still wait is held again.
     pub(crate) fn resume_held(&mut self) {
         self.orders.extend(self.held.drain(..).map(Order::Resume));
-    }
-
-    /// A turn has begun at this tick.
-    #[inline]
-    pub(crate) fn begin_turn(&mut self, ticks: u64) {
-        self.turn_ticks = ticks;
-    }
-
-    /// A turn has ended.
-    #[inline]
-    pub(crate) fn end_turn(&mut self) {
-        self.stats.turns += 1;
-        self.stats.busy_ticks += ticks().wrapping_sub(self.turn_ticks);
-    }
-
-    /// Takes the samples behind INFO's rates and peaks. Returns the bytes in use.
-    pub(crate) fn sample(&mut self, shard: &Shard) -> usize {
-        let now_ms = shard.now().mono_us / 1000;
-        self.rates.ops.sample(shard.stats.commands, now_ms);
-        self.rates.input.sample(self.stats.bytes_in, now_ms);
-        self.rates.output.sample(self.stats.bytes_out, now_ms);
-        let allocated = crate::memory::allocated();
-        self.memory_peak = self.memory_peak.max(allocated);
-        allocated
-    }
-
-    /// Starts all counters anew (CONFIG RESETSTAT).
-    pub(crate) fn reset_stats(&mut self) {
-        self.traffic_base.0 += self.stats.bytes_in;
-        self.traffic_base.1 += self.stats.bytes_out;
-        self.stats = NetStats::default();
-        self.freer.reset();
-        self.rates = Rates::default();
-        self.memory_peak = 0;
     }
 
     /// Takes the bytes received and sent since the start.
@@ -623,6 +545,11 @@ impl Host for ServerHost {
         let who = self.client(self.current);
         let who = who.map(|c| (c.peer.addr.clone(), c.name.clone())).unwrap_or_default();
         self.slow_log.add(command, args, micros, now.unix_ms / 1000, who);
+    }
+
+    #[cold]
+    fn sampled(&mut self, command: &Command, args: Args<'_>, sample: &Sample, now: Now) -> u32 {
+        self.hot_keys.sampled(command, args, sample, now.unix_ms)
     }
 
     fn as_any(&mut self) -> &mut dyn Any {

@@ -12,6 +12,7 @@ mod clients;
 mod degraded;
 pub(crate) mod figures;
 pub(crate) mod host;
+pub(crate) mod hotkeys;
 pub(crate) mod latency;
 pub(crate) mod lazyfree;
 pub(crate) mod logins;
@@ -22,6 +23,7 @@ pub(crate) mod replication;
 mod secured;
 pub(crate) mod shared;
 pub(crate) mod slowlog;
+pub(crate) mod stats;
 pub(crate) mod tracking;
 mod waits;
 
@@ -68,6 +70,8 @@ pub(crate) struct ShardService {
     generation: u64,
     /// When expiry runs next, in milliseconds of the monotonic clock.
     expire_at_ms: u64,
+    /// The last turn did its housekeeping.
+    pub(crate) cron_ran: bool,
     /// Writes are held back until the log has caught up with its policy's bound.
     stalled: bool,
     /// Keys whose last writes are held back, while the log is degraded.
@@ -77,7 +81,7 @@ pub(crate) struct ShardService {
 impl ShardService {
     pub(crate) fn new(shard: Shard, shared: Arc<Shared>) -> Self {
         let host = ServerHost::new(shared);
-        let limits = hub_limits(&host);
+        let limits = host::hub_limits(&host);
         let mut this = Self {
             shard,
             host,
@@ -88,6 +92,7 @@ impl ShardService {
             max_bulk: 0,
             generation: u64::MAX,
             expire_at_ms: 0,
+            cron_ran: false,
             stalled: false,
             suspects: None,
         };
@@ -100,7 +105,7 @@ impl ShardService {
     pub(crate) fn begin_turn(&mut self, now: Now) {
         self.shard.set_now(now);
         let ticks = host::ticks();
-        self.host.begin_turn(ticks);
+        self.host.turns.begin(ticks, self.shard.stats.commands);
         self.shard.start_batch(ticks);
         if self.host.shared.generation() != self.generation {
             self.refresh();
@@ -110,6 +115,10 @@ impl ShardService {
     /// The shard's own work of a turn: expiry, then the start of the log's write.
     #[inline]
     pub(crate) fn end_turn(&mut self) {
+        self.cron_ran = false;
+        if let Some(codes) = self.shard.stats.take_errors_full() {
+            self.host.say_errors_full(&codes);
+        }
         if self.shard.busy_client().is_some() {
             self.go_on();
         }
@@ -134,6 +143,7 @@ impl ShardService {
             if reaped < EXPIRE_BUDGET {
                 self.expire_at_ms = now_ms + self.host.period_ms();
             }
+            self.cron_ran = true;
             let allocated = self.host.sample(&self.shard);
             let (_, garbage) = self.host.freer.pending(&self.shard.trash);
             let counted = self.shard.mem_bytes() + garbage as usize;
@@ -142,6 +152,7 @@ impl ShardService {
                 self.expire_at_ms = now_ms;
             }
             self.shard.slow_ticks = self.host.slow_ticks();
+            self.host.turns.cron += host::ticks().wrapping_sub(start);
         }
         if !self.is_busy() {
             self.shard.time_out_waits();
@@ -169,7 +180,13 @@ impl ShardService {
             self.feed_replicas();
         }
         if let Some(log) = &self.log {
-            log.flush();
+            if log.watermark() < log.last_lsn() {
+                let start = host::ticks();
+                log.flush();
+                self.host.turns.flush += host::ticks().wrapping_sub(start);
+            } else {
+                log.flush();
+            }
         }
         if self.host.acks.len() > 0 {
             self.settle_acks();
@@ -288,24 +305,13 @@ impl ShardService {
         let now_ms = self.shard.now().mono_us / 1000;
         self.shard.lacks_replicas = self.host.replicas.lacks(now_ms);
         self.shard.set_role(self.host.role());
-        self.limits = hub_limits(&self.host);
+        self.limits = host::hub_limits(&self.host);
     }
 
     /// The log, if there is one.
     pub(crate) fn log(&self) -> Option<&Log> {
         self.log.as_ref()
     }
-}
-
-fn hub_limits(host: &ServerHost) -> HubLimits {
-    host.shared.with_config(|config| HubLimits {
-        input_max: config.size(OptionId::ClientQueryBufferLimit),
-        input_max_preauth: config.size(OptionId::ClientQueryBufferLimitPreauth),
-        output: config.output_limits(),
-        idle_secs: config.int(OptionId::Timeout) as u64,
-        park_secs: config.int(OptionId::ConnParkSecs) as u64,
-        write_timeout_ms: config.int(OptionId::ClientWriteTimeout) as u64,
-    })
 }
 
 /// Rises with every write.

@@ -10,6 +10,7 @@ mod differential;
 mod disk;
 mod exchange;
 mod harness;
+mod hotkeys;
 mod logins;
 mod process;
 mod replication;

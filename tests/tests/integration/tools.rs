@@ -101,6 +101,93 @@ fn redis_benchmark_runs_every_default_test() {
     }
 }
 
+/// Strings and collections of some sizes.
+fn sizes(server: &Server) {
+    let mut client = server.client().expect("a connection");
+    for i in 0..50 {
+        client.line(&format!("SET small:{i} {i}")).expect("SET");
+    }
+    client.line(&format!("SET large {}", "x".repeat(5000))).expect("SET");
+    for i in 0..300 {
+        client.line(&format!("RPUSH list {i}")).expect("RPUSH");
+        client.line(&format!("HSET hash f{i} {i}")).expect("HSET");
+    }
+    client.line("SADD set a b c").expect("SADD");
+    client.line("ZADD zset 1 a 2 b").expect("ZADD");
+    client.line("XADD stream * f v").expect("XADD");
+}
+
+#[test]
+fn redis_cli_finds_big_keys() {
+    let server = moon();
+    sizes(&server);
+    let text = redis_cli(&server, &["--bigkeys"]);
+    for line in [
+        "Sampled 56 keys in the keyspace!",
+        "Biggest string found '\"large\"' has 5000 bytes",
+        "Biggest   list found '\"list\"' has 300 items",
+        "Biggest   hash found '\"hash\"' has 300 fields",
+        "Biggest    set found '\"set\"' has 3 members",
+        "Biggest   zset found '\"zset\"' has 2 members",
+        "Biggest stream found '\"stream\"' has 1 entries",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    let text = redis_cli(&server, &["--memkeys"]);
+    assert!(text.contains("Sampled 56 keys in the keyspace!"), "{text}");
+    let largest = text.lines().find(|l| l.starts_with("Biggest string found '\"large\"' has "));
+    let bytes = largest.and_then(|l| l.split(' ').rev().nth(1)?.parse::<u64>().ok());
+    assert!(bytes.is_some_and(|n| (5000..10_000).contains(&n)), "{text}");
+}
+
+#[test]
+fn redis_cli_finds_hot_keys_under_an_lfu_policy() {
+    let server = moon();
+    let mut client = server.client().expect("a connection");
+    client.line("CONFIG SET maxmemory-policy allkeys-lfu").expect("CONFIG SET");
+    sizes(&server);
+    for _ in 0..500 {
+        client.line("GET small:7").expect("GET");
+    }
+    let text = redis_cli(&server, &["--hotkeys"]);
+    assert!(text.contains("Sampled 56 keys in the keyspace!"), "{text}");
+    let summary = text.split("-------- summary -------").nth(1).expect("a summary");
+    let first = summary.lines().find(|l| l.starts_with("hot key found with counter: "));
+    let key =
+        |l: &str| l.contains("\"small:7\"") || l.contains("\"list\"") || l.contains("\"hash\"");
+    assert!(first.is_some_and(key), "{text}");
+    assert!(summary.contains("\"small:7\""), "{text}");
+}
+
+/// Without a terminal, `--latency` ends after a second. `--stat` never does: it is ended behind its
+/// second line.
+#[test]
+fn redis_cli_watches_latency_and_figures() {
+    let server = moon();
+    sizes(&server);
+    let text = redis_cli(&server, &["--latency", "--raw"]);
+    let figures: Vec<f64> = text.split_ascii_whitespace().filter_map(|w| w.parse().ok()).collect();
+    assert_eq!(figures.len(), 4, "min max avg samples: {text}");
+    assert!(figures[3] > 10.0 && figures[0] <= figures[1], "{text}");
+    let mut child = Command::new("redis-cli")
+        .args(["-p", &server.port().to_string(), "--stat", "-i", "0.1"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("redis-cli runs");
+    let out = std::io::BufReader::new(child.stdout.take().expect("its output"));
+    let lines: Vec<String> = std::io::BufRead::lines(out)
+        .map_while(Result::ok)
+        .filter(|l| !l.is_empty())
+        .take(4)
+        .collect();
+    child.kill().expect("it runs");
+    child.wait().expect("it has ended");
+    assert!(lines[1].starts_with("keys       mem      clients"), "{lines:?}");
+    let words: Vec<&str> = lines[2].split_ascii_whitespace().collect();
+    assert_eq!((words[0], words[2], words[3]), ("56", "1", "0"), "{lines:?}");
+    assert!(words[1].ends_with('M') && words[4].parse::<u64>().is_ok(), "{lines:?}");
+}
+
 #[test]
 fn redis_py_does_what_applications_do() {
     let server = moon();

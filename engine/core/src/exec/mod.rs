@@ -20,7 +20,7 @@ mod wait;
 pub use context::{ReadCx, SessionCx, WriteCx};
 pub use evict::{Evictable, MemoryRules, Order};
 pub use role::Role;
-pub use run::{Host, Outcome};
+pub use run::{Host, Outcome, Sample};
 pub use session::{ClientReply, Session};
 pub use shard::{Listen, Shard, ShardConfig};
 pub use wait::{Deadline, Wait, WaitFigures, Waiting, Woken, timeout_ms, timeout_secs};

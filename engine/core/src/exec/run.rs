@@ -63,8 +63,25 @@ pub trait Host: Any {
     /// A command took at least [`Shard::slow_ticks`].
     fn slow(&mut self, _: &Command, _: Args<'_>, _ticks: u64, _: Now) {}
 
+    /// A command has run whose turn it was to be looked at, see [`Shard::sample_in`]. Returns how many
+    /// commands later the next one is.
+    fn sampled(&mut self, _: &Command, _: Args<'_>, _: &Sample, _: Now) -> u32 {
+        u32::MAX
+    }
+
     /// Itself, for commands that belong to the server.
     fn as_any(&mut self) -> &mut dyn Any;
+}
+
+/// What a command has taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// Clock ticks, without those of commands that it ran.
+    pub ticks: u64,
+    /// Bytes of its reply.
+    pub reply_bytes: usize,
+    /// A script ran it: its words and its reply went over no network.
+    pub scripted: bool,
 }
 
 /// What the server does after a request.
@@ -337,6 +354,12 @@ impl Shard {
         }
         if self.listening.commands {
             host.executed(session, command, args, self.unit.touched_len());
+        }
+        self.sample_in = self.sample_in.wrapping_sub(1);
+        if self.sample_in == 0 {
+            let reply_bytes = out.len() - start.min(out.len());
+            let sample = Sample { ticks: spent, reply_bytes, scripted: self.scripted };
+            self.sample_in = host.sampled(command, args, &sample, self.now);
         }
     }
 

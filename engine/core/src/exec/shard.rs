@@ -98,6 +98,8 @@ pub struct Shard {
     pub loading: bool,
     /// Commands that take at least so many ticks are told to the host.
     pub slow_ticks: u64,
+    /// Commands until the next one that [`Host::sampled`] is told of.
+    pub sample_in: u32,
     /// `DEBUG SET-ACTIVE-EXPIRE`.
     pub active_expire: bool,
     /// Values to be freed elsewhere.
@@ -138,6 +140,7 @@ impl Shard {
             lacks_replicas: false,
             loading: false,
             slow_ticks: u64::MAX,
+            sample_in: 1,
             active_expire: true,
             trash: Trash::default(),
             snapshot: None,

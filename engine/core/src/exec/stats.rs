@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-/// Distinct error codes that are counted by name; the rest share one row (INFO errorstats).
+/// Distinct error codes that are counted by name (INFO errorstats).
 const ERROR_CODES_MAX: usize = 128;
+/// The only row there is when more came: nothing is counted by code any more, as in Redis.
+const ERRORS_FULL: &str = "ERRORSTATS_DISABLED";
 
 /// Figures of one command row.
 #[derive(Debug, Clone, Copy, Default)]
@@ -78,6 +80,8 @@ pub struct Stats {
     pub error_replies: u64,
     /// Error replies by code.
     pub errors: BTreeMap<Box<str>, u64>,
+    /// The codes when there were too many, to be told once.
+    errors_full: Option<String>,
     /// How long commands take is counted (`latency-tracking`).
     pub histograms: bool,
     /// By command id.
@@ -110,10 +114,45 @@ impl Stats {
         self.error_replies += 1;
         if let Some(n) = self.errors.get_mut(code) {
             *n += 1;
+        } else if self.errors.contains_key(ERRORS_FULL) {
+            // Scripts make codes of what they like.
         } else if self.errors.len() < ERROR_CODES_MAX {
             self.errors.insert(code.into(), 1);
         } else {
-            *self.errors.entry("OTHER".into()).or_default() += 1;
+            let codes: Vec<&str> = self.errors.keys().map(|code| &**code).collect();
+            self.errors_full = Some(codes.join(", "));
+            self.errors = BTreeMap::from([(ERRORS_FULL.into(), 1)]);
         }
+    }
+
+    /// The codes that were counted until one too many came, once.
+    pub fn take_errors_full(&mut self) -> Option<String> {
+        self.errors_full.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_code_too_many_ends_the_count_by_code() {
+        let mut stats = Stats::new(0);
+        for i in 0..ERROR_CODES_MAX {
+            stats.count_error(&format!("E{i}"));
+        }
+        stats.count_error("E0");
+        assert_eq!((stats.errors.len(), stats.errors["E0"]), (ERROR_CODES_MAX, 2));
+        assert_eq!(stats.take_errors_full(), None);
+        stats.count_error("ONE");
+        stats.count_error("MORE");
+        assert_eq!(stats.errors, BTreeMap::from([(ERRORS_FULL.into(), 1)]));
+        assert_eq!(stats.error_replies, ERROR_CODES_MAX as u64 + 3);
+        let codes = stats.take_errors_full().expect("the codes");
+        assert_eq!(codes.split(", ").count(), ERROR_CODES_MAX);
+        assert_eq!(stats.take_errors_full(), None);
+        stats.reset();
+        stats.count_error("ERR");
+        assert_eq!(stats.errors["ERR"], 1);
     }
 }

@@ -4,6 +4,10 @@ use super::{Hub, Note, Service, secured};
 use crate::config::OutputLimit;
 use crate::net::{Driver, Slot};
 
+/// So few bytes of unsent replies are over no limit: they fit the buffer that every client of Redis has
+/// anyway, and a driver may not have sent yet what a socket would take at once.
+const REPLY_FREE: usize = 16 << 10;
+
 /// Options the hub works by.
 #[derive(Debug, Clone)]
 pub(crate) struct HubLimits {
@@ -26,7 +30,8 @@ impl<D: Driver, S: Service> Hub<D, S> {
     pub(super) fn over_limit(&mut self, slot: Slot, left: usize) -> bool {
         let Some(Some(peer)) = self.peers.get_mut(slot as usize) else { return false };
         let limit = self.service.hub_limits().output[self.service.output_class(slot)];
-        let bytes = (left + self.driver.unsent(slot)) as u64;
+        let bytes = left + self.driver.unsent(slot);
+        let bytes = if bytes > REPLY_FREE { bytes as u64 } else { 0 };
         let hard = limit.hard > 0 && bytes >= limit.hard;
         let over_soft = limit.soft > 0 && bytes >= limit.soft;
         if !over_soft {
