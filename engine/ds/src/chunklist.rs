@@ -15,6 +15,10 @@ use crate::item::Item;
 use crate::listpack::{self, Listpack};
 use crate::sizeclass::round_up;
 
+mod walk;
+
+use walk::ChunkWalk;
+
 /// How much a node may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NodeLimit {
@@ -51,22 +55,23 @@ impl NodeLimit {
     }
 }
 
-#[derive(Clone)]
 struct Node {
     pack: Listpack,
     count: u32,
+    /// Number in the walk, if it has not been given nor changed since the walk began; else 0.
+    stamp: u32,
 }
 
 impl Node {
     fn new(pack: Listpack) -> Node {
         let count = pack.len() as u32;
-        Node { pack, count }
+        Node { pack, count, stamp: 0 }
     }
 
     fn of(item: Item<'_>) -> Node {
         let mut pack = Listpack::new();
         pack.push_back(item);
-        Node { pack, count: 1 }
+        Node { pack, count: 1, stamp: 0 }
     }
 
     /// Whether it holds one element that is not to share a node.
@@ -95,11 +100,20 @@ pub enum End {
 }
 
 /// A list as a deque of listpacks; see the module page.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct ChunkList {
     nodes: VecDeque<Node>,
     len: usize,
     heap: usize,
+    walk: Option<Box<ChunkWalk>>,
+}
+
+impl Clone for ChunkList {
+    fn clone(&self) -> ChunkList {
+        let copy = |n: &Node| Node { pack: n.pack.clone(), count: n.count, stamp: 0 };
+        let nodes = self.nodes.iter().map(copy).collect();
+        ChunkList { nodes, len: self.len, heap: self.heap, walk: None }
+    }
 }
 
 impl ChunkList {
@@ -155,6 +169,7 @@ impl ChunkList {
     }
 
     fn remove_node(&mut self, at: usize) -> Node {
+        self.will_change(at);
         let node = self.nodes.remove(at).expect("a node index is below the node count");
         self.len -= node.count as usize;
         self.heap -= node.pack.mem_bytes();
@@ -168,6 +183,7 @@ impl ChunkList {
     /// Edits one node with the sums kept right. The caller removes a node that became empty.
     #[inline]
     fn edit<R>(&mut self, at: usize, f: impl FnOnce(&mut Listpack) -> R) -> R {
+        self.will_change(at);
         let node = &mut self.nodes[at];
         let (heap, count) = (node.pack.mem_bytes(), node.count);
         let out = f(&mut node.pack);
@@ -233,6 +249,9 @@ impl ChunkList {
         };
         if at >= self.nodes.len() {
             return None;
+        }
+        if self.walk.is_some() && self.nodes[at].count == 1 {
+            return self.pop_whole(at, f);
         }
         let out = self.edit(at, |pack| match end {
             End::Front => pack.pop_front(f),
@@ -351,6 +370,9 @@ impl ChunkList {
                 for node in self.nodes.drain(at..end) {
                     self.len -= node.count as usize;
                     self.heap -= node.pack.mem_bytes();
+                    if let Some(walk) = &mut self.walk {
+                        walk.keep(node.stamp, || node.pack);
+                    }
                 }
             } else {
                 self.edit(at, |pack| {

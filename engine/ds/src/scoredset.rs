@@ -13,7 +13,9 @@
 use crate::btree::{self, CountedTree, Member};
 use crate::entry::{Entry, EntryPtr, NewValue, ValueRef};
 use crate::hash::HashSeed;
-use crate::table::{Lookup, Table};
+use crate::meter::Meter;
+use crate::table::Lookup;
+use crate::watched::{Pass, WatchedTable};
 
 /// A table entry as the tree sees it.
 #[derive(Clone, Copy)]
@@ -32,7 +34,7 @@ impl Member for MemberRef {
 /// A sorted set for any number of elements; see the module page.
 pub struct ScoredSet {
     tree: CountedTree<MemberRef>,
-    table: Table<()>,
+    table: WatchedTable,
 }
 
 /// What [`ScoredSet::upsert`] did.
@@ -58,7 +60,7 @@ unsafe impl Send for ScoredSet {}
 impl ScoredSet {
     /// An empty set whose table hashes with `seed`.
     pub fn new(seed: HashSeed) -> ScoredSet {
-        ScoredSet { tree: CountedTree::new(), table: Table::new(seed) }
+        ScoredSet { tree: CountedTree::new(), table: WatchedTable::new(seed) }
     }
 
     /// Number of elements.
@@ -70,6 +72,27 @@ impl ScoredSet {
     /// Whether there is no element.
     pub fn is_empty(&self) -> bool {
         self.tree.is_empty()
+    }
+
+    /// Begins a walk over the members, whose entries hold the bits of the score as an integer; see
+    /// [`WatchedTable::begin_walk`].
+    pub fn begin_walk(&mut self, tag: u64, passes: Vec<Pass>, meter: &Meter) {
+        self.table.begin_walk(tag, passes, meter);
+    }
+
+    /// See [`WatchedTable::walk_tag`].
+    pub fn walk_tag(&self) -> Option<u64> {
+        self.table.walk_tag()
+    }
+
+    /// See [`WatchedTable::step_walk`].
+    pub fn step_walk(&mut self, out: &mut Vec<u8>, budget: usize) -> bool {
+        self.table.step_walk(out, budget)
+    }
+
+    /// See [`WatchedTable::end_walk`].
+    pub fn end_walk(&mut self) {
+        self.table.end_walk();
     }
 
     /// Heap bytes, as the allocator counts them.
@@ -164,7 +187,7 @@ impl ScoredSet {
         });
     }
 
-    /// Visits about `count` elements from a cursor on; see [`Table::scan`].
+    /// Visits about `count` elements from a cursor on; see [`Table::scan`](crate::Table::scan).
     pub fn scan(&self, cursor: u64, count: usize, mut f: impl FnMut(&[u8], f64)) -> u64 {
         self.table.scan(cursor, count, |entry| f(entry.key(), score_of(entry)))
     }

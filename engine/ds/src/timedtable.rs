@@ -11,8 +11,10 @@
 use crate::btree::{CountedTree, Member};
 use crate::entry::{EntryPtr, NewValue, ValueRef};
 use crate::hash::HashSeed;
+use crate::meter::Meter;
 use crate::sizeclass::round_up;
 use crate::table::{Lookup, Table};
+use crate::watched::{Pass, WatchedTable};
 
 /// A table entry as the tree sees it.
 #[derive(Clone, Copy)]
@@ -35,7 +37,7 @@ fn score(at_ms: u64) -> f64 {
 
 /// A table of entries that may expire; see the module page.
 pub struct TimedTable {
-    table: Table<()>,
+    table: WatchedTable,
     order: Option<Box<CountedTree<EntryRef>>>,
 }
 
@@ -45,13 +47,33 @@ unsafe impl Send for TimedTable {}
 impl TimedTable {
     /// An empty table that hashes with `seed`.
     pub fn new(seed: HashSeed) -> TimedTable {
-        TimedTable { table: Table::new(seed), order: None }
+        TimedTable { table: WatchedTable::new(seed), order: None }
     }
 
     /// The entries, to read.
     #[inline]
     pub fn table(&self) -> &Table<()> {
         &self.table
+    }
+
+    /// See [`WatchedTable::begin_walk`].
+    pub fn begin_walk(&mut self, tag: u64, passes: Vec<Pass>, meter: &Meter) {
+        self.table.begin_walk(tag, passes, meter);
+    }
+
+    /// See [`WatchedTable::walk_tag`].
+    pub fn walk_tag(&self) -> Option<u64> {
+        self.table.walk_tag()
+    }
+
+    /// See [`WatchedTable::step_walk`].
+    pub fn step_walk(&mut self, out: &mut Vec<u8>, budget: usize) -> bool {
+        self.table.step_walk(out, budget)
+    }
+
+    /// See [`WatchedTable::end_walk`].
+    pub fn end_walk(&mut self) {
+        self.table.end_walk();
     }
 
     /// Heap bytes, as the allocator counts them.

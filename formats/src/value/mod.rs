@@ -24,8 +24,8 @@ mod stream;
 use stream::Form;
 pub use stream::{
     Consumer, Group, Idempotence, PelEntry, Producer, Stream, StreamEntries, StreamEntry,
-    StreamExt, StreamId, put_stream_entry, put_stream_ext, put_stream_groups, put_stream_head,
-    put_stream_idempotence,
+    StreamExt, StreamId, put_stream_consumer, put_stream_entry, put_stream_ext, put_stream_group,
+    put_stream_groups, put_stream_head, put_stream_id, put_stream_idempotence, put_stream_pending,
 };
 
 use crate::bytes::{Put, Reader};

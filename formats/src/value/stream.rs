@@ -375,25 +375,46 @@ pub fn put_stream_entry<'a>(
 pub fn put_stream_groups(out: &mut Vec<u8>, groups: &[Group<'_>]) {
     out.put_count32(groups.len());
     for group in groups {
-        out.put_bytes32(group.name);
-        group.last_delivered.put(out);
-        out.put_count32(group.pel.len());
-        for p in &group.pel {
-            p.id.put(out);
-            out.put_bytes32(p.consumer);
-            out.put_u64(p.delivery_ms);
-            out.put_u64(p.deliveries);
+        put_stream_group(out, group.name, group.last_delivered, group.pel.len());
+        for pending in &group.pel {
+            put_stream_pending(out, pending);
         }
         out.put_count32(group.consumers.len());
         for c in &group.consumers {
-            out.put_bytes32(c.name);
-            out.put_u64(c.seen_ms);
-            out.put_count32(c.pending.len());
+            put_stream_consumer(out, c.name, c.seen_ms, c.pending.len());
             for id in &c.pending {
-                id.put(out);
+                put_stream_id(out, *id);
             }
         }
     }
+}
+
+/// Appends what a group begins with; so many pending entries must follow, then the number of its consumers
+/// as a `u32`, then they.
+pub fn put_stream_group(out: &mut Vec<u8>, name: &[u8], last_delivered: StreamId, pending: usize) {
+    out.put_bytes32(name);
+    last_delivered.put(out);
+    out.put_count32(pending);
+}
+
+/// Appends a pending entry of a group.
+pub fn put_stream_pending(out: &mut Vec<u8>, pending: &PelEntry<'_>) {
+    pending.id.put(out);
+    out.put_bytes32(pending.consumer);
+    out.put_u64(pending.delivery_ms);
+    out.put_u64(pending.deliveries);
+}
+
+/// Appends what a consumer begins with; the ids of so many entries that it holds must follow.
+pub fn put_stream_consumer(out: &mut Vec<u8>, name: &[u8], seen_ms: u64, held: usize) {
+    out.put_bytes32(name);
+    out.put_u64(seen_ms);
+    out.put_count32(held);
+}
+
+/// Appends an id.
+pub fn put_stream_id(out: &mut Vec<u8>, id: StreamId) {
+    id.put(out);
 }
 
 /// Appends what type 6 adds; `groups` are those given to [`put_stream_groups`].

@@ -6,7 +6,7 @@
 
 use crate::clock::{Now, Rng};
 use crate::event::Event;
-use crate::types::Limits;
+use crate::types::{Limits, Object};
 
 pub use crate::types::Collection;
 
@@ -20,6 +20,7 @@ pub struct Edit<'a> {
     pub now: Now,
     events: [Option<Event>; 2],
     quiet: Quiet,
+    discarded: Option<Object>,
 }
 
 /// A change that watchers are not told of.
@@ -35,7 +36,7 @@ pub(super) enum Quiet {
 
 impl<'a> Edit<'a> {
     pub(super) fn new(limits: &'a Limits, rng: &'a mut Rng, now: Now) -> Self {
-        Edit { limits, rng, now, events: [None, None], quiet: Quiet::No }
+        Edit { limits, rng, now, events: [None, None], quiet: Quiet::No, discarded: None }
     }
 
     /// The value changed; `event` is what watchers are told. At most two per edit.
@@ -47,6 +48,16 @@ impl<'a> Edit<'a> {
             debug_assert!(self.events[1].is_none(), "an edit names at most two events");
             self.events[1] = Some(event);
         }
+    }
+
+    /// The whole content was taken out of the value, and nobody wants it any more. At most once per edit.
+    pub fn discard(&mut self, content: impl Collection) {
+        debug_assert!(self.discarded.is_none(), "a value has one content");
+        self.discarded = Some(content.into_object());
+    }
+
+    pub(super) fn take_discarded(&mut self) -> Option<Object> {
+        self.discarded.take()
     }
 
     /// The value changed, and nobody who watches the key is told: what a consumer group has pending is

@@ -150,7 +150,7 @@ impl Trash {
     }
 
     /// Frees a value that another has taken the place of, now or later.
-    pub(super) fn value(&mut self, object: Object, later: bool) {
+    pub(crate) fn value(&mut self, object: Object, later: bool) {
         if later && self.worth(&object) {
             let bytes = object.mem_bytes();
             self.put(Garbage { what: What::Value(object), keys: 1, bytes });

@@ -6,7 +6,7 @@
 //!
 //! Without a snapshot each of these costs one branch.
 
-use crate::snapshot::{Frozen, Walk};
+use crate::snapshot::{Change, Frozen, Walk};
 use crate::types::Object;
 use moon_ds::{EntryMut, HashSeed, Lookup, NewValue, Removed, Table};
 use std::ops::Deref;
@@ -33,23 +33,38 @@ impl Keys {
 
     /// What stands for the key goes into the snapshot as it is now, if it is not there yet.
     #[inline]
-    fn will_change(&mut self, key: &[u8]) {
+    fn before(&mut self, change: Change, key: &[u8]) {
         if let Some(walk) = &mut self.walk {
-            walk.before_change(&self.table, key);
+            walk.before_change(&mut self.table, key, change);
         }
+    }
+
+    /// The entry of a key, to change its time to live and not its value.
+    #[inline]
+    pub(crate) fn get_mut_beside(&mut self, key: &[u8]) -> Option<EntryMut<'_, Object>> {
+        self.before(Change::Beside, key);
+        self.table.get_mut(key)
     }
 
     /// See [`Table::get_mut`].
     #[inline]
     pub(crate) fn get_mut(&mut self, key: &[u8]) -> Option<EntryMut<'_, Object>> {
-        self.will_change(key);
+        self.before(Change::Value, key);
         self.table.get_mut(key)
     }
 
     /// See [`Table::lookup`].
     #[inline]
     pub(crate) fn lookup<'t, 'k>(&'t mut self, key: &'k [u8]) -> Lookup<'t, 'k, Object> {
-        self.will_change(key);
+        self.before(Change::Value, key);
+        self.table.lookup(key)
+    }
+
+    /// The same for a value that is to be replaced whole: if the snapshot still writes it, a string is found
+    /// empty.
+    #[inline]
+    pub(crate) fn lookup_to_replace<'t, 'k>(&'t mut self, key: &'k [u8]) -> Lookup<'t, 'k, Object> {
+        self.before(Change::Whole, key);
         self.table.lookup(key)
     }
 
@@ -60,7 +75,7 @@ impl Keys {
         key: &[u8],
         value: impl FnOnce() -> NewValue<'v, Object>,
     ) -> (EntryMut<'_, Object>, bool) {
-        self.will_change(key);
+        self.before(Change::Value, key);
         self.table.get_or_insert_with(key, value)
     }
 
@@ -71,7 +86,7 @@ impl Keys {
         key: &[u8],
         value: NewValue<'_, Object>,
     ) -> EntryMut<'_, Object> {
-        self.will_change(key);
+        self.before(Change::Value, key);
         self.table.insert(key, value)
     }
 
@@ -81,14 +96,37 @@ impl Keys {
         key: &[u8],
         removed: Removed<Object>,
     ) -> EntryMut<'_, Object> {
-        self.will_change(key);
+        self.before(Change::Value, key);
         self.table.insert_removed(key, removed)
     }
 
     /// See [`Table::remove`].
     pub(crate) fn remove(&mut self, key: &[u8]) -> Option<Removed<Object>> {
-        self.will_change(key);
+        self.before(Change::Value, key);
         self.table.remove(key)
+    }
+
+    /// The same for a value that nobody wants any more.
+    pub(crate) fn remove_for_good(&mut self, key: &[u8]) -> Option<Removed<Object>> {
+        self.before(Change::Whole, key);
+        self.table.remove(key)
+    }
+
+    /// The object at a key, if the snapshot walks it under this number. It is the snapshot's business alone.
+    pub(crate) fn walked_object(&mut self, key: &[u8], id: u64) -> Option<&mut Object> {
+        let object = self.table.get_mut(key)?.into_object_mut()?;
+        (object.walk_tag() == Some(id)).then_some(object)
+    }
+
+    /// Takes such an object out, before all keys go.
+    pub(crate) fn take_walked(&mut self, key: &[u8], id: u64) -> Option<Object> {
+        self.walked_object(key, id)?;
+        self.table.remove(key)?.into_object()
+    }
+
+    /// Number at the cut of the database whose keys these were, while the snapshot walks them.
+    pub(crate) fn walked_as(&self) -> Option<u32> {
+        Some(self.walk.as_ref()?.db())
     }
 
     /// See [`Table::reap_expired`], which changes no entry.
@@ -126,13 +164,8 @@ impl Keys {
         self.walk = None;
     }
 
-    /// Whether a snapshot walks the keys.
-    pub(crate) fn is_walked(&self) -> bool {
-        self.walk.is_some()
-    }
-
     /// Appends what the walk writes next. False if it has come to its end, or there is none.
     pub(crate) fn step(&mut self, out: &mut Vec<u8>) -> bool {
-        self.walk.as_mut().is_some_and(|walk| walk.step(&self.table, out))
+        self.walk.as_mut().is_some_and(|walk| walk.step(&mut self.table, out))
     }
 }

@@ -8,6 +8,7 @@ use crate::event::Event;
 use crate::exec::stats::Stats;
 use crate::journal::Unit;
 use crate::script::Scripts;
+use crate::snapshot::{self, Snapshot};
 use crate::types::{Collection, Limits, Object};
 use moon_ds::{BytesMut, Entry, Lookup, NewValue, Removed, ValueRef};
 use moon_formats::number::parse_i64;
@@ -89,6 +90,8 @@ pub struct Keyspace<'a> {
     pub(crate) scripts: &'a mut Scripts,
     /// Values to be freed elsewhere.
     pub(crate) trash: &'a mut Trash,
+    /// The snapshot that is being written.
+    pub(crate) snapshot: &'a mut Option<Box<Snapshot>>,
 }
 
 impl<'a> Keyspace<'a> {
@@ -116,6 +119,7 @@ impl<'a> Keyspace<'a> {
             limits: self.limits,
             scripts: self.scripts,
             trash: self.trash,
+            snapshot: self.snapshot,
         }
     }
 
@@ -253,13 +257,15 @@ impl<'a> Keyspace<'a> {
         let mut old_next = None;
         let db = &mut self.dbs[usize::from(self.cur)];
         db.object_bytes += added;
-        let existed = match db.table.lookup(key) {
+        let existed = match db.table.lookup_to_replace(key) {
             Lookup::Found(mut e) => {
                 let old_type = self.unit.collects_touched().then(|| type_name(&e.value()));
                 if let Some(old) = e.set(value) {
                     db.object_bytes -= old.mem_bytes();
                     old_next = old.next_expire();
-                    self.trash.value(old, self.trash.lazy.server_del);
+                    if let Some(old) = snapshot::unless_walked(self.snapshot, old) {
+                        self.trash.value(old, self.trash.lazy.server_del);
+                    }
                 }
                 if let Some(old_type) = old_type
                     && (ttl != Ttl::Keep || event == Event::SET)
@@ -388,7 +394,9 @@ impl<'a> Keyspace<'a> {
         let (emptied, new_next) = (value.vanishes(), value.next_expire());
         self.access.touch(&e);
         let (events, quiet) = (edit.events(), edit.quiet());
+        let discarded = edit.take_discarded();
         db.retime(key, next, new_next);
+        self.free_value(discarded);
         self.close_edit(key, events, quiet, emptied, false);
         result.map(Some)
     }
@@ -414,11 +422,13 @@ impl<'a> Keyspace<'a> {
         db.object_bytes = db.object_bytes + value.mem_bytes() - before;
         let events = edit.events();
         let quiet = edit.quiet();
+        let discarded = edit.take_discarded();
         // A new value that nothing was done to is not kept.
         let untouched = !existed && events[0].is_none() && quiet == Quiet::No;
         let (emptied, new_next) = (value.vanishes() || untouched, value.next_expire());
         self.access.stamp(&e, existed);
         db.retime(key, next, new_next);
+        self.free_value(discarded);
         self.close_edit(key, events, quiet, emptied, !existed);
         result
     }
@@ -460,14 +470,17 @@ impl<'a> Keyspace<'a> {
     /// has its new place.
     pub fn take(&mut self, key: &[u8], event: Event) -> Option<Stored> {
         self.settle(key);
-        let entry = self.take_raw(key)?;
+        let entry = self.take_raw(key, false)?;
         Some(Stored::Taken { entry, from: (self.cur, key.into(), event) })
     }
 
     /// Puts a taken or copied value, with its time to live, under a key, replacing what is there.
     pub fn place(&mut self, key: &[u8], stored: Stored, event: Event) {
         self.settle(key);
-        let old = self.take_raw(key);
+        let old = self.take_raw(key, true);
+        if let (Some(snapshot), Stored::Taken { entry, .. }) = (&mut *self.snapshot, &stored) {
+            snapshot.moves(entry, self.cur, key);
+        }
         let access = self.access;
         let cur = self.cur;
         let db = self.db();
@@ -505,7 +518,7 @@ impl<'a> Keyspace<'a> {
             let (old, new) = (type_name(&old.value()), type_name(&new.value()));
             replaced(self.unit, cur, key, old, new);
         }
-        self.trash.entry(old, self.trash.lazy.server_del);
+        self.free(old, self.trash.lazy.server_del);
     }
 
     /// A deep copy of a live key's value (COPY).
@@ -526,7 +539,7 @@ impl<'a> Keyspace<'a> {
         self.settle(key);
         let cur = self.cur;
         let db = self.db();
-        let Some(mut e) = db.table.get_mut(key) else { return false };
+        let Some(mut e) = db.table.get_mut_beside(key) else { return false };
         e.set_expire(at_ms);
         self.unit.touch(cur, key, event);
         true

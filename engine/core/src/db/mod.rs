@@ -21,6 +21,7 @@ pub(crate) use access::Access;
 pub use access::Lfu;
 pub use edit::{Collection, Edit};
 pub use garbage::{Garbage, LazyFree, Trash};
+pub(crate) use keys::Keys;
 pub use keyspace::{CopiedValue, Keyspace, Stored, Ttl};
 pub(crate) use read::{Overdue, OverduePart};
 pub use read::{ReadSpace, StrValue, encoding, entry_bytes, type_name};
@@ -38,7 +39,7 @@ pub const USER_RAW: u8 = 1;
 
 /// One database.
 pub struct Db {
-    pub(crate) table: keys::Keys,
+    pub(crate) table: Keys,
     /// Heap bytes of all collections.
     pub(crate) object_bytes: usize,
     pub(crate) field_times: fieldtimes::FieldTimes,
@@ -50,7 +51,7 @@ impl Db {
     /// An empty database.
     pub fn new(seed: HashSeed) -> Self {
         Db {
-            table: keys::Keys::new(seed),
+            table: Keys::new(seed),
             object_bytes: 0,
             field_times: fieldtimes::FieldTimes::default(),
             watchers: HashMap::new(),

@@ -2,6 +2,7 @@
 
 use super::{Keyspace, LazyFree};
 use crate::event::Event;
+use crate::snapshot;
 use crate::types::Object;
 use moon_ds::{Removed, ValueRef};
 
@@ -30,18 +31,40 @@ impl Keyspace<'_> {
 
     /// Takes a key out of the table, accounting included. Says nothing to anyone.
     pub(crate) fn drop_key(&mut self, key: &[u8], later: bool) -> bool {
-        let Some(entry) = self.take_raw(key) else { return false };
-        self.trash.entry(entry, later);
+        let Some(entry) = self.take_raw(key, true) else { return false };
+        self.free(entry, later);
         true
     }
 
-    pub(super) fn take_raw(&mut self, key: &[u8]) -> Option<Removed<Object>> {
+    /// Takes an entry out of the table, accounting included. `for_good`: nobody wants the value any more.
+    pub(super) fn take_raw(&mut self, key: &[u8], for_good: bool) -> Option<Removed<Object>> {
         let db = self.db();
-        let removed = db.table.remove(key)?;
+        let removed = match for_good {
+            true => db.table.remove_for_good(key)?,
+            false => db.table.remove(key)?,
+        };
         if let ValueRef::Object(o) = removed.value() {
             db.forget(key, o);
         }
         Some(removed)
+    }
+
+    /// Frees an entry, now or later, unless a snapshot still writes its value.
+    pub(super) fn free(&mut self, entry: Removed<Object>, later: bool) {
+        if entry.object().is_some_and(|o| o.walk_tag().is_some()) {
+            self.free_value(entry.into_object());
+        } else {
+            self.trash.entry(entry, later);
+        }
+    }
+
+    /// Frees what an edit has left over, now or later, unless a snapshot still writes it.
+    pub(super) fn free_value(&mut self, object: Option<Object>) {
+        if let Some(object) = object
+            && let Some(object) = snapshot::unless_walked(self.snapshot, object)
+        {
+            self.trash.value(object, self.trash.lazy.server_del);
+        }
     }
 
     /// Removes every key of a database; `later` leaves freeing them to somebody else. Returns how many
@@ -52,7 +75,10 @@ impl Keyspace<'_> {
         d.raise_existing(None, now_ms);
         let n = d.table.len() as u64;
         let bytes = d.table.mem_bytes() + d.object_bytes;
-        // A snapshot may still need them.
+        // A snapshot may still need them, and values among them that have come from elsewhere.
+        if let Some(snapshot) = self.snapshot {
+            snapshot.before_flush(&mut d.table);
+        }
         if let Some(table) = d.table.take_all(bytes) {
             self.trash.database(table, bytes, later);
         }

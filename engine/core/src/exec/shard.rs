@@ -248,6 +248,7 @@ impl Shard {
             limits: &self.limits,
             scripts: &mut self.scripts,
             trash: &mut self.trash,
+            snapshot: &mut self.snapshot,
         }
     }
 

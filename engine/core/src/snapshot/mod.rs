@@ -23,7 +23,6 @@
 //!
 //! A value whose body exceeds 256 KiB stands apart from its key, in chunks.
 
-mod granules;
 mod item;
 mod load;
 #[cfg(any(test, feature = "mutants"))]
@@ -38,16 +37,21 @@ pub use load::{LoadError, Loader};
 #[cfg(any(test, feature = "mutants"))]
 pub use mutant::Mutant;
 pub(crate) use queue::Frozen;
-pub(crate) use walk::Walk;
+pub(crate) use walk::{Change, Walk};
 
-use crate::db::{Db, Trash};
+use crate::db::{Db, Keys, Live, Trash};
 use crate::exec::Shard;
+use crate::types::{Limits, Object};
+use moon_ds::{Table, ValueRef};
 use moon_formats::rrdshard::{
     BLOCK_RAW_MAX, Encoder, Extension, Incomplete, Preamble, Summary, section,
 };
-use queue::Shared;
+use queue::{CHUNK_BYTES, Shared, Source};
 use std::fmt;
 use std::rc::Rc;
+
+/// Bytes of a chunk at most, where an element is longer than that.
+const CHUNK_MAX: usize = 1 << 20;
 
 /// What the end of a snapshot tells of it.
 pub type Totals = Summary;
@@ -125,7 +129,7 @@ impl Snapshot {
             if let Some(mut frozen) = frozen {
                 #[cfg(any(test, feature = "mutants"))]
                 mutant::forgotten(self.shared.mutant.get(), &mut frozen);
-                if frozen.walk.step(&frozen.table, out) {
+                if frozen.walk.step(&mut frozen.table, out) {
                     self.shared.frozen().borrow_mut().push(frozen);
                     return true;
                 }
@@ -135,7 +139,7 @@ impl Snapshot {
             }
             // SWAPDB may have brought one to a place that was passed.
             let order = (self.at..dbs.len()).chain(0..self.at);
-            let Some(at) = order.into_iter().find(|at| dbs[*at].table.is_walked()) else {
+            let Some(at) = order.into_iter().find(|at| dbs[*at].table.walked_as().is_some()) else {
                 debug_assert!(false, "a walk is in a database or frozen");
                 return false;
             };
@@ -147,6 +151,146 @@ impl Snapshot {
             self.walks -= 1;
         }
         false
+    }
+
+    /// Appends the next chunk of a value that stands apart. False if there is none.
+    fn step_value(
+        &mut self,
+        dbs: &mut [Db],
+        limits: &Limits,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Incomplete> {
+        let shared = Rc::clone(&self.shared);
+        let Some(mut value) = shared.take_value() else { return Ok(false) };
+        let id = value.id;
+        let mut bytes = std::mem::take(&mut value.head);
+        let found = match &mut value.source {
+            Source::Body { bytes: body, at, counted } => {
+                let to = body.len().min(*at + CHUNK_BYTES);
+                bytes.extend_from_slice(&body[*at..to]);
+                if *counted {
+                    shared.written(to - *at);
+                }
+                *at = to;
+                Some(to < body.len())
+            }
+            Source::Text { db, key, at } => self.with_text(dbs, *db, key, |text| {
+                let to = text.len().min(*at + CHUNK_BYTES);
+                bytes.extend_from_slice(&text[*at..to]);
+                *at = to;
+                to < text.len()
+            }),
+            Source::Live { key, db } => {
+                let mut step = |object: &mut Object| object.step_walk(&mut bytes, CHUNK_BYTES);
+                let order = std::iter::once(*db).chain(0..dbs.len());
+                let at =
+                    order.into_iter().find(|at| dbs[*at].table.walked_object(key, id).is_some());
+                match at {
+                    Some(at) => {
+                        *db = at;
+                        let Db { table, object_bytes, .. } = &mut dbs[at];
+                        table.walked_object(key, id).map(|object| {
+                            let more = step(object);
+                            if !more {
+                                *object_bytes -= object.mem_bytes();
+                                object.after_walk(limits);
+                                *object_bytes += object.mem_bytes();
+                            }
+                            more
+                        })
+                    }
+                    None => {
+                        let mut frozen = shared.frozen().borrow_mut();
+                        let object = frozen.iter_mut().find_map(|f| f.walked_object(key, id));
+                        object.map(step)
+                    }
+                }
+            }
+            Source::Aside(object) => Some(object.step_walk(&mut bytes, CHUNK_BYTES)),
+        };
+        let Some(more) = found else {
+            return Err(Incomplete::Unfinished { value_id: id });
+        };
+        // An element may be longer than a chunk.
+        let count = bytes.len().div_ceil(CHUNK_MAX).max(1);
+        shared.encode(|encoder| {
+            for i in 1..=count {
+                let piece = &bytes[(i - 1) * CHUNK_MAX..bytes.len().min(i * CHUNK_MAX)];
+                encoder.chunk(id, piece, !more && i == count, out);
+            }
+        });
+        if more {
+            shared.give_back(value);
+        }
+        Ok(true)
+    }
+
+    /// Lets `f` read the string at a key of a database of the cut.
+    fn with_text<R>(
+        &self,
+        dbs: &[Db],
+        db: u32,
+        key: &[u8],
+        f: impl FnOnce(&[u8]) -> R,
+    ) -> Option<R> {
+        fn text<'a>(table: &'a Table<Object>, key: &[u8]) -> Option<&'a [u8]> {
+            match table.get(key)?.value() {
+                ValueRef::Bytes(b) => Some(b),
+                ValueRef::Int(_) | ValueRef::Object(_) => None,
+            }
+        }
+        let order = std::iter::once(self.at).chain(0..dbs.len());
+        let at = order.into_iter().find(|at| dbs[*at].table.walked_as() == Some(db));
+        if let Some(at) = at {
+            return text(&dbs[at].table, key).map(f);
+        }
+        let frozen = self.shared.frozen().borrow();
+        let frozen = frozen.iter().find(|frozen| frozen.walk.db() == db)?;
+        text(&frozen.table, key).map(f)
+    }
+
+    /// A value gets another key.
+    pub(crate) fn moves(&mut self, entry: &Live, db: u16, key: &[u8]) {
+        let Some(id) = entry.object().and_then(Object::walk_tag) else { return };
+        let mut values = self.shared.values().borrow_mut();
+        if let Some(value) = values.iter_mut().find(|value| value.id == id) {
+            value.source = Source::Live { key: key.into(), db: usize::from(db) };
+        }
+    }
+
+    /// Keys are about to be emptied at once. Values that are on their way and will not be kept with them, for
+    /// they came from other keys, are taken out.
+    pub(crate) fn before_flush(&mut self, keys: &mut Keys) {
+        if keys.walked_as().is_some() {
+            return;
+        }
+        for value in self.shared.values().borrow_mut().iter_mut() {
+            if let Source::Live { key, .. } = &value.source
+                && let Some(object) = keys.take_walked(key, value.id)
+            {
+                value.source = Source::Aside(object);
+            }
+        }
+    }
+}
+
+/// An object that nobody wants any more: given back, unless the snapshot still writes it.
+pub(crate) fn unless_walked(
+    snapshot: &mut Option<Box<Snapshot>>,
+    object: Object,
+) -> Option<Object> {
+    let (Some(snapshot), Some(id)) = (snapshot, object.walk_tag()) else { return Some(object) };
+    #[cfg(any(test, feature = "mutants"))]
+    if snapshot.shared.mutant.get() == Some(Mutant::ValueForgotten) {
+        return Some(object);
+    }
+    let mut values = snapshot.shared.values().borrow_mut();
+    match values.iter_mut().find(|value| value.id == id) {
+        Some(value) => {
+            value.source = Source::Aside(object);
+            None
+        }
+        None => Some(object),
     }
 }
 
@@ -215,8 +359,18 @@ impl Shard {
         let Some(snapshot) = &mut self.snapshot else { return Fill::Nothing };
         let until = out.len() + budget.max(1);
         while out.len() < until {
-            let taken = snapshot.shared.take(out, until - out.len());
-            if !taken && !snapshot.step(&mut self.dbs, &mut self.trash, out) {
+            if snapshot.shared.take(out, until - out.len()) {
+                continue;
+            }
+            match snapshot.step_value(&mut self.dbs, &self.limits, out) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(incomplete) => {
+                    self.abort_snapshot();
+                    return Fill::Broken(incomplete);
+                }
+            }
+            if !snapshot.step(&mut self.dbs, &mut self.trash, out) {
                 return self.finish_snapshot(out);
             }
         }
@@ -246,6 +400,25 @@ impl Shard {
     /// Gives the snapshot up, if there is one.
     pub fn abort_snapshot(&mut self) {
         let Some(snapshot) = self.snapshot.take() else { return };
+        for value in snapshot.shared.values().take() {
+            match value.source {
+                Source::Live { key, .. } => {
+                    for Db { table, object_bytes, .. } in &mut self.dbs {
+                        if let Some(object) = table.walked_object(&key, value.id) {
+                            *object_bytes -= object.mem_bytes();
+                            object.end_walk();
+                            object.after_walk(&self.limits);
+                            *object_bytes += object.mem_bytes();
+                        }
+                    }
+                }
+                Source::Aside(mut object) => {
+                    object.end_walk();
+                    self.trash.value(object, true);
+                }
+                Source::Body { .. } | Source::Text { .. } => {}
+            }
+        }
         self.dbs.iter_mut().for_each(|db| db.table.end_walk());
         for frozen in snapshot.shared.frozen().take() {
             self.trash.database(frozen.table, frozen.bytes, true);

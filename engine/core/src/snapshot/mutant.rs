@@ -18,12 +18,18 @@ pub enum Mutant {
     SplitIgnored,
     /// Keys that a flush has taken away are not written any more.
     FlushForgotten,
+    /// A large value that is deleted or replaced while it is being written is not kept for the rest of it.
+    ValueForgotten,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 3] =
-        [Mutant::SecondKeyUnseen, Mutant::SplitIgnored, Mutant::FlushForgotten];
+    pub const ALL: [Mutant; 4] = [
+        Mutant::SecondKeyUnseen,
+        Mutant::SplitIgnored,
+        Mutant::FlushForgotten,
+        Mutant::ValueForgotten,
+    ];
 }
 
 /// What the bugs need to know of a walk.

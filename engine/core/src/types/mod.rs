@@ -9,6 +9,7 @@
 //! each write. Elements go in as bytes and come out as [`Item`]s, without allocation. Nothing here draws
 //! randomness: what picks at random takes a source of random words.
 
+mod attached;
 mod digest;
 mod hash;
 mod limits;
@@ -16,6 +17,7 @@ mod list;
 mod sample;
 mod set;
 pub mod stream;
+mod walk;
 mod zset;
 
 use std::ops::Range;

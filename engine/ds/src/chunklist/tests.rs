@@ -169,3 +169,75 @@ proptest! {
         }
     }
 }
+
+/// A change between the steps of a walk.
+#[derive(Debug, Clone)]
+enum Change {
+    Push(End, u8),
+    Pop(End),
+    Insert(usize, u8),
+    Set(usize, u8),
+    Remove(usize, usize),
+    RemoveEqual(u8),
+    Step(usize),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let end = || prop_oneof![Just(End::Front), Just(End::Back)];
+    prop_oneof![
+        (end(), any::<u8>()).prop_map(|(e, v)| Change::Push(e, v)),
+        end().prop_map(Change::Pop),
+        (0usize..80, any::<u8>()).prop_map(|(i, v)| Change::Insert(i, v)),
+        (0usize..80, any::<u8>()).prop_map(|(i, v)| Change::Set(i, v)),
+        (0usize..80, 0usize..20).prop_map(|(i, n)| Change::Remove(i, n)),
+        any::<u8>().prop_map(Change::RemoveEqual),
+        (1usize..10).prop_map(Change::Step),
+    ]
+}
+
+proptest! {
+    /// A list that changes between the steps of a walk; the walk gives what it held at the start.
+    #[test]
+    fn a_walk_gives_the_moment(
+        start in prop::collection::vec(0u8..8, 0..120),
+        changes in prop::collection::vec(change(), 0..60),
+        count in 1usize..6,
+    ) {
+        let limit = NodeLimit { bytes: 60, count, lone: 0 };
+        let bytes = |v: u8| vec![b'a' + v % 8; usize::from(v % 8) + 1];
+        let mut list = ChunkList::new();
+        start.iter().for_each(|v| list.push(End::Back, &bytes(*v)[..], limit));
+        let want = all(&list);
+        let meter = crate::Meter::default();
+        list.begin_walk(5, &meter);
+        let mut seen = Vec::new();
+        for change in changes {
+            match change {
+                Change::Push(end, v) => list.push(end, &bytes(v)[..], limit),
+                Change::Pop(end) => drop(list.pop(end, |item| item.to_vec())),
+                Change::Insert(i, v) => list.insert(i.min(list.len()), &bytes(v)[..], limit),
+                Change::Set(i, v) => drop(list.set(i, &bytes(v)[..], limit)),
+                Change::Remove(i, n) => list.remove_range(i, n, limit),
+                Change::RemoveEqual(v) => {
+                    list.remove_equal(End::Front, &bytes(v)[..], 3, limit);
+                }
+                Change::Step(n) => {
+                    let until = seen.len() + n;
+                    list.step_walk(|item| {
+                        seen.push(item.to_vec());
+                        seen.len() < until
+                    });
+                }
+            }
+            check_sums(&list);
+        }
+        while list.step_walk(|item| {
+            seen.push(item.to_vec());
+            true
+        }) {}
+        prop_assert_eq!(seen, want);
+        prop_assert_eq!(meter.bytes(), 0);
+        prop_assert_eq!(list.walk_tag(), None);
+        prop_assert!(list.nodes.iter().all(|n| n.stamp == 0));
+    }
+}

@@ -155,6 +155,15 @@ impl<'t, V> EntryMut<'t, V> {
         Some(BytesMut { entry: self })
     }
 
+    /// Moves a string out of its heap buffer and leaves an empty one; `None` if it has no such buffer.
+    pub fn take_bytes(&mut self) -> Option<Vec<u8>> {
+        let before = self.blob.mem_bytes();
+        // SAFETY: the entry is borrowed mutably; no other reference to the value exists here.
+        let bytes = std::mem::take(unsafe { self.blob.heap_mut() }?);
+        self.recount(before);
+        Some(bytes)
+    }
+
     /// Takes the entry out of the table.
     pub fn remove(self) -> crate::entry::Removed<V> {
         self.table.take(self.segment, self.pos)

@@ -56,7 +56,7 @@ fn pop_some(cx: &mut WriteCx<'_>, key: &[u8], count: usize) -> CmdResult {
         edit.changed(SPOP);
         if count >= set.len() {
             set.iter().for_each(|member| put_item(out, member));
-            *set = Set::new();
+            edit.discard(std::mem::take(set));
             return Ok(Taken::All);
         }
         let mut members = Vec::with_capacity(count);

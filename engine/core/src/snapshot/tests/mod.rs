@@ -4,6 +4,7 @@
 
 mod damage;
 mod exact;
+mod large;
 mod mutants;
 mod property;
 

@@ -16,6 +16,9 @@ fn holds_the_cut(mutant: Option<Mutant>) -> bool {
         one.must(&format!("RPUSH list:{i} a b {i}"));
     }
     one.must("SELECT 0");
+    for i in 0..3000 {
+        one.must(&format!("SADD set member:{i}"));
+    }
     let want = one.shard.digest();
     one.cut();
     mutant.into_iter().for_each(|m| one.shard.break_snapshot(m));
@@ -23,6 +26,9 @@ fn holds_the_cut(mutant: Option<Mutant>) -> bool {
     one.fill(&mut file, 1000);
     one.must("MSET key:1 1 key:2 2 key:3 3 key:4 4 key:5 5");
     one.must("RENAME key:6 key:7");
+    // Its key is written, and then it goes.
+    one.must("SREM set member:7");
+    one.must("DEL set");
     // One segment of the table becomes several.
     for i in 0..900 {
         one.must(&format!("SET new:{i} v"));

@@ -148,17 +148,17 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 /// A shard that is saved, one that is not, and the file that is being written.
-struct Pair {
-    saved: One,
-    plain: One,
+pub(super) struct Pair {
+    pub(super) saved: One,
+    pub(super) plain: One,
     now_ms: u64,
     file: Vec<u8>,
     /// Digest of the cut, and its functions.
-    cut: Option<(u128, usize, Vec<usize>)>,
+    pub(super) cut: Option<(u128, usize, Vec<usize>)>,
 }
 
 impl Pair {
-    fn new() -> Pair {
+    pub(super) fn new() -> Pair {
         let mut pair = Pair {
             saved: One::new(),
             plain: One::new(),
@@ -172,13 +172,13 @@ impl Pair {
         pair
     }
 
-    fn advance(&mut self, ms: u64) {
+    pub(super) fn advance(&mut self, ms: u64) {
         self.now_ms += ms;
         self.saved.shard.set_now(now_at(self.now_ms));
         self.plain.shard.set_now(now_at(self.now_ms));
     }
 
-    fn both(&mut self, words: &[&[u8]]) {
+    pub(super) fn both(&mut self, words: &[&[u8]]) {
         let reply = self.saved.words(words);
         assert_eq!(
             reply.escape_ascii().to_string(),
@@ -186,7 +186,7 @@ impl Pair {
         );
     }
 
-    fn line(&mut self, line: &str) {
+    pub(super) fn line(&mut self, line: &str) {
         let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
         self.both(&words);
     }
@@ -209,24 +209,9 @@ impl Pair {
                     self.both(&[b"DEL", format!("key:{i}").as_bytes()]);
                 }
             }
-            Op::Begin { zstd } => {
-                let begun = self.saved.shard.begin_snapshot(&preamble(), &extension(zstd));
-                if self.cut.is_some() {
-                    assert_eq!(begun, Err(SnapshotRefused::Running));
-                } else {
-                    assert_eq!(begun, Ok(()));
-                    self.file.clear();
-                    let libraries = self.saved.shard.scripts.libraries();
-                    self.cut = Some((self.saved.shard.digest(), libraries, self.lens()));
-                }
-            }
+            Op::Begin { zstd } => self.begin(zstd),
             Op::Fill(budget) => self.fill(budget),
-            Op::Abort => {
-                self.saved.shard.abort_snapshot();
-                self.cut = None;
-                assert_eq!(self.saved.shard.fill_snapshot(&mut self.file, 1), Fill::Nothing);
-                assert_eq!(self.saved.shard.snapshot_pending(), 0);
-            }
+            Op::Abort => self.abort(),
             Op::Advance(ms) => self.advance(ms),
             Op::Reap => {
                 let reaped = self.saved.shard.expire_cycle(&mut NoHost, 100);
@@ -254,7 +239,26 @@ impl Pair {
         }
     }
 
-    fn fill(&mut self, budget: usize) {
+    pub(super) fn begin(&mut self, zstd: bool) {
+        let begun = self.saved.shard.begin_snapshot(&preamble(), &extension(zstd));
+        if self.cut.is_some() {
+            assert_eq!(begun, Err(SnapshotRefused::Running));
+        } else {
+            assert_eq!(begun, Ok(()));
+            self.file.clear();
+            let libraries = self.saved.shard.scripts.libraries();
+            self.cut = Some((self.saved.shard.digest(), libraries, self.lens()));
+        }
+    }
+
+    pub(super) fn abort(&mut self) {
+        self.saved.shard.abort_snapshot();
+        self.cut = None;
+        assert_eq!(self.saved.shard.fill_snapshot(&mut self.file, 1), Fill::Nothing);
+        assert_eq!(self.saved.shard.snapshot_pending(), 0);
+    }
+
+    pub(super) fn fill(&mut self, budget: usize) {
         let Some((digest, libraries, lens)) = &self.cut else { return };
         let before = self.file.len();
         let Some(totals) = self.saved.fill(&mut self.file, budget) else {

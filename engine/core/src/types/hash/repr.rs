@@ -6,7 +6,7 @@ use std::mem;
 use moon_ds::listpack::Pos;
 use moon_ds::sizeclass::round_up;
 use moon_ds::thin::{Form, FormMut, Never, Thin};
-use moon_ds::{self as ds, Item, ItemBuf, Listpack, TimedTable, listpack};
+use moon_ds::{self as ds, Item, ItemBuf, Listpack, Meter, Pass, PutEntry, TimedTable, listpack};
 use moon_formats::bytes::Put;
 
 use super::large::{is_due, new_value, value_of};
@@ -420,6 +420,51 @@ impl Hash {
             sum.part(field).part(value).word(expire.unwrap_or(0)).end();
         }
         sum.sum()
+    }
+
+    /// Whether a walk can give its body.
+    pub(crate) fn can_walk(&self) -> bool {
+        matches!(self.form.form(), Form::Large(_))
+    }
+
+    /// Begins a walk that gives the value body: the fields, then those that expire.
+    pub(crate) fn begin_walk(&mut self, tag: u64, meter: &Meter) {
+        let FormMut::Large(large) = self.form.form_mut() else { return };
+        let (mut fields, mut times) = (Vec::new(), Vec::new());
+        fields.put_count32(large.table().len());
+        let expiring = large.table().expires();
+        times.put_count32(expiring);
+        let put_field: PutEntry = |entry, out| {
+            out.put_bytes32(entry.key());
+            out.put_bytes32(value_of(entry).as_bytes(&mut ItemBuf::new()));
+        };
+        let put_time: PutEntry = |entry, out| {
+            if let Some(at_ms) = entry.expire_ms() {
+                out.put_bytes32(entry.key());
+                out.put_u64(at_ms);
+            }
+        };
+        let fields = Pass { head: fields, put: Some(put_field) };
+        let times = Pass { head: times, put: (expiring > 0).then_some(put_time) };
+        large.begin_walk(tag, vec![fields, times], meter);
+    }
+
+    /// What a walk goes over.
+    pub(crate) fn walked(&mut self) -> Option<&mut TimedTable> {
+        match self.form.form_mut() {
+            FormMut::Large(large) => Some(large),
+            FormMut::First(_) => None,
+            FormMut::Second(never) => match *never {},
+        }
+    }
+
+    /// The tag of the walk, if there is one.
+    pub(crate) fn walk_tag(&self) -> Option<u64> {
+        match self.form.form() {
+            Form::Large(large) => large.walk_tag(),
+            Form::First(_) => None,
+            Form::Second(never) => match *never {},
+        }
     }
 
     /// Appends the value body, type 1, with its expiries.

@@ -5,7 +5,7 @@ use std::mem;
 use moon_ds::chunklist::{self, ChunkList, End};
 use moon_ds::sizeclass::round_up;
 use moon_ds::thin::{Form, FormMut, Never, Thin};
-use moon_ds::{Item, Listpack, listpack};
+use moon_ds::{Item, Listpack, Meter, listpack};
 use moon_formats::bytes::Put;
 
 use crate::types::{Limits, digest};
@@ -103,6 +103,10 @@ impl List {
     /// Converts back if what is left is one node of at most half the limit.
     fn has_shrunk(&mut self, limits: &Limits) {
         if let FormMut::Large(chunks) = self.form.form_mut() {
+            // A walk keeps what it has copied beside the nodes.
+            if chunks.walk_tag().is_some() {
+                return;
+            }
             let limit = limits.list_node();
             // Half of the limit that is set: bytes or elements (quicklistNodeLimit).
             let by_count = limits.list_max_listpack_size >= 0;
@@ -326,6 +330,53 @@ impl List {
     /// A fingerprint of the content and its order.
     pub fn digest(&self) -> u128 {
         digest::of_sequence(2, self.iter())
+    }
+
+    /// Whether a walk can give its body.
+    pub(crate) fn can_walk(&self) -> bool {
+        matches!(self.form.form(), Form::Large(_))
+    }
+
+    /// Begins a walk that gives the elements of the value body, and appends their number.
+    pub(crate) fn begin_walk(&mut self, tag: u64, meter: &Meter, head: &mut Vec<u8>) {
+        let FormMut::Large(chunks) = self.form.form_mut() else { return };
+        head.put_count32(chunks.len());
+        chunks.begin_walk(tag, meter);
+    }
+
+    /// What a walk goes over.
+    pub(crate) fn walked(&mut self) -> Option<&mut ChunkList> {
+        match self.form.form_mut() {
+            FormMut::Large(chunks) => Some(chunks),
+            FormMut::First(_) => None,
+            FormMut::Second(never) => match *never {},
+        }
+    }
+
+    /// Appends about `budget` bytes of what comes next; false if that was it.
+    pub(crate) fn step_walk(&mut self, out: &mut Vec<u8>, budget: usize) -> bool {
+        let until = out.len() + budget;
+        let mut buf = moon_ds::ItemBuf::new();
+        self.walked().is_some_and(|chunks| {
+            chunks.step_walk(|item| {
+                out.put_bytes32(item.as_bytes(&mut buf));
+                out.len() < until
+            })
+        })
+    }
+
+    /// The tag of the walk, if there is one.
+    pub(crate) fn walk_tag(&self) -> Option<u64> {
+        match self.form.form() {
+            Form::Large(chunks) => chunks.walk_tag(),
+            Form::First(_) => None,
+            Form::Second(never) => match *never {},
+        }
+    }
+
+    /// A walk has ended: what was put off for it is done.
+    pub(crate) fn after_walk(&mut self, limits: &Limits) {
+        self.has_shrunk(limits);
     }
 
     /// Appends the value body, type 2.

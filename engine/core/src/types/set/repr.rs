@@ -4,14 +4,17 @@ use std::collections::BTreeSet;
 
 use moon_ds::sizeclass::round_up;
 use moon_ds::thin::{Form, FormMut, Thin};
-use moon_ds::{self as ds, Intset, Item, ItemBuf, Listpack, NewValue, Table, intset, listpack};
+use moon_ds::{
+    self as ds, Entry, Intset, Item, ItemBuf, Listpack, Meter, NewValue, Pass, WatchedTable,
+    intset, listpack,
+};
 use moon_formats::bytes::Put;
 
 use crate::types::{Limits, digest, sample};
 
 /// A set of byte strings.
 pub struct Set {
-    form: Thin<Listpack, Intset, Table<()>>,
+    form: Thin<Listpack, Intset, WatchedTable>,
 }
 
 impl Set {
@@ -49,7 +52,7 @@ impl Set {
         match self.form.form() {
             Form::First(pack) => pack.mem_bytes(),
             Form::Second(ints) => ints.mem_bytes(),
-            Form::Large(table) => round_up(size_of::<Table<()>>()) + table.mem_bytes(),
+            Form::Large(table) => round_up(size_of::<WatchedTable>()) + table.mem_bytes(),
         }
     }
 
@@ -80,7 +83,7 @@ impl Set {
     }
 
     fn make_large(&mut self, limits: &Limits) {
-        let mut table = Table::new(limits.hash_seed);
+        let mut table = WatchedTable::new(limits.hash_seed);
         let mut buf = ItemBuf::new();
         for member in self.iter() {
             table.insert(member.as_bytes(&mut buf), NewValue::Bytes(b""));
@@ -275,6 +278,36 @@ impl Set {
         sum.sum()
     }
 
+    /// Whether a walk can give its body.
+    pub(crate) fn can_walk(&self) -> bool {
+        matches!(self.form.form(), Form::Large(_))
+    }
+
+    /// Begins a walk that gives the value body.
+    pub(crate) fn begin_walk(&mut self, tag: u64, meter: &Meter) {
+        let FormMut::Large(table) = self.form.form_mut() else { return };
+        let mut head = Vec::new();
+        head.put_count32(table.len());
+        let put = |member: &Entry<()>, out: &mut Vec<u8>| out.put_bytes32(member.key());
+        table.begin_walk(tag, vec![Pass { head, put: Some(put) }], meter);
+    }
+
+    /// The table that a walk goes over.
+    pub(crate) fn walked(&mut self) -> Option<&mut WatchedTable> {
+        match self.form.form_mut() {
+            FormMut::Large(table) => Some(table),
+            FormMut::First(_) | FormMut::Second(_) => None,
+        }
+    }
+
+    /// The tag of the walk, if there is one.
+    pub(crate) fn walk_tag(&self) -> Option<u64> {
+        match self.form.form() {
+            Form::Large(table) => table.walk_tag(),
+            Form::First(_) | Form::Second(_) => None,
+        }
+    }
+
     /// Appends the value body, type 3.
     pub fn to_body(&self, out: &mut Vec<u8>) {
         let mut buf = ItemBuf::new();
@@ -291,7 +324,7 @@ impl Clone for Set {
             Form::First(pack) => Thin::first(pack.clone()),
             Form::Second(ints) => Thin::second(ints.clone()),
             Form::Large(table) => {
-                let mut copy = Table::new(table.seed());
+                let mut copy = WatchedTable::new(table.seed());
                 for entry in table.iter() {
                     copy.insert(entry.key(), NewValue::Bytes(b""));
                 }

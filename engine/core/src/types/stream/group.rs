@@ -6,8 +6,11 @@
 //! time of delivery is made when it is first asked for and kept from then on.
 
 use moon_ds::sizeclass::round_up;
-use moon_ds::{OrdMap, ordmap};
-use moon_formats::value::StreamId;
+use moon_ds::{MapWalk, Meter, OrdMap, ordmap};
+use moon_formats::value::{self, StreamId};
+
+use super::walk::PendingWalk;
+use crate::types::attached::Attached;
 
 /// A delivered entry that has not been acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +20,13 @@ pub struct Pending {
     /// How often it was delivered.
     pub deliveries: u64,
     owner: u32,
+}
+
+impl Pending {
+    /// Number of the consumer that holds it; of no consumer if nobody does.
+    pub(super) fn owner_number(&self) -> u32 {
+        self.owner
+    }
 }
 
 /// Highest number of deliveries that is counted: commands take and print it as a signed number.
@@ -81,6 +91,7 @@ pub struct Group {
     order: Vec<u32>,
     /// Heap bytes of the consumers.
     consumer_bytes: usize,
+    walk: Attached<PendingWalk>,
 }
 
 impl Group {
@@ -94,6 +105,61 @@ impl Group {
             consumers: Vec::new(),
             order: Vec::new(),
             consumer_bytes: 0,
+            walk: Attached::default(),
+        }
+    }
+
+    /// Begins a walk over the pending entries.
+    pub(super) fn begin_walk(&mut self, grain: usize, meter: &Meter) {
+        *self.walk = Some(Box::new(MapWalk::new(&self.pending, grain, |_| 0, meter)));
+    }
+
+    /// Whether there is one.
+    pub(super) fn is_walked(&self) -> bool {
+        self.walk.is_some()
+    }
+
+    /// Gives the pending entries that come next to `f`, which answers whether to go on; ends the walk with
+    /// the last, and answers false.
+    pub(super) fn step_walk(&mut self, f: impl FnMut(StreamId, &Pending) -> bool) -> bool {
+        let more = self.walk.as_mut().is_some_and(|walk| walk.step(&self.pending, f));
+        if !more {
+            *self.walk = None;
+        }
+        more
+    }
+
+    /// Gives the walk up.
+    pub(super) fn end_walk(&mut self) {
+        *self.walk = None;
+    }
+
+    #[inline]
+    fn will_change(&mut self, id: StreamId) {
+        if let Some(walk) = &mut *self.walk {
+            walk.before_change(&self.pending, id);
+        }
+    }
+
+    /// The consumers with their numbers, in order of their names.
+    pub(super) fn numbered_consumers(&self) -> impl Iterator<Item = (u32, &Consumer)> {
+        self.order.iter().filter_map(|n| Some((*n, self.consumers.get(*n as usize)?.as_deref()?)))
+    }
+
+    /// The group in the form of a body, without what it has pending.
+    pub(super) fn written_light(&self) -> value::Group<'_> {
+        let consumers = self.consumers().map(|c| value::Consumer {
+            name: c.name(),
+            seen_ms: c.seen_ms,
+            pending: Vec::new(),
+            active_ms: c.active_ms.map_or(-1, |ms| ms as i64),
+        });
+        value::Group {
+            name: self.name(),
+            last_delivered: self.last_id,
+            pel: Vec::new(),
+            consumers: consumers.collect(),
+            entries_read: self.entries_read.map_or(-1, |n| n as i64),
         }
     }
 
@@ -246,6 +312,7 @@ impl Group {
 
     /// Takes an entry out of the group's lists.
     fn take(&mut self, id: StreamId) -> Option<Pending> {
+        self.will_change(id);
         let pending = self.pending.remove(&id)?;
         if let Some(by_time) = &mut self.by_time {
             by_time.remove(&(pending.delivery_ms, id));
@@ -262,6 +329,7 @@ impl Group {
     }
 
     fn put(&mut self, id: StreamId, mut new: Pending) {
+        self.will_change(id);
         new.deliveries = new.deliveries.min(DELIVERIES_MAX);
         let old = self.pending.insert(id, new);
         if let Some(by_time) = &mut self.by_time {

@@ -1,12 +1,14 @@
 //! The entries of a stream and what is counted about them.
 
-use moon_ds::OrdMap;
 use moon_ds::listpack::Pos;
 use moon_ds::ordmap;
+use moon_ds::{MapWalk, Meter, OrdMap};
 use moon_formats::value::StreamId;
 
 use super::block::{Block, Entry, Walk, WalkBack};
+use super::walk::LogWalk;
 use crate::types::Limits;
+use crate::types::attached::Attached;
 
 /// Entries in order of their ids.
 #[derive(Clone, Default)]
@@ -20,6 +22,7 @@ pub struct Log {
     last: StreamId,
     max_deleted: StreamId,
     added: u64,
+    walk: Attached<LogWalk>,
 }
 
 /// An entry that is too large to be kept.
@@ -94,6 +97,11 @@ impl Log {
         if !Block::can_hold(pairs.len() / 2, bytes) {
             return Err(TooLarge);
         }
+        if self.walk.is_some()
+            && let Some((own, _)) = self.blocks.last()
+        {
+            self.will_change(own);
+        }
         if let Some((own, block)) = self.blocks.last_mut() {
             let before = block.mem_bytes();
             let (live, dead) = block.counts();
@@ -119,6 +127,11 @@ impl Log {
         self.blocks.insert(id, block);
         self.count_in(id);
         Ok(())
+    }
+
+    /// The blocks, with their ids.
+    pub(super) fn blocks(&self) -> ordmap::Iter<'_, StreamId, Block> {
+        self.blocks.iter()
     }
 
     /// The entry with this id.
@@ -286,7 +299,35 @@ impl Log {
         self.blocks.range(from.map(|(own, _)| own), Some(to))
     }
 
+    #[inline]
+    fn will_change(&mut self, own: StreamId) {
+        if let Some(walk) = &mut *self.walk {
+            walk.before_change(&self.blocks, own);
+        }
+    }
+
+    /// Begins a walk over the blocks.
+    pub(super) fn begin_walk(&mut self, meter: &Meter) {
+        *self.walk = Some(Box::new(MapWalk::new(&self.blocks, 1, Block::mem_bytes, meter)));
+    }
+
+    /// Gives the blocks that come next to `f`, which answers whether to go on; ends the walk with the last,
+    /// and answers false.
+    pub(super) fn step_walk(&mut self, f: impl FnMut(StreamId, &Block) -> bool) -> bool {
+        let more = self.walk.as_mut().is_some_and(|walk| walk.step(&self.blocks, f));
+        if !more {
+            *self.walk = None;
+        }
+        more
+    }
+
+    /// Gives the walk up.
+    pub(super) fn end_walk(&mut self) {
+        *self.walk = None;
+    }
+
     fn drop_block(&mut self, own: StreamId) {
+        self.will_change(own);
         if let Some(block) = self.blocks.remove(&own) {
             self.block_bytes -= block.mem_bytes();
             self.len -= block.counts().0;
@@ -295,6 +336,7 @@ impl Log {
 
     /// Takes entries out of a block, and the block if none is left.
     fn kill(&mut self, own: StreamId, at: &[Pos]) {
+        self.will_change(own);
         let Some(block) = self.blocks.get_mut(&own) else { return };
         if block.counts().0 == at.len() as u64 {
             self.drop_block(own);

@@ -15,6 +15,7 @@
 //! | `lag` | how far a group is behind |
 //! | `refs` | what becomes of entries that groups refer to |
 //! | `repr` | entries and groups together |
+//! | `walk` | a large stream as it was while it goes on changing |
 
 mod block;
 mod group;
@@ -23,6 +24,7 @@ mod lag;
 mod log;
 mod refs;
 mod repr;
+mod walk;
 
 pub use block::{Entry, Fields};
 pub use group::{Consumer, ConsumerId, Group, Pending, one_more};

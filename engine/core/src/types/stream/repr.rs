@@ -7,10 +7,13 @@ use moon_formats::value::{
     put_stream_head, put_stream_idempotence,
 };
 
+use super::block::Block;
 use super::group::Group;
 use super::idempotence::{Idempotence, Memory};
 use super::log::Log;
 use super::refs::{Deletion, References, Trim, Trimmed};
+use super::walk::StreamWalk;
+use crate::types::attached::Attached;
 use crate::types::{Limits, digest};
 
 /// A stream; see the module page.
@@ -27,6 +30,7 @@ struct Inner {
     group_bytes: usize,
     /// Once a producer has given an idempotent id, or there are settings for that.
     idempotence: Option<Box<Idempotence>>,
+    walk: Attached<StreamWalk>,
 }
 
 impl Stream {
@@ -182,7 +186,11 @@ impl Stream {
     /// Removes a group; whether it was there.
     pub fn destroy_group(&mut self, name: &[u8]) -> bool {
         let Ok(at) = self.place_of(name) else { return false };
-        self.0.group_bytes -= self.0.groups.remove(at).mem_bytes();
+        let group = self.0.groups.remove(at);
+        self.0.group_bytes -= group.mem_bytes();
+        if let Some(walk) = &mut *self.0.walk {
+            walk.keep(group);
+        }
         true
     }
 
@@ -242,28 +250,39 @@ impl Stream {
     pub fn to_body(&self, out: &mut Vec<u8>) {
         let log = &self.0.log;
         put_stream_head(out, log.len(), log.last_id());
-        let mut words: Vec<Vec<u8>> = Vec::new();
-        let mut buf = ItemBuf::new();
-        for entry in log.iter() {
-            words.clear();
-            for (name, value) in entry.fields {
-                words.push(name.as_bytes(&mut buf).to_vec());
-                words.push(value.as_bytes(&mut buf).to_vec());
-            }
-            put_stream_entry(out, entry.id, words.chunks_exact(2).map(|p| (&p[0][..], &p[1][..])));
-        }
+        log.blocks().for_each(|(own, block)| put_block(own, block, out));
         let groups: Vec<value::Group<'_>> = self.groups().map(written).collect();
         put_stream_groups(out, &groups);
+        self.put_tail(&groups, out);
+    }
+
+    /// Appends what stands behind the groups.
+    pub(super) fn put_tail(&self, groups: &[value::Group<'_>], out: &mut Vec<u8>) {
+        let log = &self.0.log;
         let ext = StreamExt {
             entries_added: log.entries_added(),
             max_deleted: log.max_deleted_id(),
             first: log.first_id(),
             durable_queue: false,
         };
-        put_stream_ext(out, &ext, &groups);
+        put_stream_ext(out, &ext, groups);
         if let Some(known) = self.noted_idempotence() {
             put_stream_idempotence(out, &known.written());
         }
+    }
+
+    /// Entries, groups and the place of the walk.
+    #[expect(clippy::vec_box, reason = "as in Inner")]
+    pub(super) fn parts(
+        &mut self,
+    ) -> (&mut Log, &mut Vec<Box<Group>>, &mut Option<Box<StreamWalk>>) {
+        let Inner { log, groups, walk, .. } = &mut *self.0;
+        (log, groups, &mut **walk)
+    }
+
+    /// The walk, if there is one.
+    pub(super) fn walk(&self) -> Option<&StreamWalk> {
+        self.0.walk.as_deref()
     }
 
     /// The stream of a decoded body; `None` if its parts contradict each other.
@@ -299,6 +318,20 @@ impl Stream {
     }
 }
 
+/// Appends the entries of a block.
+pub(super) fn put_block(own: StreamId, block: &Block, out: &mut Vec<u8>) {
+    let mut words: Vec<Vec<u8>> = Vec::new();
+    let mut buf = ItemBuf::new();
+    for entry in block.walk(own).filter(|e| !e.dead) {
+        words.clear();
+        for (name, value) in entry.fields {
+            words.push(name.as_bytes(&mut buf).to_vec());
+            words.push(value.as_bytes(&mut buf).to_vec());
+        }
+        put_stream_entry(out, entry.id, words.chunks_exact(2).map(|p| (&p[0][..], &p[1][..])));
+    }
+}
+
 /// A group in the form of a body.
 fn written(group: &Group) -> value::Group<'_> {
     let all = group.pending_range(StreamId::MIN, StreamId::MAX);
@@ -309,19 +342,12 @@ fn written(group: &Group) -> value::Group<'_> {
         delivery_ms: pending.delivery_ms,
         deliveries: pending.deliveries,
     });
-    let consumers = group.consumers().map(|c| value::Consumer {
-        name: c.name(),
-        seen_ms: c.seen_ms,
-        pending: c.held_from(StreamId::MIN, StreamId::MAX).collect(),
-        active_ms: c.active_ms.map_or(-1, |ms| ms as i64),
-    });
-    value::Group {
-        name: group.name(),
-        last_delivered: group.last_id,
-        pel: pel.collect(),
-        consumers: consumers.collect(),
-        entries_read: group.entries_read.map_or(-1, |n| n as i64),
+    let mut light = group.written_light();
+    light.pel = pel.collect();
+    for (written, c) in light.consumers.iter_mut().zip(group.consumers()) {
+        written.pending = c.held_from(StreamId::MIN, StreamId::MAX).collect();
     }
+    light
 }
 
 /// Puts consumers and pending entries of a body into a new group.

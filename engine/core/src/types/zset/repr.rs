@@ -6,7 +6,9 @@ use std::ops::Range;
 use moon_ds::listpack::{self, Pos};
 use moon_ds::sizeclass::round_up;
 use moon_ds::thin::{Form, FormMut, Never, Thin};
-use moon_ds::{Item, ItemBuf, Listpack, ScoredSet, Upsert, scoredset};
+use moon_ds::{
+    Item, ItemBuf, Listpack, Meter, Pass, PutEntry, ScoredSet, Upsert, ValueRef, scoredset,
+};
 use moon_formats::bytes::Put;
 
 use super::range::{LexRange, ScoreRange};
@@ -385,6 +387,42 @@ impl ZSet {
             sum.part(member).word(score.to_bits()).end();
         }
         sum.sum()
+    }
+
+    /// Whether a walk can give its body.
+    pub(crate) fn can_walk(&self) -> bool {
+        matches!(self.form.form(), Form::Large(_))
+    }
+
+    /// Begins a walk that gives the value body.
+    pub(crate) fn begin_walk(&mut self, tag: u64, meter: &Meter) {
+        let FormMut::Large(set) = self.form.form_mut() else { return };
+        let mut head = Vec::new();
+        head.put_count32(set.len());
+        let put: PutEntry = |member, out| {
+            let ValueRef::Int(bits) = member.value() else { unreachable!("members hold a score") };
+            out.put_bytes32(member.key());
+            out.put_f64(f64::from_bits(bits as u64));
+        };
+        set.begin_walk(tag, vec![Pass { head, put: Some(put) }], meter);
+    }
+
+    /// What a walk goes over.
+    pub(crate) fn walked(&mut self) -> Option<&mut ScoredSet> {
+        match self.form.form_mut() {
+            FormMut::Large(set) => Some(set),
+            FormMut::First(_) => None,
+            FormMut::Second(never) => match *never {},
+        }
+    }
+
+    /// The tag of the walk, if there is one.
+    pub(crate) fn walk_tag(&self) -> Option<u64> {
+        match self.form.form() {
+            Form::Large(set) => set.walk_tag(),
+            Form::First(_) => None,
+            Form::Second(never) => match *never {},
+        }
     }
 
     /// Appends the value body, type 4.

@@ -1,7 +1,7 @@
-//! The parts in which a snapshot takes a database: a fixed grid over hash order.
+//! The parts in which a walk takes a table that goes on changing: a fixed grid over hash order.
 //!
 //! One idea: hash order is the same however large the table is, so cutting it into `2^bits` parts of equal
-//! length once, at the cut, gives parts that no growth, split or merge of the table can touch. Hashes are
+//! length once, when the walk begins, gives parts that no growth, split or merge of the table can touch. Hashes are
 //! even, so such a part (a granule) holds about the same number of bytes everywhere, and which are done
 //! is a bit each.
 
@@ -13,7 +13,7 @@ const ORDER_BITS: u32 = 48;
 const BITS_MAX: u32 = 32;
 
 /// A grid over hash order, and which of its granules are done.
-pub(super) struct Granules {
+pub struct Granules {
     shift: u32,
     bits: Vec<u64>,
     len: u64,
@@ -21,7 +21,7 @@ pub(super) struct Granules {
 
 impl Granules {
     /// At least `wanted` granules, less than twice as many.
-    pub(super) fn new(wanted: usize) -> Granules {
+    pub fn new(wanted: usize) -> Granules {
         let bits = wanted.max(1).next_power_of_two().ilog2().min(BITS_MAX);
         let len = 1u64 << bits;
         let words = usize::try_from(len.div_ceil(64)).unwrap_or(usize::MAX);
@@ -29,18 +29,18 @@ impl Granules {
     }
 
     /// Their number.
-    pub(super) fn len(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.len
     }
 
     /// The granule of a position.
     #[inline]
-    pub(super) fn of(&self, position: u64) -> u64 {
+    pub fn of(&self, position: u64) -> u64 {
         position >> self.shift
     }
 
     /// The positions of these granules.
-    pub(super) fn positions(&self, granules: Range<u64>) -> Range<u64> {
+    pub fn positions(&self, granules: Range<u64>) -> Range<u64> {
         granules.start << self.shift..granules.end << self.shift
     }
 
@@ -49,19 +49,21 @@ impl Granules {
         ((granule / 64) as usize, 1 << (granule % 64))
     }
 
+    /// Whether a granule is done.
     #[inline]
-    pub(super) fn is_done(&self, granule: u64) -> bool {
+    pub fn is_done(&self, granule: u64) -> bool {
         let (word, bit) = Self::place(granule);
         self.bits[word] & bit != 0
     }
 
-    pub(super) fn set_done(&mut self, granule: u64) {
+    /// A granule is done.
+    pub fn set_done(&mut self, granule: u64) {
         let (word, bit) = Self::place(granule);
         self.bits[word] |= bit;
     }
 
     /// The first granule from `from` on that is not done; `len` if all are.
-    pub(super) fn next_open(&self, from: u64) -> u64 {
+    pub fn next_open(&self, from: u64) -> u64 {
         let mut at = from;
         while at < self.len {
             let (word, _) = Self::place(at);
@@ -75,7 +77,7 @@ impl Granules {
     }
 
     /// Bytes it takes.
-    pub(super) fn mem_bytes(&self) -> usize {
+    pub fn mem_bytes(&self) -> usize {
         self.bits.capacity() * 8
     }
 }
@@ -89,9 +91,9 @@ mod tests {
     fn a_grid_covers_hash_order() {
         for wanted in [0, 1, 2, 3, 64, 65, 1 << 20] {
             let grid = Granules::new(wanted);
-            assert!(grid.len() >= wanted as u64 && grid.len() < 2 * (wanted as u64 + 1));
-            assert_eq!(grid.positions(0..grid.len()), 0..moon_ds::HASH48_END);
-            assert_eq!(grid.of(moon_ds::HASH48_END - 1), grid.len() - 1);
+            assert!(grid.count() >= wanted as u64 && grid.count() < 2 * (wanted as u64 + 1));
+            assert_eq!(grid.positions(0..grid.count()), 0..crate::HASH48_END);
+            assert_eq!(grid.of(crate::HASH48_END - 1), grid.count() - 1);
         }
     }
 
