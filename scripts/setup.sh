@@ -5,7 +5,7 @@ set -euo pipefail
 
 # program -> package. The C compiler builds the io_uring, zstd and jemalloc libraries; the Redis
 # packages are the oracle, the client and the load generator of the tests; those also send signals
-# with the kill program, not the shell's.
+# with the kill program, not the shell's. The certificates of the TLS tests are made by openssl.
 needed=(
     cc:build-essential
     make:build-essential
@@ -17,6 +17,7 @@ needed=(
     redis-benchmark:redis-tools
     tclsh:tcl
     python3:python3
+    openssl:openssl
 )
 
 packages=()

@@ -33,6 +33,13 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
 
 /// WAIT numreplicas timeout (milliseconds, 0 without end)
 fn wait(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
+    if cx.shard.role().is_replica() {
+        return Err(CmdError::fixed(
+            "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 \
+             if a replica is configured to be writable (which is not the default) writes to \
+             replicas are just local and are not propagated.",
+        ));
+    }
     let want = Want::Replicas(a.int(1)?);
     let until = timeout_ms(cx.shard.now(), a.get(2))?;
     wait_for(cx, want, until)
@@ -51,6 +58,12 @@ fn waitaof(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         .filter(|n| *n >= 0)
         .ok_or(CmdError::fixed("ERR value is out of range, must be positive"))?;
     let until = timeout_ms(cx.shard.now(), a.get(3))?;
+    if cx.shard.role().is_replica() {
+        return Err(CmdError::fixed(
+            "ERR WAITAOF cannot be used with replica instances. Please also note that writes to \
+             replicas are just local and are not propagated.",
+        ));
+    }
     if local && cx.host::<ServerHost>()?.log.is_none() {
         return Err(CmdError::fixed(NO_LOG));
     }

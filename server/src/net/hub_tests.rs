@@ -127,6 +127,67 @@ impl Service for Mirror {
     }
 }
 
+/// More handshakes than a turn has time for: the others keep their order, and each gets its turn.
+#[test]
+fn handshakes_of_a_storm_are_spread_over_turns() {
+    use crate::net::secure::tests::{client, server};
+    const COUNT: usize = 300;
+    let zero = || Arc::new(AtomicUsize::new(0));
+    let mut service = Mirror {
+        limits: limits(),
+        orders: Vec::new(),
+        outbox: Outbox::default(),
+        notes: zero(),
+        open: zero(),
+        slot_of_last: Cell::new(0),
+        clients_max: COUNT,
+    };
+    let mut peers: Vec<Peer> = (0..COUNT)
+        .map(|_| Peer {
+            conn: Conn::new(Limits::default()),
+            secure: Some(server("no")),
+            sending: false,
+            queued: false,
+            closed: false,
+            parked: false,
+            is_link: false,
+            active_ms: 0,
+            progress_ms: 0,
+            soft_since_ms: 0,
+        })
+        .collect();
+    let mut hello = Vec::new();
+    client(&rustls::version::TLS13, false).write_tls(&mut hello).unwrap();
+    let mut secured = Secured::default();
+    let answered = |peers: &[Peer]| {
+        let wire = |p: &&Peer| p.secure.as_ref().is_some_and(|s| s.pending() > 0);
+        peers.iter().filter(wire).count()
+    };
+    secured.begin_turn();
+    for (slot, peer) in peers.iter_mut().enumerate() {
+        secured.arrived(&mut service, peer, slot as Slot, &mut hello);
+    }
+    let first = answered(&peers);
+    assert!(first >= 1 && first < COUNT, "{first} in the first turn");
+    // What comes while one waits stays behind it; a second place in the queue it does not get.
+    let last = COUNT - 1;
+    secured.arrived(&mut service, &mut peers[last], last as Slot, &mut []);
+    let (mut turns, mut order) = (1, Vec::new());
+    while secured.has_backlog() {
+        turns += 1;
+        secured.begin_turn();
+        let before = order.len();
+        while let Some(slot) = secured.next() {
+            secured.open(&mut service, &mut peers[slot as usize], slot, &mut []);
+            order.push(slot as usize);
+        }
+        assert!(order.len() > before, "each turn takes one at least");
+    }
+    assert!(turns > 2, "{turns} turns");
+    assert_eq!(order, (first..COUNT).collect::<Vec<_>>());
+    assert_eq!(answered(&peers), COUNT);
+}
+
 struct Server {
     port: u16,
     stop: Arc<AtomicBool>,

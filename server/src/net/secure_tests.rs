@@ -28,12 +28,15 @@ pub(crate) fn options(more: &[(OptionId, &str)]) -> Config {
     config
 }
 
-fn server(auth: &str) -> Box<Secure> {
+pub(crate) fn server(auth: &str) -> Box<Secure> {
     let tls = tls::load(&options(&[(OptionId::TlsAuthClients, auth)])).unwrap().unwrap();
     Secure::accept(tls.server).unwrap()
 }
 
-fn client(version: &'static SupportedProtocolVersion, with_certificate: bool) -> ClientConnection {
+pub(crate) fn client(
+    version: &'static SupportedProtocolVersion,
+    with_certificate: bool,
+) -> ClientConnection {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(file("ca.pem")).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());

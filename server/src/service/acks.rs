@@ -19,6 +19,8 @@ use crate::net::hub::Order;
 
 pub(crate) const NO_LOG: &str =
     "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.";
+const ROLE_CHANGED: &str =
+    "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)";
 const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 
 /// Where log and stream stood after a write.
@@ -196,7 +198,9 @@ impl ShardService {
         let host = &mut self.host;
         for waiter in std::mem::take(&mut host.acks.list) {
             let late = waiter.until.is_some_and(|at| at <= now_us);
-            if waiter.want.needs_log() && host.log.is_none() {
+            if self.shard.role().is_replica() {
+                host.answer_wait(&waiter, Some(ROLE_CHANGED));
+            } else if waiter.want.needs_log() && host.log.is_none() {
                 host.answer_wait(&waiter, Some(NO_LOG));
             } else if late || waiter.want.is_met(host.reached(waiter.position, waiter.want)) {
                 host.answer_wait(&waiter, None);

@@ -150,6 +150,27 @@ fn who_waits_is_shown_ended_and_forgotten() {
     until("it is forgotten", || info(&mut admin, "blocked_clients") == 0);
 }
 
+/// A server that becomes a replica has no writes of its own to wait for.
+#[test]
+fn nobody_waits_at_a_replica() {
+    let master = Server::start(Program::moon()).expect("moon starts");
+    let server = Server::start(Program::moon()).expect("moon starts");
+    let mut admin = server.client().expect("a connection");
+    let mut waiter = server.client().expect("a connection");
+    send(&mut waiter, &["WAIT 1 0"]);
+    until("it waits", || info(&mut admin, "blocked_clients") == 1);
+    ask(&mut admin, &format!("REPLICAOF 127.0.0.1 {}", master.port()), "+OK");
+    let said = waiter.receive().expect("a reply").to_string();
+    assert!(said.starts_with("-UNBLOCKED"), "{said}");
+    for (line, name) in [("WAIT 0 0", "WAIT"), ("WAITAOF 0 0 0", "WAITAOF")] {
+        let said = admin.line(line).expect("a reply").to_string();
+        let error = format!("-ERR {name} cannot be used with replica instances.");
+        assert!(said.starts_with(&error), "{said}");
+    }
+    ask(&mut admin, "REPLICAOF NO ONE", "+OK");
+    ask(&mut admin, "WAIT 0 0", ZERO);
+}
+
 #[test]
 fn replicas_count_when_they_have_the_write() {
     let master = Server::start(Program::moon()).expect("moon starts");
