@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::config::OutputLimit;
-use crate::net::conn::Next;
+use crate::net::conn::{Executor, Next};
+use crate::net::outbox::Outbox;
 use crate::net::{epoll::Epoll, listen, sys, uring, uring::Uring};
 use moon_formats::resp::{Limits, Proto, Reply};
 use std::cell::Cell;
@@ -168,7 +169,7 @@ fn handshakes_of_a_storm_are_spread_over_turns() {
         secured.arrived(&mut service, peer, slot as Slot, &mut hello);
     }
     let first = answered(&peers);
-    assert!(first >= 1 && first < COUNT, "{first} in the first turn");
+    assert!((1..COUNT).contains(&first), "{first} in the first turn");
     // What comes while one waits stays behind it; a second place in the queue it does not get.
     let last = COUNT - 1;
     secured.arrived(&mut service, &mut peers[last], last as Slot, &mut []);
