@@ -11,6 +11,7 @@ mod disk;
 mod exchange;
 mod harness;
 mod hotkeys;
+mod inspect;
 mod logins;
 mod process;
 mod replication;
