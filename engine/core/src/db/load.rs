@@ -1,7 +1,7 @@
 //! Keys that come from a snapshot: put in as they were, told to nobody.
 
-use super::keyspace::CopiedValue;
 use super::{Access, Db};
+use crate::types::Object;
 use moon_ds::{Lookup, NewValue};
 
 impl Db {
@@ -10,21 +10,17 @@ impl Db {
     pub(crate) fn load(
         &mut self,
         key: &[u8],
-        value: CopiedValue,
+        value: NewValue<'_, Object>,
         expire_ms: Option<u64>,
         access: Option<u32>,
         clock: &Access,
     ) -> bool {
         let (bytes, next) = match &value {
-            CopiedValue::Object(o) => (o.mem_bytes(), o.next_expire()),
-            CopiedValue::Int(_) | CopiedValue::Bytes(_) => (0, None),
+            NewValue::Object(o) => (o.mem_bytes(), o.next_expire()),
+            NewValue::Int(_) | NewValue::Bytes(_) => (0, None),
         };
         let Lookup::Vacant(place) = self.table.lookup(key) else { return false };
-        let mut entry = place.insert(match value {
-            CopiedValue::Int(n) => NewValue::Int(n),
-            CopiedValue::Bytes(ref b) => NewValue::Bytes(b),
-            CopiedValue::Object(o) => NewValue::Object(o),
-        });
+        let mut entry = place.insert(value);
         if expire_ms.is_some() {
             entry.set_expire(expire_ms);
         }

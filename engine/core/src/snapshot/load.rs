@@ -4,12 +4,13 @@
 //! engine can check: that a key comes once, and that values are such as a server can have written.
 
 use super::item::loaded_access;
-use crate::db::CopiedValue;
 use crate::error::CmdError;
 use crate::exec::Shard;
-use crate::persist;
 use crate::script::OnClash;
+use crate::types::Object;
+use moon_ds::NewValue;
 use moon_formats::DecodeError;
+use moon_formats::number::parse_i64;
 use moon_formats::rrdshard::{Entry, Item, Joined, Joiner, Section, Stored, section};
 use moon_formats::value::Value;
 use std::fmt;
@@ -181,14 +182,13 @@ impl<'a> Loader<'a> {
         expire_ms: Option<u64>,
         access: Option<u32>,
     ) -> Result<(), LoadError> {
-        let value = persist::from_value(value, &self.shard.limits);
-        let refused = match &value {
-            None => true,
-            Some(CopiedValue::Object(o)) => o.vanishes(),
-            Some(CopiedValue::Int(_) | CopiedValue::Bytes(_)) => false,
-        };
-        let Some(value) = value.filter(|_| !refused) else {
-            return Err(LoadError::Value { db, key: key.into() });
+        let refused = || LoadError::Value { db, key: key.into() };
+        let value = match value {
+            Value::String(s) => parse_i64(s).map_or(NewValue::Bytes(s), NewValue::Int),
+            collection => {
+                let object = Object::from_value(collection, &self.shard.limits);
+                NewValue::Object(object.filter(|o| !o.vanishes()).ok_or_else(refused)?)
+            }
         };
         let databases = self.shard.dbs.len();
         let place = usize::try_from(db).ok().and_then(|at| self.shard.dbs.get_mut(at));
