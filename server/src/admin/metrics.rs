@@ -174,6 +174,7 @@ Gauge "disk_free_bytes" [""] "Free bytes of the data directory's file system." =
 Gauge "disk_size_bytes" [""] "Its size." => |v, s| of_log(v, |l| if let Some(space) = sized(l) { s.one(space.total) });
 Gauge "recovery_seconds" [""] "How long the recovery took at the start." => |v, s| of(v, |f| if let Some((_, us)) = f.recovered { s.one(micros(us)) });
 Gauge "recovery_records" [""] "Records that it read." => |v, s| of(v, |f| if let Some((records, _)) = f.recovered { s.one(records) });
+Gauge "replica_link_up" [""] "1 while the stream of the master comes; replicas only." => |v, s| of(v, |f| if let Some(up) = f.link_up { s.one(u8::from(up)) });
 Counter "shard_turns_total" ["shard"] "Turns of a shard's thread." => |v, s| of(v, |f| s.put(&[SHARD], f.turns.count));
 Counter "shard_busy_seconds_total" ["shard"] "Time that its thread worked rather than waited; the rate is its load." => |v, s| of(v, |f| s.put(&[SHARD], f.turns.busy as f64 * v.tick_secs));
 }

@@ -83,6 +83,7 @@ fn unready(shared: &Shared) -> Option<String> {
         return Some(format!("loading {percent:.0} %"));
     }
     match shared.pulse.log() {
+        LogState::Ok if shared.pulse.is_link_down() => Some("link to the master is down".into()),
         LogState::Ok => None,
         state => Some(format!("degraded: {}", state.name())),
     }

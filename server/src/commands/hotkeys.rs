@@ -228,7 +228,7 @@ fn help(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
             ("STOP", "End that. What was seen is kept."),
             (
                 "GET",
-                "Return what was seen; without START, what one command in 256 has shown of late.",
+                "Return what was seen; without START, what one command in 512 has shown of late.",
             ),
             ("RESET", "Forget what was seen."),
         ],

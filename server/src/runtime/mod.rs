@@ -190,6 +190,8 @@ impl<D: Driver> ShardLoop<D> {
         if let Some(log) = self.hub.service.log() {
             pulse.set_log(log.state());
         }
+        let following = &self.hub.service.host.following;
+        pulse.set_link_down(following.as_ref().is_some_and(|f| !f.is_up()));
         if pulse.take_wanted() {
             pulse.publish(Figures::of(&self.hub.service, self.hub.output_bytes()));
         }

@@ -42,6 +42,8 @@ pub(crate) struct Figures {
     pub(crate) slow_total: u64,
     pub(crate) channels: usize,
     pub(crate) patterns: usize,
+    /// The link to the master is up, of a replica.
+    pub(crate) link_up: Option<bool>,
     /// Records and microseconds of the recovery.
     pub(crate) recovered: Option<(u64, u64)>,
 }
@@ -79,6 +81,7 @@ impl Figures {
             slow_total: host.slow_log.total(),
             channels: host.pubsub.count(Kind::Channel),
             patterns: host.pubsub.count(Kind::Pattern),
+            link_up: host.following.as_ref().map(|f| f.is_up()),
             recovered: host.recovered,
         }
     }

@@ -38,6 +38,8 @@ pub(crate) struct Pulse {
     beat_us: AtomicU64,
     phase: AtomicU8,
     log: AtomicU8,
+    /// It follows a master whose stream does not come.
+    link_down: AtomicBool,
     wanted: AtomicBool,
     figures: Mutex<Option<Arc<Figures>>>,
 }
@@ -71,6 +73,15 @@ impl Pulse {
     pub(crate) fn log(&self) -> LogState {
         let at = usize::from(self.log.load(Ordering::Acquire));
         LogState::ALL.get(at).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn set_link_down(&self, down: bool) {
+        self.link_down.store(down, Ordering::Release);
+    }
+
+    /// Whether it follows a master whose stream does not come.
+    pub(crate) fn is_link_down(&self) -> bool {
+        self.link_down.load(Ordering::Acquire)
     }
 
     /// Asks the shard for figures.

@@ -240,6 +240,63 @@ fn the_parser_of_prometheus_reads_the_metrics_and_they_agree_with_info() {
 }
 
 #[test]
+fn a_replica_without_its_master_is_not_ready() {
+    let (mut master, _) = start(&[]);
+    let (replica, port) = start(&["--replicaof", &format!("127.0.0.1 {}", master.port())]);
+    wait_for("the link", || get(port, "/readyz").0 == 200);
+    assert_eq!(metric(port, "moon_replica_link_up"), Some(1.0));
+    master.kill().unwrap();
+    wait_for("503", || get(port, "/readyz").0 == 503);
+    assert_eq!(get(port, "/readyz").1, "NOT READY: link to the master is down\n");
+    assert_eq!(get(port, "/healthz").0, 200);
+    assert_eq!(line(&mut replica.client().unwrap(), "PING"), "+PONG");
+}
+
+/// INFO tells of the turns of the event loop; the section `debug` only by its name.
+#[test]
+fn info_tells_of_the_event_loop() {
+    let (server, _) = start(&[]);
+    let mut client = server.client().unwrap();
+    let mut info = |section: &str| {
+        let Value::Bulk(text) = client.line(&format!("INFO {section}")).unwrap() else { panic!() };
+        let text = String::from_utf8(text).unwrap();
+        let field = |l: &str| l.split_once(':').map(|(k, v)| (k.to_string(), v.to_string()));
+        text.lines().filter_map(field).collect::<std::collections::HashMap<_, _>>()
+    };
+    std::thread::sleep(Duration::from_millis(1800));
+    let (all, debug) = (info("everything"), info("debug"));
+    let number = |name: &str| -> u64 {
+        let text = all.get(name).or(debug.get(name)).unwrap_or_else(|| panic!("{name}"));
+        text.parse().unwrap()
+    };
+    assert!(number("eventloop_cycles") > 15);
+    let (busy, commands) = (number("eventloop_duration_sum"), number("eventloop_duration_cmd_sum"));
+    assert!(0 < commands && commands < busy && busy < 1_000_000, "{commands} {busy}");
+    // An idle server wakes up some ten times a second, for its housekeeping.
+    assert!((5..20).contains(&number("instantaneous_eventloop_cycles_per_sec")));
+    assert!((1..10_000).contains(&number("instantaneous_eventloop_duration_usec")));
+    assert!(number("eventloop_duration_cron_sum") > 0 && number("eventloop_duration_max") > 0);
+    assert!(number("eventloop_cmd_per_cycle_max") >= 1);
+    assert!(!all.contains_key("eventloop_duration_aof_sum"), "only by name");
+    assert!(debug.contains_key("eventloop_duration_aof_sum"));
+}
+
+#[test]
+fn too_many_error_codes_are_said_once() {
+    let (server, port) = start(&[]);
+    let mut client = server.client().unwrap();
+    for i in 0..200 {
+        let script = format!("return redis.error_reply('CODE{i} text')");
+        assert!(client.call(&moon_tests::cmd!["EVAL", script, 0]).unwrap().is_error());
+    }
+    let text = server.log_text();
+    assert_eq!(text.matches("Errorstats stopped adding new errors").count(), 1, "{text}");
+    assert!(text.contains("Current errors code list") && !text.contains("CODE7"), "{text}");
+    let code = "moon_error_replies_total{code=\"ERRORSTATS_DISABLED\"}";
+    assert_eq!(metric(port, code), Some(1.0));
+}
+
+#[test]
 fn a_taken_admin_port_is_an_error_at_start() {
     let (_server, port) = start(&[]);
     let dir = TempDir::new().unwrap();

@@ -126,7 +126,7 @@ fn hot_keys_are_known_without_a_session() {
     let mut client = server.client().unwrap();
     skewed(&mut client, 100_000);
     let got = report(&mut client);
-    assert_eq!((int(&got, "tracking-active"), int(&got, "sample-ratio")), (0, 256));
+    assert_eq!((int(&got, "tracking-active"), int(&got, "sample-ratio")), (0, 512));
     let list = top(&got, "by-net-bytes");
     assert!(hot(&list) >= 7, "{list:?}");
     assert!(hot(&top(&got, "by-cpu-time-us")) >= 5);
