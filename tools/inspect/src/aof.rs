@@ -338,8 +338,12 @@ fn verify(files: &Files, manifests: &[Manifest], out: &mut Out<'_>) -> Result<u8
     Ok(code)
 }
 
-/// The segment in which the log must start, if the log lies where the layout has it.
+/// The segment in which the log must start, if the log lies where the layout has it. A list that was
+/// written before the first segment names none.
 fn log_start(dir: &Path, parts: &PartList) -> Option<(PathBuf, String)> {
+    if parts.log_from_seq == 0 {
+        return None;
+    }
     let data = dir.parent()?.parent()?;
     let log = data.join(names::shard_dir(parts.shard)).join(names::WAL_DIR);
     let segment = log.join(names::wal_segment(parts.log_from_seq));

@@ -104,4 +104,9 @@ fn damage_is_named() {
     change(&dir, |p| p.base = p.base.map(|b| moon_formats::aof::Base { cut: 9, ..b }));
     let shown = shown(&dir, &["aof", "verify"], &dir.0);
     assert!(shown.contains("cut 2, the part list says 9"), "{shown}");
+    // A list from before the first segment names none, and misses none.
+    let dir = data_dir();
+    fs::remove_file(dir.segment(1)).expect("gone");
+    change(&dir, |p| p.log_from_seq = 0);
+    assert!(inspect(&["aof", "verify"], &dir.0).status.success());
 }
