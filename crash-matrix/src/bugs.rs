@@ -34,11 +34,15 @@ pub enum EngineBug {
     LastRecordTwice,
     /// Replay leaves out every 50th record.
     ReplaySkips,
+    /// A base says that it holds one record more than it does.
+    BaseCutLate,
+    /// A base says that it holds one record less than it does.
+    BaseCutEarly,
 }
 
 impl EngineBug {
     /// All of them.
-    pub const ALL: [EngineBug; 11] = [
+    pub const ALL: [EngineBug; 13] = [
         EngineBug::ExpiryNotLogged,
         EngineBug::EffectDropped,
         EngineBug::TtlRelative,
@@ -50,6 +54,8 @@ impl EngineBug {
         EngineBug::ExpiryDuringReplay,
         EngineBug::LastRecordTwice,
         EngineBug::ReplaySkips,
+        EngineBug::BaseCutLate,
+        EngineBug::BaseCutEarly,
     ];
 }
 
@@ -61,6 +67,9 @@ pub struct Bug {
     /// In the storage layer.
     #[cfg(feature = "mutants")]
     pub storage: Option<Mutant>,
+    /// In the walk of a snapshot.
+    #[cfg(feature = "mutants")]
+    pub walk: Option<moon_engine::snapshot::Mutant>,
 }
 
 impl Bug {
@@ -72,6 +81,14 @@ impl Bug {
         of
     }
 
+    /// Whether it breaks the walk of a snapshot.
+    pub fn is_of_the_walk(&self) -> bool {
+        #[cfg(feature = "mutants")]
+        return self.walk.is_some();
+        #[cfg(not(feature = "mutants"))]
+        false
+    }
+
     /// Every bug this build can run, with its name.
     pub fn all() -> Vec<(String, Bug)> {
         let engine = EngineBug::ALL.iter().map(|b| (format!("{b:?}"), Bug::engine(*b)));
@@ -79,14 +96,24 @@ impl Bug {
         #[cfg(feature = "mutants")]
         let all = {
             let mut all = all;
+            let storage = Mutant::LOG.iter().chain(&Mutant::SNAPSHOT);
             all.extend(
-                Mutant::LOG
-                    .iter()
-                    .map(|m| (format!("{m:?}"), Bug { storage: Some(*m), ..Bug::default() })),
+                storage.map(|m| (format!("{m:?}"), Bug { storage: Some(*m), ..Bug::default() })),
             );
+            let walk = moon_engine::snapshot::Mutant::ALL.iter();
+            all.extend(walk.map(|m| (format!("{m:?}"), Bug { walk: Some(*m), ..Bug::default() })));
             all
         };
         all
+    }
+}
+
+/// The cut that a snapshot is given instead of the true one.
+pub(crate) fn cut(bug: Option<EngineBug>, cut: u64) -> u64 {
+    match bug {
+        Some(EngineBug::BaseCutLate) => cut + 1,
+        Some(EngineBug::BaseCutEarly) => cut.saturating_sub(1),
+        _ => cut,
     }
 }
 

@@ -1,19 +1,17 @@
 //! Cells of the matrix, and one run of a cell: record a life, then crash it many times.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 
-use moon_formats::names;
-use moon_storage::io::Disk;
 use moon_storage::io::sim::{Fault, FaultKind, Image, SimConfig, SimDisk, SimRng};
 use moon_storage::log::{LogConfig, LogState, Policy};
-use moon_storage::recovery::RecoveredEnd;
+use moon_storage::snapshot::{Pace, Retention};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::bugs::Bug;
 use crate::figures::{Failure, Figures, Outcome};
-use crate::life::{DIR, History, Life, empty_shard, log_config, table};
+use crate::life::{History, Life, Plan, empty_shard, log_config, table};
 use crate::oracle::{Crash, Depth, Oracle, start_over};
+use crate::rot;
 use crate::workload::{Plane, Workload};
 
 /// The errors of crash-matrix.md §5, and two beside them.
@@ -47,13 +45,33 @@ pub enum Trouble {
     Rot,
 }
 
+/// What goes on beside the commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// Nothing.
+    Idle,
+    /// Tiny segments, and now and then a base that frees old ones.
+    Rotate,
+    /// One rewrite after the other.
+    Rewrite,
+    /// One save after the other.
+    Save,
+}
+
+const ACTIVITIES: [(&str, Activity); 4] = [
+    ("idle", Activity::Idle),
+    ("rotate", Activity::Rotate),
+    ("rewrite", Activity::Rewrite),
+    ("bgsave", Activity::Save),
+];
+
 /// One combination of the axes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cell {
     /// What the commands are about.
     pub plane: Plane,
-    /// Tiny segments, and bases that free old ones.
-    pub rotate: bool,
+    /// What goes on beside the commands.
+    pub activity: Activity,
     /// `appendfsync`.
     pub policy: Policy,
     /// Errors.
@@ -69,13 +87,16 @@ impl Cell {
         let mut cells = Vec::new();
         for (_, policy) in POLICIES {
             for plane in [Plane::Kv, Plane::Ttl] {
-                for rotate in [false, true] {
-                    cells.push(Cell { plane, rotate, policy, trouble: Trouble::None });
+                for (_, activity) in ACTIVITIES {
+                    cells.push(Cell { plane, activity, policy, trouble: Trouble::None });
                 }
             }
-            let damaged = |trouble| Cell { plane: Plane::Kv, rotate: true, policy, trouble };
-            cells.extend((0..FAULTS.len()).map(|f| damaged(Trouble::Fault(f))));
-            cells.push(damaged(Trouble::Rot));
+            for activity in [Activity::Rotate, Activity::Rewrite, Activity::Save] {
+                let damaged = |trouble| Cell { plane: Plane::Kv, activity, policy, trouble };
+                let faults = (0..FAULTS.len()).filter(|f| activity.meets(FAULTS[*f].1));
+                cells.extend(faults.map(|f| damaged(Trouble::Fault(f))));
+                cells.push(damaged(Trouble::Rot));
+            }
         }
         cells
     }
@@ -83,7 +104,7 @@ impl Cell {
     /// Plane, activity, policy, and the error if there is one.
     pub fn name(&self) -> String {
         let plane = if self.plane == Plane::Kv { "kv" } else { "ttl" };
-        let activity = if self.rotate { "rotate" } else { "idle" };
+        let activity = ACTIVITIES.iter().find(|a| a.1 == self.activity).map_or("", |a| a.0);
         let policy = POLICIES.iter().find(|p| p.1 == self.policy).map_or("", |p| p.0);
         let trouble = match self.trouble {
             Trouble::None => String::new(),
@@ -99,7 +120,28 @@ impl Cell {
     }
 
     fn config(&self, bug: Bug) -> LogConfig {
-        log_config(self.policy, if self.rotate { 64 << 10 } else { 1 << 20 }, bug)
+        let segment_bytes = match self.activity {
+            Activity::Rotate => 64 << 10,
+            Activity::Rewrite => 256 << 10,
+            Activity::Idle | Activity::Save => 1 << 20,
+        };
+        log_config(self.policy, segment_bytes, bug)
+    }
+}
+
+impl Activity {
+    /// Whether an error of the device can meet it other than it meets `rotate`.
+    fn meets(self, fault: FaultKind) -> bool {
+        match self {
+            Activity::Idle | Activity::Rotate => true,
+            Activity::Rewrite | Activity::Save => !matches!(
+                fault,
+                FaultKind::EnospcPreallocate
+                    | FaultKind::SlowSyncs
+                    | FaultKind::SlowSync { .. }
+                    | FaultKind::ClockStep { .. }
+            ),
+        }
     }
 }
 
@@ -127,15 +169,15 @@ pub struct Effort {
 pub const KEPT: Effort = Effort { stops: None, all_images: true };
 
 /// A recorded life with what is needed to crash it.
-struct Recording {
-    life: Life,
-    history: History,
-    cfg: LogConfig,
-    bug: Bug,
+pub(crate) struct Recording {
+    pub(crate) life: Life,
+    pub(crate) history: History,
+    pub(crate) cfg: LogConfig,
+    pub(crate) bug: Bug,
 }
 
 impl Run {
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let nth = match self.cell.trouble {
             Trouble::None => String::new(),
             _ => format!(" --nth {}", self.nth),
@@ -151,11 +193,12 @@ impl Run {
             SimConfig { shuffle: self.seed % 2 == 1, ..SimConfig::default() },
             self.seed,
         );
-        let fresh = RecoveredEnd::fresh(1);
+        let fresh = start_over(&disk, &[], &cfg, bug, false)?.found;
         let mut life =
-            Life::start(&disk, cfg.clone(), &fresh, empty_shard(), History::new(), 0, bug)
+            Life::start(&disk, cfg.clone(), fresh, empty_shard(), History::new(), 0, bug)
                 .map_err(|e| format!("O1: a fresh log does not open: {e}"))?
                 .with_model();
+        life.plan = self.plan();
         let mut work = Workload::new(table(), cell.plane, self.seed);
         let mut rng = SimRng::new(self.seed ^ 0x6c69_6665);
         let fault = match cell.trouble {
@@ -168,15 +211,19 @@ impl Run {
         if let Some((_, kind)) = fault.filter(|_| !read_fault) {
             disk.inject(Fault::new(kind).at_op(disk.op_count()).skip(self.nth));
         }
+        let splits = quiet && cell.activity == Activity::Rewrite && self.seed % 4 == 1;
         for part in 0..8 {
+            if splits {
+                life.bulk(1000);
+            }
             life.drive(&mut work, commands / 8, &mut rng);
             if part == 5 && fault.is_some() {
                 disk.clear_faults();
                 life.settle(60_000_000);
             }
             // Old segments go while commands run on.
-            if cell.rotate && part != 3 {
-                life.base();
+            if cell.activity == Activity::Rotate && part != 3 {
+                life.begin_snapshot(true);
             }
         }
         // The last part ends without a pause, so that some stops meet work under way.
@@ -188,6 +235,12 @@ impl Run {
         if fault.is_some() && status.state != LogState::Ok {
             return Err(format!("O13: the log does not heal: {}", status.state.name()));
         }
+        if fault.is_some() && cell.activity != Activity::Idle {
+            let rewrite = cell.activity != Activity::Save;
+            life.whole_snapshot(rewrite)
+                .map_err(|e| format!("O13: no snapshot after the error is over: {e}"))?;
+            life.drive(&mut work, 8, &mut rng);
+        }
         figures.runs += 1;
         figures.commands += life.seen.commands;
         figures.heals += status.log_heals;
@@ -197,6 +250,7 @@ impl Run {
         figures.seen.states.extend(&life.seen.states);
         figures.seen.refused += life.seen.refused;
         figures.seen.paused += life.seen.paused;
+        figures.seen.add_snapshots(&life.seen);
         let history = life.history.borrow().clone();
         figures.records += history.len() as u64;
         if let Some(finding) = life.findings.borrow().first() {
@@ -206,6 +260,16 @@ impl Run {
             return Err(format!("manners: {v:?}"));
         }
         Ok(Recording { life, history, cfg, bug })
+    }
+
+    fn plan(&self) -> Plan {
+        let rng = SimRng::new(self.seed ^ 0x706c_616e).next_u64();
+        Plan {
+            rewrites: self.cell.activity == Activity::Rewrite,
+            saves: self.cell.activity == Activity::Save,
+            retention: Retention { bases: 1 + (rng % 2) as usize, window_ms: 0 },
+            pace: Pace { turn_bytes: 1 << (9 + rng / 2 % 6), bytes_per_sec: 0 },
+        }
     }
 
     /// Runs, crashes, checks. Stops after the first broken promise if `first` is set.
@@ -222,7 +286,7 @@ impl Run {
             }
         };
         match self.cell.trouble {
-            Trouble::Rot => self.rot(&recording, effort, &mut out, &mut hash),
+            Trouble::Rot => rot::run(self, &recording, effort, &mut out, &mut hash),
             Trouble::Fault(f) if FAULTS[f].1 == FaultKind::ReadEio => {
                 self.read_errors(&recording, effort, &mut out, &mut hash);
             }
@@ -376,9 +440,8 @@ impl Run {
         for stop in self.stops(recording, Effort { stops: effort.stops.map(|s| s / 2), ..effort }) {
             let seed = self.crash_seed(stop, 0);
             let Some(disk) = life.disk.power_loss_at(stop, Image::Subset, seed) else { continue };
-            let cut = life.base_before(stop);
             disk.inject(Fault::new(FaultKind::ReadEio).skip(self.nth + seed % 5));
-            let struck_first = start_over(&disk, history, cut, cfg, *bug, true);
+            let struck_first = start_over(&disk, history, cfg, *bug, true);
             let struck = !disk.struck().is_empty();
             disk.clear_faults();
             *out.figures.struck.entry("read-eio").or_default() += u64::from(struck);
@@ -388,8 +451,9 @@ impl Run {
             let healthy = oracle.check(stop, crash, seed, Depth::Shallow);
             let text = match (&struck_first, &healthy) {
                 (_, Err(e)) => Some(e.clone()),
-                (Ok(found), Ok(v)) if found.last != v.end => {
-                    Some(format!("O1: a read error cut the log at {} of {}", found.last, v.end))
+                (Ok(found), Ok(v)) if found.end.last_lsn != v.end => {
+                    let last = found.end.last_lsn;
+                    Some(format!("O1: a read error cut the log at {last} of {}", v.end))
                 }
                 (Err(e), _) if !struck => Some(e.clone()),
                 (Err(e), _) if !e.starts_with("O1: does not start") && !e.starts_with("O1: ") => {
@@ -398,15 +462,14 @@ impl Run {
                 _ => None,
             };
             // What failed to start has written nothing: the same device starts now.
-            let text = text.or_else(|| {
-                match (start_over(&disk, history, cut, cfg, *bug, true), &healthy) {
+            let text =
+                text.or_else(|| match (start_over(&disk, history, cfg, *bug, true), &healthy) {
                     (Err(e), _) => Some(format!("after a read error: {e}")),
-                    (Ok(found), Ok(v)) if found.last != v.end => {
+                    (Ok(found), Ok(v)) if found.end.last_lsn != v.end => {
                         Some("O9: a read error changed the device".into())
                     }
                     _ => None,
-                }
-            });
+                });
             disk.runtime().shutdown();
             hash.update(&(stop as u64).to_le_bytes());
             hash.update(&[u8::from(struck_first.is_ok())]);
@@ -416,67 +479,6 @@ impl Run {
             }
         }
     }
-
-    /// One flipped bit: what was durable is there, or the start is refused.
-    fn rot(&self, recording: &Recording, effort: Effort, out: &mut Outcome, hash: &mut Xxh3) {
-        let Recording { life, history, cfg, bug } = recording;
-        let whole = life.disk.power_loss(Image::All, self.seed);
-        let cut = life.base_before(usize::MAX);
-        let clean = match start_over(&whole, history, cut, cfg, *bug, true) {
-            Ok(found) => found,
-            Err(text) => {
-                out.failures.push(Failure { again: self.line(), text });
-                return;
-            }
-        };
-        let mut rng = SimRng::new(self.seed ^ 0x0072_6f74 ^ self.nth << 8);
-        let files = segment_files(&whole);
-        let flips = effort.stops.unwrap_or(400) * 2;
-        for _ in 0..flips {
-            let (path, bytes) = &files[rng.below(files.len() as u64) as usize];
-            let (offset, bit) = (rng.below(*bytes), rng.below(8));
-            if !whole.rot(path, offset, 1 << bit) {
-                continue;
-            }
-            let found = start_over(&whole, history, cut, cfg, *bug, true);
-            whole.rot(path, offset, 1 << bit);
-            hash.update(&offset.to_le_bytes());
-            hash.update(&[u8::from(found.is_ok())]);
-            let text = match found {
-                Err(e) if e.starts_with("O1: does not start") => {
-                    out.figures.damage.0 += 1;
-                    None
-                }
-                Err(e) => Some(e),
-                Ok(found) => {
-                    out.figures.damage.1 += 1;
-                    let want = found.kept.checked_sub(1).and_then(|i| history[i].digest.get());
-                    if found.last < clean.end.durable_lsn.min(clean.last) {
-                        Some(format!(
-                            "D: ends at {}, {} was durable",
-                            found.last, clean.end.durable_lsn
-                        ))
-                    } else if want.is_some_and(|w| w != found.shard.digest()) {
-                        Some("D: started with another state".into())
-                    } else {
-                        None
-                    }
-                }
-            };
-            if let Some(text) = text {
-                let text = format!("{text} ({} offset {offset} bit {bit})", path.display());
-                out.failures.push(Failure { again: self.line(), text });
-            }
-        }
-        whole.runtime().shutdown();
-    }
-}
-
-fn segment_files(disk: &SimDisk) -> Vec<(PathBuf, u64)> {
-    let rt = disk.runtime();
-    let entries = rt.block_on(disk.list(Path::new(DIR))).unwrap_or_default();
-    let wal = entries.into_iter().filter(|e| names::parse_wal_segment(&e.name).is_some());
-    wal.map(|e| (Path::new(DIR).join(e.name), e.bytes)).collect()
 }
 
 /// One crash of a run: stop point, what stops it, variant of its seed.

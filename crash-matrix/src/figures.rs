@@ -70,6 +70,7 @@ impl Figures {
         self.seen.commands += o.seen.commands;
         self.seen.refused += o.seen.refused;
         self.seen.paused += o.seen.paused;
+        self.seen.add_snapshots(&o.seen);
         self.seen.effective.extend(&o.seen.effective);
         self.seen.states.extend(&o.seen.states);
     }

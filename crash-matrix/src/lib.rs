@@ -8,9 +8,10 @@
 //! | module | owns |
 //! |---|---|
 //! | [`workload`] | the commands |
-//! | [`life`] | one process life: shard, log, acknowledgements |
+//! | [`life`] | one process life: shard, log, acknowledgements, snapshots |
 //! | [`oracle`] | what must hold after a crash |
 //! | [`cell`] | which runs there are, and one run with its crashes |
+//! | [`rot`] | damage at rest |
 //! | [`bugs`] | deliberate bugs the matrix must notice |
 //! | [`figures`] | counts and failures |
 //! | [`kill`] | the shipped binary under SIGKILL |
@@ -25,6 +26,8 @@ pub mod life;
 pub mod matrix;
 pub mod oracle;
 pub mod report;
+pub mod rot;
+mod walk;
 pub mod workload;
 
 #[cfg(test)]

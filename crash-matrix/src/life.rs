@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::OnceLock;
 
@@ -17,17 +17,32 @@ use moon_engine::commands::GROUPS;
 use moon_engine::error::CmdResult;
 use moon_engine::exec::{Host, Session, Shard, ShardConfig};
 use moon_engine::journal::EffectSink;
+use moon_formats::marker::Marker;
 use moon_formats::wal::RecordType;
+use moon_storage::io::Runtime;
 use moon_storage::io::sim::{SimDisk, SimRng};
-use moon_storage::io::{Disk, Runtime};
 use moon_storage::log::{Log, LogConfig, LogError, LogState, Policy};
-use moon_storage::recovery::RecoveredEnd;
+use moon_storage::marker;
+use moon_storage::parts::{Parts, ShardPaths};
+use moon_storage::recovery::Recovered;
+use moon_storage::snapshot::{Job, Pace, Retention};
 
 use crate::bugs::{self, Bug, EngineBug};
 use crate::workload::{CLIENTS, DATABASES, Workload};
 
-/// Directory of the simulated shard's log.
-pub const DIR: &str = "/shard-0/wal-v3";
+/// Data directory of the simulated shard.
+pub const DATA: &str = "/";
+
+/// Where the simulated shard's files are.
+pub fn paths() -> ShardPaths {
+    ShardPaths::new(Path::new(DATA), 0)
+}
+
+/// The marker of the simulated directory.
+pub fn marker_of() -> Marker {
+    let databases = DATABASES;
+    Marker { uuid: [7; 16], shards: 1, databases, created_ms: 1, extra: Vec::new() }
+}
 
 /// The command table that the crash matrix runs with.
 pub fn table() -> &'static CommandTable {
@@ -138,6 +153,21 @@ pub struct Seen {
     pub paused: u64,
     /// States of the log that were seen.
     pub states: BTreeSet<&'static str>,
+    /// Bases committed, saves made, snapshots that failed.
+    pub snapshots: (u64, u64, u64),
+    /// Turns in which a snapshot was under way.
+    pub walking: u64,
+    /// Keys made in bulk.
+    pub bulk: u64,
+}
+
+impl Seen {
+    /// Adds what another life saw of snapshots.
+    pub fn add_snapshots(&mut self, o: &Seen) {
+        let (a, b) = (self.snapshots, o.snapshots);
+        self.snapshots = (a.0 + b.0, a.1 + b.1, a.2 + b.2);
+        self.walking += o.walking;
+    }
 }
 
 /// A running shard over a simulated disk.
@@ -152,17 +182,42 @@ pub struct Life {
     pub history: Rc<RefCell<History>>,
     /// Replies released.
     pub acks: Rc<RefCell<Vec<Ack>>>,
-    /// `(moment, cut)` of the bases committed.
-    pub bases: Vec<(usize, u64)>,
+    /// `(moment, cut)` of the saves made.
+    pub saves: Vec<(usize, u64)>,
+    /// Which snapshots this life makes.
+    pub plan: Plan,
+    pub(crate) parts: Parts,
+    pub(crate) job: Option<Job>,
     /// Promises broken while running.
     pub findings: Findings,
     /// What the workload met.
     pub seen: Seen,
     /// A second shard fed with the records, which must stay equal.
     model: Option<Shard>,
+    pub(crate) bug: Bug,
     sink: Rc<Sink>,
     sessions: Vec<Session>,
     reply: Vec<u8>,
+}
+
+/// Which snapshots a life makes, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// Rewrites follow each other without a pause.
+    pub rewrites: bool,
+    /// Saves do.
+    pub saves: bool,
+    /// Which bases stay listed.
+    pub retention: Retention,
+    /// How much of the walk a turn makes.
+    pub pace: Pace,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        let pace = Pace { turn_bytes: 8 << 10, bytes_per_sec: 0 };
+        Plan { rewrites: false, saves: false, retention: Retention::default(), pace }
+    }
 }
 
 /// Settings of the log in a run.
@@ -181,28 +236,31 @@ pub fn log_config(policy: Policy, segment_bytes: u64, bug: Bug) -> LogConfig {
 }
 
 impl Life {
-    /// Opens the log behind `end` and starts with `shard`.
+    /// Opens the log behind what was recovered and starts with `shard`.
     ///
     /// # Errors
-    /// The log does not open.
+    /// The marker cannot be written, or the log does not open.
     pub fn start(
         disk: &SimDisk,
         cfg: LogConfig,
-        end: &RecoveredEnd,
+        found: Recovered,
         shard: Shard,
         past: History,
         taken: u64,
         bug: Bug,
-    ) -> Result<Life, LogError> {
+    ) -> Result<Life, String> {
         let rt = disk.runtime();
         let opened = rt.block_on(async {
-            let dir = PathBuf::from(DIR);
-            let io = |cause| LogError::Io { doing: "create the directory", cause };
-            disk.create_dir_all(&dir).await.map_err(io)?;
-            Log::open(disk.as_dyn(), rt.as_dyn(), dir, cfg, end).await
+            let data = Path::new(DATA);
+            match marker::read(disk, data).await.map_err(|e| e.to_string())? {
+                Some(_) => marker::settle(disk, data).await,
+                None => marker::write(disk, data, &marker_of()).await,
+            }
+            .map_err(|e| e.to_string())?;
+            found.open(disk.as_dyn(), rt.as_dyn(), cfg).await.map_err(|e| e.to_string())
         });
-        let log = match opened {
-            Ok(log) => log,
+        let (log, parts) = match opened {
+            Ok(opened) => (opened.log, opened.parts),
             Err(e) => {
                 rt.shutdown();
                 return Err(e);
@@ -226,7 +284,11 @@ impl Life {
             shard,
             history,
             acks: Rc::default(),
-            bases: Vec::new(),
+            saves: Vec::new(),
+            plan: Plan::default(),
+            parts,
+            job: None,
+            bug,
             findings,
             seen: Seen::default(),
             model: None,
@@ -263,7 +325,7 @@ impl Life {
         self
     }
 
-    fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         let rt = self.disk.runtime();
         Now::new(rt.wall_us(), rt.mono_us())
     }
@@ -283,6 +345,7 @@ impl Life {
             };
             self.disk.runtime().run_for(pause);
             self.turn_begins();
+            self.turn_snapshot();
             self.shard.time_out_waits();
             self.serve_waiting();
             if self.log.should_pause_intake() {
@@ -313,7 +376,7 @@ impl Life {
         self.seen.states.insert(self.log.status().state.name());
     }
 
-    fn find(&self, text: String) {
+    pub(crate) fn find(&self, text: String) {
         self.findings.borrow_mut().push(text);
     }
 
@@ -350,6 +413,29 @@ impl Life {
             self.after_records();
             self.serve_waiting();
         }
+    }
+
+    /// Adds `count` keys at once, so that the table splits while a snapshot walks it.
+    pub fn bulk(&mut self, count: u64) {
+        self.turn_begins();
+        let mut words = vec![b"MSET".to_vec()];
+        for _ in 0..count {
+            self.seen.bulk += 1;
+            words.push(format!("bulk:{}", self.seen.bulk).into_bytes());
+            words.push(b"x".to_vec());
+        }
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        if self.sessions[0].waiting || self.log.admit().is_err() {
+            return;
+        }
+        self.reply.clear();
+        for words in [&[b"SELECT".as_slice(), b"0"][..], &words] {
+            let args = Args::new(words);
+            self.shard.run(&mut NoHost, &mut self.sessions[0], args, &mut self.reply);
+        }
+        self.after_records();
+        self.serve_waiting();
+        self.log.flush();
     }
 
     /// Serves the clients whose wait is over. What each takes is a unit of its own.
@@ -398,17 +484,11 @@ impl Life {
         }
     }
 
-    /// Commits a base behind what is durable; older segments become free.
-    pub fn base(&mut self) {
-        let cut = self.log.durable_lsn();
-        self.bases.push((self.disk.moment(), cut));
-        self.log.base_committed(cut, self.log.start_for(cut + 1));
-    }
-
     /// Lets the log settle for a while of virtual time.
     pub fn settle(&mut self, us: u64) {
         for _ in 0..8 {
             self.log.flush();
+            self.turn_snapshot();
             self.disk.runtime().run_for(us / 8);
         }
     }
@@ -427,6 +507,7 @@ impl Life {
     /// # Errors
     /// As [`Log::shutdown`].
     pub fn shutdown(&mut self) -> Result<(), LogError> {
+        self.cancel_snapshot();
         let log = self.log.clone();
         self.disk.runtime().block_on(async move { log.shutdown().await })
     }
@@ -436,11 +517,6 @@ impl Life {
         self.log.on_advance(Rc::new(|| {}));
         self.shard.journal.detach();
         self.disk.runtime().shutdown();
-    }
-
-    /// Highest cut of a base that precedes a stop.
-    pub fn base_before(&self, stop: usize) -> u64 {
-        self.bases.iter().filter(|b| b.0 <= stop).map(|b| b.1).max().unwrap_or(0)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::bugs::Bug;
-use crate::cell::{Cell, Effort, Run, Trouble};
+use crate::cell::{Activity, Cell, Effort, Run, Trouble};
 use crate::figures::{Failure, Figures, Outcome};
 
 /// What was run and what came out.
@@ -28,16 +28,31 @@ pub struct Report {
     pub seconds: f64,
 }
 
-/// The runs of all cells: `seeds` runs of a cell without errors, `nths` of one with.
+/// The runs of all cells: `seeds` runs of a cell without errors, `nths` of one with. What an error
+/// does to the log is the business of the cells that rotate; with snapshots it strikes a third as
+/// often, at operations further apart.
 pub fn plan(first_seed: u64, seeds: u64, nths: u64) -> Vec<Run> {
     let mut runs = Vec::new();
     for cell in Cell::all() {
-        let n = if cell.trouble == Trouble::None { seeds } else { nths };
+        let apart = matches!(cell.activity, Activity::Rewrite | Activity::Save);
+        let n = match (cell.trouble, apart) {
+            (Trouble::None, _) => seeds,
+            (_, false) => nths,
+            (_, true) => nths.div_ceil(3),
+        };
         runs.extend((0..n).map(|i| match cell.trouble {
             Trouble::None => Run { cell, seed: first_seed + i, nth: 0 },
+            _ if apart => Run { cell, seed: first_seed + i % 4, nth: i * 7 + first_seed % 7 },
             _ => Run { cell, seed: first_seed + i % 4, nth: spread(i) },
         }));
     }
+    runs
+}
+
+/// Runs without errors in which a snapshot walks.
+pub fn walks(first_seed: u64, seeds: u64) -> Vec<Run> {
+    let mut runs = plan(first_seed, seeds, 0);
+    runs.retain(|r| matches!(r.cell.activity, Activity::Rewrite | Activity::Save));
     runs
 }
 

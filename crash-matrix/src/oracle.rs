@@ -4,17 +4,24 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::rc::Rc;
 
+use moon_engine::clock::Now;
 use moon_engine::exec::Shard;
+use moon_engine::snapshot::Loader;
 use moon_formats::names;
+use moon_formats::rrdshard::Item;
 use moon_formats::wal::{Record, RecordType};
 use moon_storage::io::sim::{Image, SimDisk, SimRng};
 use moon_storage::io::{Disk, Runtime};
 use moon_storage::log::{LogConfig, Policy};
-use moon_storage::recovery::{RecoveredEnd, recover};
-use moon_storage::scan::{Position, ScanOptions, VisitError, Visitor};
+use moon_storage::marker;
+use moon_storage::parts::bases;
+use moon_storage::recovery::{
+    Origin, RecoveredEnd, RecoveryError, Request, Target, recover_shard, recover_snapshot,
+};
+use moon_storage::scan::{Position, ScanError, VisitError, Visitor};
 
 use crate::bugs::{self, Bug, EngineBug};
-use crate::life::{Ack, DIR, History, Life, Logged, empty_shard};
+use crate::life::{Ack, DATA, History, Life, Logged, empty_shard, marker_of, paths};
 use crate::workload::Workload;
 
 /// What stops the process.
@@ -74,18 +81,40 @@ pub struct Recovered {
     pub shard: Shard,
     /// Where the log goes on.
     pub end: RecoveredEnd,
+    /// What storage found, to be opened.
+    pub found: moon_storage::recovery::Recovered,
     /// Records of the history that were found.
     pub kept: usize,
-    /// Number of the last one.
-    pub last: u64,
 }
 
 struct Replay<'a> {
-    shard: Option<&'a mut Shard>,
+    loader: Option<Loader<'a>>,
+    now: Now,
     bug: Option<EngineBug>,
     history: &'a [Rc<Logged>],
     next: usize,
-    last: u64,
+}
+
+impl Target for Replay<'_> {
+    fn restart(&mut self) {
+        if let Some(loader) = &mut self.loader {
+            let mut empty = empty_shard();
+            empty.set_now(self.now);
+            loader.restart(empty);
+        }
+        self.next = 0;
+    }
+
+    fn item(&mut self, item: &Item<'_>) -> Result<(), VisitError> {
+        if let Item::Head(head) = item {
+            let cut = head.preamble.last_lsn;
+            self.next = self.history.partition_point(|r| r.lsn <= cut);
+        }
+        match &mut self.loader {
+            Some(loader) => Ok(loader.item(item)?),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Visitor for Replay<'_> {
@@ -102,75 +131,101 @@ impl Visitor for Replay<'_> {
         if want.payload != r.payload || want.db != r.db {
             return Err(format!("O10: lsn {} names another record", r.lsn).into());
         }
-        if let Some(shard) = &mut self.shard {
-            bugs::apply(self.bug, shard, self.next, r.db, r.payload)?;
+        if let Some(loader) = &mut self.loader {
+            bugs::apply(self.bug, loader.shard(), self.next, r.db, r.payload)?;
         }
         self.next += 1;
-        self.last = r.lsn;
         Ok(ControlFlow::Continue(()))
     }
 }
 
-fn options(cut: u64, cfg: &LogConfig) -> ScanOptions {
-    let options = ScanOptions {
-        shard: Some(0),
-        durable_floor: cut,
-        visit_from: if cut > 0 { cut + 1 } else { 0 },
-        ..ScanOptions::default()
-    };
+fn request<'a>(
+    disk: &'a SimDisk,
+    paths: &'a moon_storage::parts::ShardPaths,
+    cfg: &LogConfig,
+) -> Request<'a> {
+    let request = Request::new(disk, paths, marker_of().shards);
     #[cfg(feature = "mutants")]
-    let options = ScanOptions { mutant: cfg.mutant, ..options };
+    let request = Request { mutant: cfg.mutant, ..request };
     let _ = cfg;
-    options
+    request
 }
 
-/// Recovers as the server does: base (here the records up to `cut`, from memory), then the log.
+/// Recovers as the server does: marker, part list, base, log.
 ///
 /// # Errors
-/// Why it does not start.
+/// Why it does not start, or what was recovered wrongly.
 pub fn start_over(
     disk: &SimDisk,
     history: &[Rc<Logged>],
-    cut: u64,
     cfg: &LogConfig,
     bug: Bug,
     apply: bool,
 ) -> Result<Recovered, String> {
     let rt = disk.runtime();
+    let now = Now::new(rt.wall_us(), rt.mono_us());
     let mut shard = empty_shard();
-    shard.set_now(moon_engine::clock::Now::new(rt.wall_us(), rt.mono_us()));
-    let base = history.partition_point(|r| r.lsn <= cut);
-    if apply {
-        for record in &history[..base] {
-            shard.apply(record.db, &record.payload).map_err(|e| format!("O9: base: {e}"))?;
-        }
+    shard.set_now(now);
+    let refused = |e: String| format!("O1: does not start: {e}");
+    let marked = rt.block_on(marker::read(disk, Path::new(DATA)));
+    let marked = marked.map_err(|e| refused(e.to_string()))?;
+    if marked.as_ref().is_some_and(|m| *m != marker_of()) {
+        return Err("D: the marker says something else".into());
     }
     let mut replay = Replay {
-        shard: apply.then_some(&mut shard),
+        loader: apply.then(|| Loader::new(&mut shard)),
+        now,
         bug: bug.engine,
         history,
-        next: base,
-        last: cut,
+        next: 0,
     };
-    let found = rt.block_on(async {
-        let dir = Path::new(DIR);
-        disk.create_dir_all(dir).await.map_err(|e| format!("O1: {e}"))?;
-        let files = disk.list(dir).await.map_err(|e| format!("O1: {e}"))?;
-        if !files.iter().any(|f| names::parse_wal_segment(&f.name).is_some()) {
-            return Ok(RecoveredEnd::fresh(1));
+    let paths = paths();
+    let recovered =
+        rt.block_on(recover_shard(&request(disk, &paths, cfg), &mut replay, &mut |_| {}));
+    let kept = replay.next;
+    drop(replay);
+    let found = match recovered {
+        Ok(found) => found,
+        Err(RecoveryError::Scan(ScanError::Visitor(e))) if e.to_string().starts_with('O') => {
+            return Err(e.to_string());
         }
-        recover(disk, dir, &options(cut, cfg), &mut replay)
-            .await
-            .map_err(|e| format!("O1: does not start: {e}"))
-    });
-    let (kept, last) = (replay.next, replay.last);
+        Err(e) => return Err(refused(e.to_string())),
+    };
+    if marked.is_none() && found.origin != Origin::Fresh {
+        return Err(refused("there is data, but no marker".into()));
+    }
     if apply
         && bug.engine == Some(EngineBug::LastRecordTwice)
         && let Some(record) = kept.checked_sub(1).and_then(|i| history.get(i))
     {
         let _ = shard.apply(record.db, &record.payload);
     }
-    Ok(Recovered { shard, end: found?, kept, last })
+    Ok(Recovered { shard, end: found.end.clone(), found, kept })
+}
+
+/// Loads the last save; its cut and the shard, if there is one.
+///
+/// # Errors
+/// Why it does not load.
+pub fn load_save(disk: &SimDisk, cfg: &LogConfig) -> Result<Option<(u64, Shard)>, String> {
+    let rt = disk.runtime();
+    let now = Now::new(rt.wall_us(), rt.mono_us());
+    let mut shard = empty_shard();
+    let mut load =
+        Replay { loader: Some(Loader::new(&mut shard)), now, bug: None, history: &[], next: 0 };
+    let paths = paths();
+    let found = rt.block_on(recover_snapshot(&request(disk, &paths, cfg), &mut load, &mut |_| {}));
+    drop(load);
+    let found = found.map_err(|e| format!("O1: the save does not load: {e}"))?;
+    Ok(found.map(|summary| (summary.head.preamble.last_lsn, shard)))
+}
+
+/// Digest of the state behind an LSN; `None` where none was taken.
+pub(crate) fn digest_at(history: &[Rc<Logged>], lsn: u64) -> Option<u128> {
+    match history.partition_point(|r| r.lsn <= lsn).checked_sub(1) {
+        Some(i) => history[i].digest.get(),
+        None => Some(empty_shard().digest()),
+    }
 }
 
 /// One recorded life, cut off at any stop.
@@ -199,23 +254,46 @@ impl Oracle<'_> {
         depth: Depth,
     ) -> Result<Verdict, String> {
         let disk = crash.of(&self.life.disk, stop, seed).ok_or("no such stop")?;
-        let cut = self.life.base_before(stop);
         disk.set_recording(depth == Depth::Deeper);
-        let found = start_over(&disk, self.history, cut, self.cfg, self.bug, true)?;
-        let mut verdict = Verdict { end: found.last, crashes: 1, ..Verdict::default() };
-        verdict.records = found.kept as u64;
-        self.check_acks(stop, crash, found.last, &mut verdict)?;
+        let found = start_over(&disk, self.history, self.cfg, self.bug, true)?;
+        let mut verdict = Verdict { end: found.end.last_lsn, crashes: 1, ..Verdict::default() };
+        verdict.records = found.found.records;
+        self.check_acks(stop, crash, found.end.last_lsn, &mut verdict)?;
         self.check_state(&found)?;
+        self.check_save(&disk, stop)?;
         if depth == Depth::Shallow {
             disk.runtime().shutdown();
             return Ok(verdict);
         }
-        let again = start_over(&disk, self.history, cut, self.cfg, self.bug, false)?;
-        if again.end != found.end || again.last != found.last {
+        let again = start_over(&disk, self.history, self.cfg, self.bug, false)?;
+        if again.end != found.end || again.kept != found.kept {
             return Err("O9: recovering twice gives two results".into());
         }
-        self.go_on(&disk, stop, crash, cut, seed, found, depth, &mut verdict)?;
+        self.go_on(&disk, stop, crash, seed, found, depth, &mut verdict)?;
         Ok(verdict)
+    }
+
+    /// The last save is whole, of one moment, and not older than one that was answered.
+    fn check_save(&self, disk: &SimDisk, stop: usize) -> Result<(), String> {
+        if self.life.saves.is_empty() && self.life.seen.walking == 0 {
+            return Ok(());
+        }
+        let done = self.life.saves.iter().filter(|s| s.0 <= stop).map(|s| s.1).max();
+        let Some((cut, shard)) = load_save(disk, self.cfg)? else {
+            return match done {
+                Some(cut) => Err(format!("O9: the save of lsn {cut} is gone")),
+                None => Ok(()),
+            };
+        };
+        if done.is_some_and(|done| cut < done) {
+            return Err(format!("O9: the save of lsn {cut} came back, {done:?} was made"));
+        }
+        match digest_at(self.history, cut) {
+            Some(want) if want != shard.digest() => {
+                Err(format!("O2: the save is not the state of lsn {cut}"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Digest at the end, times to live included.
@@ -226,7 +304,7 @@ impl Oracle<'_> {
         };
         match want {
             Some(want) if want != found.shard.digest() => {
-                Err(format!("O2: the state is not that of lsn {}", found.last))
+                Err(format!("O2: the state is not that of lsn {}", found.end.last_lsn))
             }
             _ => Ok(()),
         }
@@ -283,7 +361,6 @@ impl Oracle<'_> {
         disk: &SimDisk,
         stop: usize,
         crash: Crash,
-        cut: u64,
         seed: u64,
         found: Recovered,
         depth: Depth,
@@ -293,16 +370,23 @@ impl Oracle<'_> {
         let taken = used.checked_sub(1).map_or(0, |i| self.history[i].lsn);
         let past: History = self.history[..found.kept].to_vec();
         let mut next =
-            Life::start(disk, self.cfg.clone(), &found.end, found.shard, past, taken, self.bug)
+            Life::start(disk, self.cfg.clone(), found.found, found.shard, past, taken, self.bug)
                 .map_err(|e| format!("O1: the log does not open: {e}"))?;
+        next.plan = self.life.plan;
+        (next.plan.rewrites, next.plan.saves) = (false, false);
         let opened = disk.moment();
         let mut work = Workload::new(crate::life::table(), crate::workload::Plane::Kv, seed ^ 1);
         let mut rng = SimRng::new(seed ^ 2);
         next.drive(&mut work, 12, &mut rng);
         next.sync().map_err(|e| format!("O9: cannot sync after recovery: {e}"))?;
-        check_files(disk, self.cfg)?;
+        check_files(&next, self.cfg)?;
         if depth == Depth::Deeper {
-            self.crash_in_recovery(disk, crash, cut, found.last, opened, seed, verdict)?;
+            self.crash_in_recovery(disk, crash, found.end.last_lsn, opened, seed, verdict)?;
+        }
+        if self.life.seen.walking > 0 {
+            next.whole_snapshot(true).map_err(|e| format!("O9: no rewrite after a start: {e}"))?;
+            next.drive(&mut work, 6, &mut rng);
+            check_files(&next, self.cfg)?;
         }
         next.shutdown().map_err(|e| format!("O9: no clean shutdown: {e}"))?;
         if let Some(finding) = next.findings.borrow().first() {
@@ -313,7 +397,7 @@ impl Oracle<'_> {
         }
         let history = next.history.borrow().clone();
         let restarted = disk.power_loss(Image::None, seed);
-        let last = start_over(&restarted, &history, cut, self.cfg, self.bug, true)?;
+        let last = start_over(&restarted, &history, self.cfg, self.bug, true)?;
         if !last.end.clean || last.kept != history.len() {
             return Err(format!(
                 "O9: clean restart (clean: {}) found {} of {} records",
@@ -336,7 +420,6 @@ impl Oracle<'_> {
         &self,
         disk: &SimDisk,
         crash: Crash,
-        cut: u64,
         first_end: u64,
         opened: usize,
         seed: u64,
@@ -345,14 +428,14 @@ impl Oracle<'_> {
         for stop in 0..opened.min(disk.stop_count()) {
             let image = Image::ALL[(stop + seed as usize) % 8];
             let Some(after) = disk.power_loss_at(stop, image, seed ^ stop as u64) else { continue };
-            let twice = start_over(&after, self.history, cut, self.cfg, self.bug, true)
+            let twice = start_over(&after, self.history, self.cfg, self.bug, true)
                 .map_err(|e| format!("{e} (power lost at {stop} of the recovery, {image:?})"))?;
             self.check_state(&twice)?;
             // Once power was lost everything left is stable; a kill leaves it to the page cache.
-            if matches!(crash, Crash::Power(_)) && twice.last != first_end {
+            let last = twice.end.last_lsn;
+            if matches!(crash, Crash::Power(_)) && last != first_end {
                 return Err(format!(
-                    "O9: recovery ended at {first_end}, after a crash in it at {}",
-                    twice.last
+                    "O9: recovery ended at {first_end}, after a crash in it at {last}"
                 ));
             }
             verdict.crashes += 1;
@@ -373,14 +456,31 @@ pub enum Depth {
     Deeper,
 }
 
-/// Once the log has started and settled, only its own spares are temporary.
-fn check_files(disk: &SimDisk, cfg: &LogConfig) -> Result<(), String> {
+/// Once the shard has started and settled, only the log's spares are temporary, and only what
+/// the part list names is there.
+fn check_files(life: &Life, cfg: &LogConfig) -> Result<(), String> {
+    let disk = &life.disk;
     let rt = disk.runtime();
     rt.run_for(1_000_000);
-    let files = rt.block_on(disk.list(Path::new(DIR))).map_err(|e| format!("O12: {e}"))?;
-    let temporary = files.iter().filter(|f| names::is_temporary(&f.name)).count();
+    let names_in = |dir: &Path| {
+        let files = rt.block_on(disk.list(dir)).map_err(|e| format!("O12: {e}"))?;
+        Ok::<_, String>(files.into_iter().map(|f| f.name).collect::<Vec<_>>())
+    };
+    let paths = paths();
+    let temporary = names_in(&paths.log())?.iter().filter(|f| names::is_temporary(f)).count();
     if temporary > 1 + cfg.idle_segments_max {
         return Err(format!("O12: {temporary} temporary files after a start"));
+    }
+    if let Some(left) = names_in(&paths.own())?.iter().find(|f| names::is_temporary(f)) {
+        return Err(format!("O12: {left} is left after a start"));
+    }
+    let list = life.parts.list();
+    let mut want: Vec<String> = bases(&list).map(|b| names::base_file(b.seq)).collect();
+    want.push(names::AOF_MANIFEST.into());
+    want.sort();
+    let found = names_in(&paths.parts())?;
+    if found != want {
+        return Err(format!("O12: {found:?} are there, {want:?} are listed"));
     }
     Ok(())
 }

@@ -53,7 +53,9 @@ pub fn text(report: &Report) -> String {
     row("errors injected", errors.join(", "));
     row("logs healed / writes refused meanwhile", format!("{} / {}", f.heals, f.seen.refused));
     row("turns with the intake stopped", f.seen.paused.to_string());
-    row("flipped bits: refused / harmless", format!("{} / {}", f.damage.0, f.damage.1));
+    let (bases, saves, failed) = f.seen.snapshots;
+    row("bases / saves / snapshots that met an error", format!("{bases} / {saves} / {failed}"));
+    row("damage at rest: refused / harmless", format!("{} / {}", f.damage.0, f.damage.1));
     for (check, name) in CHECKS {
         row(&format!("{} {name}", check.trim_end_matches(':')), broken(report, check).to_string());
     }
@@ -87,6 +89,9 @@ pub fn json(report: &Report) -> String {
     number("records_replayed", f.replayed);
     number("log_heals", f.heals);
     number("writes_refused", f.seen.refused);
+    number("bases", f.seen.snapshots.0);
+    number("saves", f.seen.snapshots.1);
+    number("snapshots_failed", f.seen.snapshots.2);
     number("damage_refused", f.damage.0);
     number("damage_harmless", f.damage.1);
     number("failures", report.failures.len() as u64);

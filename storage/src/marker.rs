@@ -73,6 +73,16 @@ pub async fn write(disk: &dyn Disk, dir: &Path, marker: &Marker) -> Result<(), M
     written.map_err(|(_, cause)| at(cause))
 }
 
+/// Makes the name of a marker that was found durable. A process killed right after the rename
+/// leaves one that only the kernel knows of; what is written from now on must not outlive it.
+///
+/// # Errors
+/// [`MarkerError::Io`].
+pub async fn settle(disk: &dyn Disk, dir: &Path) -> Result<(), MarkerError> {
+    let at = |cause| MarkerError::Io { path: dir.to_owned(), cause };
+    disk.sync_dir(dir).await.map_err(at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

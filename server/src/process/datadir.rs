@@ -171,6 +171,7 @@ pub(crate) fn marker(dir: &DataDir, databases: u16) -> Result<Marker, DirError> 
     let disk = PosixDisk::new();
     if let Some(found) = rt.block_on(marker::read(&disk, &dir.path)).map_err(DirError::Marker)? {
         fits(&dir.path, &found, databases)?;
+        rt.block_on(marker::settle(&disk, &dir.path)).map_err(DirError::Marker)?;
         return Ok(found);
     }
     let mut uuid = [0; 16];

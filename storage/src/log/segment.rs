@@ -111,6 +111,9 @@ impl Inner {
             Some(segment) => self.retire(&segment),
             None => {}
         }
+        if !end.clean {
+            self.mark_open_ends(end);
+        }
         let opening = Opening {
             flags: if end.clean { 0 } else { header_flags::AFTER_CRASH },
             base_lsn: self.last_lsn.get() + 1,

@@ -77,11 +77,16 @@ impl Inner {
         self.written_bytes.set(0);
         self.durable_bytes.set(0);
         let segment = repeated.map_err(|f| LogError::Io { doing: f.doing, cause: f.cause })?;
-        // One of these may be a file whose sync failed.
+        self.mark_open_ends(end);
+        Ok(Some(segment))
+    }
+
+    /// The files that were being written are never used again: one of them may be a file whose
+    /// sync failed, or hold torn bytes that nobody has synced.
+    pub(super) fn mark_open_ends(&self, end: &RecoveredEnd) {
         let mut segments = self.segments.borrow_mut();
         let open = segments.iter_mut().filter(|s| s.last_lsn >= end.durable_lsn);
         open.for_each(|s| s.recyclable = false);
-        Ok(Some(segment))
     }
 
     async fn collect(&self, end: &RecoveredEnd) -> Result<Collect, LogError> {

@@ -191,8 +191,13 @@ impl Shared {
             if log.status().state == LogState::Closed {
                 return Err(SnapshotError::Cancelled);
             }
-            if log.sync().await.is_err() {
-                self.env.rt.sleep_us(DEGRADED_US).await;
+            match log.sync().await {
+                Err(_) => self.env.rt.sleep_us(DEGRADED_US).await,
+                Ok(()) if log.last_lsn() < self.cut => {
+                    let text = format!("its cut {} lies beyond the log", self.cut);
+                    return Err(SnapshotError::Source(text));
+                }
+                Ok(()) => {}
             }
         }
         Ok(())
