@@ -155,7 +155,11 @@ fn clients(out: &mut String, v: &View<'_>) {
     line(out, "client_recent_max_input_buffer", input);
     line(out, "client_recent_max_output_buffer", output);
     let waits = v.shard.wait_figures();
-    line(out, "blocked_clients", waits.clients + v.host.freer.waiting() + v.host.acks.len());
+    line(
+        out,
+        "blocked_clients",
+        waits.clients + v.host.freer.waiting() + v.host.acks.len() + v.host.saver.waiting(),
+    );
     line(out, "tracking_clients", v.host.tracking.clients);
     line(out, "pubsub_clients", subscribed);
     line(out, "watching_clients", watching);
@@ -228,6 +232,52 @@ fn scripts(out: &mut String, v: &View<'_>) {
     line(out, "used_memory_scripts_human", human(texts + libraries));
 }
 
+fn ok(ok: bool) -> &'static str {
+    if ok { "ok" } else { "err" }
+}
+
+/// Seconds since something began; -1 for nothing.
+fn running_secs(v: &View<'_>, runs: bool) -> i64 {
+    let now_ms = v.shard.now().mono_us / 1000;
+    match v.host.saver.progress() {
+        Some((_, since_ms)) if runs => (now_ms.saturating_sub(since_ms) / 1000) as i64,
+        _ => -1,
+    }
+}
+
+fn saves(out: &mut String, v: &View<'_>) {
+    let saver = &v.host.saver;
+    let saving = saver.is_saving();
+    line(out, "rdb_bgsave_in_progress", u8::from(saving));
+    line(out, "rdb_last_save_time", saver.saved_secs);
+    line(out, "rdb_last_bgsave_status", ok(saver.last_save.ok));
+    line(out, "rdb_last_bgsave_time_sec", saver.last_save.secs.map_or(-1, |s| s as i64));
+    line(out, "rdb_current_bgsave_time_sec", running_secs(v, saving));
+    line(out, "rdb_saves", saver.saves);
+    if let Some(progress) = v.shard.snapshot_progress() {
+        line(out, "current_save_keys_processed", progress.keys_done);
+        line(out, "current_save_keys_total", progress.keys_total);
+        let done = progress.keys_done as f64 * 100.0 / progress.keys_total.max(1) as f64;
+        line(out, "current_fork_perc", format_args!("{done:.2}"));
+        line(out, "snapshot_pending_bytes", progress.pending_bytes);
+        line(out, "snapshot_held_bytes", progress.held_bytes);
+    }
+    if let Some((bytes, _)) = saver.progress() {
+        line(out, "snapshot_written_bytes", bytes);
+    }
+}
+
+fn rewrites(out: &mut String, v: &View<'_>) {
+    let saver = &v.host.saver;
+    line(out, "aof_rewrite_in_progress", u8::from(saver.is_rewriting()));
+    line(out, "aof_rewrite_scheduled", u8::from(saver.is_rewrite_scheduled()));
+    line(out, "aof_last_rewrite_time_sec", saver.last_rewrite.secs.map_or(-1, |s| s as i64));
+    line(out, "aof_current_rewrite_time_sec", running_secs(v, saver.is_rewriting()));
+    line(out, "aof_last_bgrewrite_status", ok(saver.last_rewrite.ok));
+    line(out, "aof_rewrites", saver.rewrites);
+    line(out, "aof_base_size", saver.base_bytes());
+}
+
 fn persistence(out: &mut String, v: &View<'_>) {
     let progress = &v.host.shared.progress;
     use std::sync::atomic::Ordering::Relaxed;
@@ -244,15 +294,15 @@ fn persistence(out: &mut String, v: &View<'_>) {
         line(out, "loading_loaded_perc", format_args!("{percent:.2}"));
     }
     line(out, "rdb_changes_since_last_save", v.shard.journal.dirty);
-    line(out, "rdb_bgsave_in_progress", 0);
+    saves(out, v);
     line(out, "aof_enabled", u8::from(v.host.log.is_some()));
-    line(out, "aof_rewrite_in_progress", 0);
+    rewrites(out, v);
     if let Some((records, micros)) = v.host.recovered {
         line(out, "recovered_records", records);
         line(out, "recovery_usec", micros);
     }
     let Some(log) = &v.host.log else {
-        line(out, "durability", if loading { "loading" } else { "none" });
+        line(out, "durability", if loading { "loading" } else { "snapshot-only" });
         return;
     };
     let s = log.status();

@@ -14,6 +14,7 @@ mod memory;
 mod page;
 mod pubsub;
 mod replication;
+mod save;
 mod server;
 mod slowlog;
 mod tracking;
@@ -49,6 +50,7 @@ pub(crate) fn table() -> &'static CommandTable {
             memory::COMMANDS,
             pubsub::COMMANDS,
             replication::COMMANDS,
+            save::COMMANDS,
             server::COMMANDS,
             slowlog::COMMANDS,
             wait::COMMANDS,

@@ -6,6 +6,7 @@ use moon_engine::error::{CmdError, CmdResult};
 use moon_engine::exec::SessionCx;
 
 use super::{ANYTIME, host, relisten, row};
+use crate::service::shared::StopSave;
 
 const GROUP: Group = Group::Server;
 
@@ -130,6 +131,11 @@ fn shutdown(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         cx.shard.abandon_script();
     } else {
         cx.shard.while_idle()?;
+    }
+    if save {
+        shared.set_stop_save(StopSave::Yes);
+    } else if nosave {
+        shared.set_stop_save(StopSave::No);
     }
     tracing::info!("stop asked for by SHUTDOWN");
     shared.request_stop();

@@ -230,6 +230,12 @@ Persistence, Real {
     WalMaxUnsyncedBytes = "wal-max-unsynced-bytes", Kind::Memory(MIB, 256 * MIB), "64mb", Immutable, "Writes wait while so much of the log is not on the disk.";
     SyncFailTimeout = "sync-fail-timeout", Kind::Secs(1, 86_400), "60", Live, "Clients that wait for a disk that fails are told and closed after so many seconds.";
     DiskFreeMinPct = "disk-free-min-pct", Kind::Int(0, 50), "5", Live, "Refuse writes below this share of free disk space; 0 never.";
+    Save = "save", Kind::SavePoints, "", Live, "Save the data set after so many seconds if so many keys have changed; several pairs.";
+    StopWritesOnBgsaveError = "stop-writes-on-bgsave-error", Kind::Bool, "yes", Live, "Refuse writes while the last save has failed, if there are save points.";
+    AutoAofRewritePercentage = "auto-aof-rewrite-percentage", Kind::Int(0, I32), "100", Live, "Write a new base when the log has grown by so many percent of the last one; 0 never.";
+    AutoAofRewriteMinSize = "auto-aof-rewrite-min-size", Kind::Memory(0, MAX), "64mb", Live, "A log shorter than this is never rewritten for its length.";
+    SnapshotCowMax = "snapshot-cow-max", Kind::Memory(MIB, MAX), "64mb", Live, "Writes wait while a snapshot holds so much of what they have changed.";
+    SnapshotMbPerSec = "snapshot-mb-per-sec", Kind::Int(0, I32), "0", Live, "Megabytes a second that a snapshot writes at most; 0 is as fast as the disk.";
 }
 Replication, Real {
     ReplicaOf = "replicaof" / "slaveof", Kind::Master, "", Immutable, "Host and port of the server to follow. REPLICAOF changes it.";
@@ -264,7 +270,6 @@ Security, Real {
     TlsSessionCaching = "tls-session-caching", Kind::Bool, "yes", Live, "Clients may resume sessions, by tickets that they keep.";
 }
 Compatibility, Compat {
-    Save = "save", Kind::SavePoints, "", Live, "Snapshot points of Redis: seconds and changes.";
     AppendFilename = "appendfilename", Kind::FileName, "appendonly.aof", Immutable, "Name kept for clients that ask.";
     AppendDirname = "appenddirname", Kind::FileName, "appendonlydir", Immutable, "Name kept for clients that ask.";
     DbFilename = "dbfilename", Kind::FileName, "dump.rdb", Immutable, "Name kept for clients that ask.";
@@ -288,15 +293,12 @@ Compatibility, Compat {
     ProcTitleTemplate = "proc-title-template", Kind::Text, "{title} {listen-addr} {server-mode}", Immutable, "Process title of Redis.";
     LocaleCollate = "locale-collate", Kind::Text, "", Immutable, "Collation of Redis.";
     SyslogEnabled = "syslog-enabled", Kind::Bool, "no", Immutable, "Syslog of Redis.";
-    StopWritesOnBgsaveError = "stop-writes-on-bgsave-error", Kind::Bool, "yes", Live, "Snapshot errors of Redis.";
     RdbCompression = "rdbcompression", Kind::Bool, "yes", Live, "RDB option of Redis.";
     RdbChecksum = "rdbchecksum", Kind::Bool, "yes", Immutable, "RDB option of Redis.";
     SanitizeDumpPayload = "sanitize-dump-payload", Kind::Enum(&["no", "yes", "clients"]), "no", Live, "RDB option of Redis.";
     RdbDelSyncFiles = "rdb-del-sync-files", Kind::Bool, "no", Live, "RDB option of Redis.";
     RdbSaveIncrementalFsync = "rdb-save-incremental-fsync", Kind::Bool, "yes", Live, "RDB option of Redis.";
     NoAppendfsyncOnRewrite = "no-appendfsync-on-rewrite", Kind::Bool, "no", Live, "AOF option of Redis.";
-    AutoAofRewritePercentage = "auto-aof-rewrite-percentage", Kind::Int(0, I32), "100", Live, "AOF option of Redis.";
-    AutoAofRewriteMinSize = "auto-aof-rewrite-min-size", Kind::Memory(0, MAX), "64mb", Live, "AOF option of Redis.";
     AofLoadTruncated = "aof-load-truncated", Kind::Bool, "yes", Live, "AOF option of Redis.";
     AofUseRdbPreamble = "aof-use-rdb-preamble", Kind::Bool, "yes", Live, "AOF option of Redis.";
     AofTimestampEnabled = "aof-timestamp-enabled", Kind::Bool, "no", Live, "AOF option of Redis.";

@@ -245,6 +245,7 @@ fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
     let facts = Facts {
         run_id: hex(&random_bytes[..20]),
         dir: dir.path.clone(),
+        uuid: marker.uuid,
         executable: std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default(),
         driver,
         driver_why,

@@ -88,6 +88,8 @@ enum Phase {
     Serving,
     /// Replies leave until this time (monotonic milliseconds).
     Draining(u64),
+    /// The data are saved; true once that has begun.
+    Saving(bool),
     Closing(Rc<RefCell<Option<Result<(), StartError>>>>),
     Ended(Option<ShardEnd>),
 }
@@ -102,6 +104,8 @@ pub(crate) struct ShardLoop<D> {
     sweep_at_ms: u64,
     probe_at_ms: u64,
     busy_poll: BusyPoll,
+    /// Why the last save before the stop failed.
+    failed_save: Option<String>,
     now_us: u64,
     /// Microseconds from the start of the process to the zero of the runtime's clock.
     base_us: u64,
@@ -133,6 +137,7 @@ impl<D: Driver> ShardLoop<D> {
         Ok(Self {
             hub: Hub::new(driver, service),
             busy_poll: BusyPoll::default(),
+            failed_save: None,
             rt,
             gate,
             shared,
@@ -175,7 +180,8 @@ impl<D: Driver> ShardLoop<D> {
             self.probe(now_ms);
             self.tell();
             self.advance(now_ms);
-        } else if matches!(self.phase, Phase::Recovering(_) | Phase::Closing(_)) {
+        } else if matches!(self.phase, Phase::Recovering(_) | Phase::Saving(_) | Phase::Closing(_))
+        {
             self.advance(now_ms);
         }
         Ok(match self.phase {
@@ -254,6 +260,21 @@ impl<D: Driver> ShardLoop<D> {
                 if (self.hub.count == 0 && !self.hub.service.is_busy()) || now_ms >= *until =>
             {
                 self.hub.service.shard.abandon_script();
+                self.hub.service.stop_saving();
+                self.gate.open();
+                self.phase = Phase::Saving(false);
+            }
+            Phase::Saving(_) if !self.hub.service.has_saved() => self.gate.open(),
+            Phase::Saving(begun) => {
+                if !*begun && self.hub.service.save_last() {
+                    *begun = true;
+                    self.gate.open();
+                    return;
+                }
+                if *begun && let Err(why) = self.hub.service.last_save() {
+                    // The log, if there is one, is closed all the same.
+                    self.failed_save = Some(why);
+                }
                 let result = Rc::new(RefCell::new(None));
                 match self.hub.service.take_log() {
                     None => *result.borrow_mut() = Some(Ok(())),
@@ -272,6 +293,10 @@ impl<D: Driver> ShardLoop<D> {
             Phase::Closing(result) => {
                 let taken = result.borrow_mut().take();
                 if let Some(result) = taken {
+                    let result = match self.failed_save.take() {
+                        Some(why) => result.and(Err(StartError::Save(why))),
+                        None => result,
+                    };
                     let end = result.map_or_else(|e| ShardEnd::failed(&e), |()| ShardEnd::Stopped);
                     self.phase = Phase::Ended(Some(end));
                 }
@@ -282,7 +307,7 @@ impl<D: Driver> ShardLoop<D> {
 
     /// Puts the recovered data in place of the waiting room.
     fn serve(&mut self, recovered: Recovered) {
-        let Recovered { mut shard, log, records, micros } = recovered;
+        let Recovered { mut shard, log, ground, records, micros } = recovered;
         shard.set_now(self.hub.service.shard.now());
         if let Some(log) = &log {
             let gate = self.gate.clone();
@@ -290,6 +315,7 @@ impl<D: Driver> ShardLoop<D> {
         }
         let lsn = log.as_ref().map_or(0, |log| log.last_lsn());
         self.hub.service.install(shard, log);
+        self.hub.service.host.saver.begin(ground);
         self.hub.service.host.recovered = Some((records, micros));
         self.shared.progress.loading.store(false, std::sync::atomic::Ordering::Release);
         let keys: usize = self.hub.service.shard.dbs().iter().map(|d| d.len()).sum();

@@ -1,4 +1,4 @@
-//! Recovery beside the network loop: the log is read and applied by a task of its own, while
+//! Recovery beside the network loop: base and log are read and applied by a task of its own, while
 //! clients are told to wait.
 //!
 //! Invariant: the shard belongs to the task until it has ended, so no request can see a half
@@ -6,34 +6,44 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use moon_engine::exec::Shard;
-use moon_formats::{names, wal};
+use moon_engine::exec::{Shard, ShardConfig};
+use moon_engine::snapshot::Loader;
+use moon_formats::rrdshard::Item;
+use moon_formats::wal;
 use moon_storage::io::{Disk, Runtime};
 use moon_storage::log::{Log, LogError};
-use moon_storage::recovery::{RecoveredEnd, RecoveryError, recover};
-use moon_storage::scan::{Position, ScanOptions, VisitError, Visitor};
+use moon_storage::parts::{ShardPaths, read_list};
+use moon_storage::recovery::{
+    Origin, Progress, RecoveryError, Request, Target, recover_shard, recover_snapshot,
+};
+use moon_storage::scan::{Position, VisitError, Visitor};
 
 use super::Gate;
 use crate::config::OptionId;
 use crate::service::host;
+use crate::service::saver::Ground;
 use crate::service::shared::Shared;
+
+/// Exit code for what an operator has to decide.
+const DECISION: u8 = 2;
 
 /// Why a shard does not serve.
 #[derive(Debug)]
 pub(crate) enum StartError {
-    /// The directory cannot be used.
-    Io(PathBuf, io::Error),
-    /// The log is damaged or cannot be read.
+    /// The data cannot be recovered, or the log not be opened.
     Recovery(RecoveryError),
-    /// The log cannot be opened or closed.
+    /// The log cannot be closed.
     Log(LogError),
+    /// There is a log, and the server is told to do without.
+    Logged(PathBuf),
+    /// The last save before the stop failed.
+    Save(String),
 }
 
 impl StartError {
@@ -41,7 +51,8 @@ impl StartError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Recovery(e) => e.exit_code(),
-            Self::Io(..) | Self::Log(_) => 1,
+            Self::Logged(_) => DECISION,
+            Self::Log(_) | Self::Save(_) => 1,
         }
     }
 }
@@ -49,10 +60,22 @@ impl StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(path, e) => write!(f, "{}: {e}", path.display()),
             Self::Recovery(e) => e.fmt(f),
             Self::Log(e) => e.fmt(f),
+            Self::Logged(list) => write!(
+                f,
+                "{} exists: the data are in a log, which a server with appendonly no would leave behind; \
+                 start with --appendonly yes, or on another --dir",
+                list.display()
+            ),
+            Self::Save(why) => write!(f, "the data could not be saved before the stop: {why}"),
         }
+    }
+}
+
+impl From<RecoveryError> for StartError {
+    fn from(e: RecoveryError) -> Self {
+        Self::Recovery(e)
     }
 }
 
@@ -60,6 +83,8 @@ impl fmt::Display for StartError {
 pub(crate) struct Recovered {
     pub(crate) shard: Shard,
     pub(crate) log: Option<Log>,
+    /// What the saver works with.
+    pub(crate) ground: Ground,
     pub(crate) records: u64,
     pub(crate) micros: u64,
 }
@@ -82,7 +107,7 @@ impl Startup {
         let (out, shared, rt_in, gate) = (slot.clone(), shared.clone(), rt.clone(), gate.clone());
         shared.progress.loading.store(true, Relaxed);
         rt.spawn(Box::pin(async move {
-            let result = run(&shared, rt_in, disk, seed).await;
+            let result = run(&shared, rt_in, disk, &gate, seed).await;
             *out.borrow_mut() = Some(result);
             gate.open();
         }));
@@ -99,6 +124,7 @@ async fn run(
     shared: &Shared,
     rt: Rc<dyn Runtime>,
     disk: Rc<dyn Disk>,
+    gate: &Rc<Gate>,
     seed: u64,
 ) -> Result<Recovered, StartError> {
     let start = rt.mono_us();
@@ -106,51 +132,78 @@ async fn run(
         let shard = crate::commands::shard_config(c, seed);
         (shard, c.bool(OptionId::AppendOnly), host::log_config(c))
     });
+    let paths = ShardPaths::new(&shared.facts.dir, 0);
     let mut shard = Shard::new(crate::commands::table(), &config);
+    let wake = gate.clone();
+    let mut ground = Ground {
+        disk: disk.clone(),
+        rt: rt.clone(),
+        paths: paths.clone(),
+        wake: Rc::new(move || wake.open()),
+        uuid: shared.facts.uuid,
+        parts: None,
+        base_bytes: 0,
+        saved_secs: shared.facts.started_unix_secs,
+        needs_rewrite: false,
+    };
     let mut log = None;
-    let mut records = 0;
+    let mut progress = |p: Progress| {
+        shared.progress.bytes_total.store(p.total, Relaxed);
+        shared.progress.bytes_done.store(p.done, Relaxed);
+    };
+    let request = Request::new(&*disk, &paths, 1);
+    let mut apply = Apply { loader: Loader::new(&mut shard), config: &config, shared };
     if on {
-        let dir = shared.facts.dir.join(names::shard_dir(0)).join(names::WAL_DIR);
-        let io = |e| StartError::Io(dir.clone(), e);
-        disk.create_dir_all(&dir).await.map_err(io)?;
-        let files = disk.list(&dir).await.map_err(io)?;
-        let segments = files.iter().filter(|f| names::parse_wal_segment(&f.name).is_some());
-        let total: u64 = segments.map(|f| f.bytes).sum();
-        shared.progress.bytes_total.store(total, Relaxed);
-        let end = if total == 0 {
-            RecoveredEnd::fresh(1)
-        } else {
-            let options = ScanOptions { shard: Some(0), ..ScanOptions::default() };
-            let mut apply = Apply { shard: &mut shard, shared, segment: log_config.segment_bytes };
-            recover(&*disk, &dir, &options, &mut apply).await.map_err(StartError::Recovery)?
-        };
-        records = shared.progress.records.load(Relaxed);
-        let opened = Log::open(disk, rt.clone(), dir, log_config, &end).await;
-        log = Some(opened.map_err(StartError::Log)?);
+        let recovered = recover_shard(&request, &mut apply, &mut progress).await?;
+        recovered.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        ground.needs_rewrite = recovered.needs_rewrite;
+        if let Origin::Base { base, entries } = &recovered.origin {
+            tracing::info!(keys = entries, bytes = base.bytes, lsn = base.cut, "base loaded");
+            ground.base_bytes = base.bytes;
+        }
+        let opened = recovered.open(disk.clone(), rt.clone(), log_config).await?;
+        ground.parts = Some(opened.parts);
+        log = Some(opened.log);
+    } else {
+        let list = read_list(&*disk, &paths).await.map_err(RecoveryError::Parts)?;
+        if list.is_some() {
+            return Err(StartError::Logged(paths.part_list()));
+        }
+        if let Some(file) = recover_snapshot(&request, &mut apply, &mut progress).await? {
+            tracing::info!(keys = file.entries, bytes = file.bytes, "snapshot loaded");
+            ground.saved_secs = file.head.preamble.created_at_ms / 1000;
+        }
     }
-    Ok(Recovered { shard, log, records, micros: rt.mono_us() - start })
+    let records = shared.progress.records.load(Relaxed);
+    Ok(Recovered { shard, log, ground, records, micros: rt.mono_us() - start })
 }
 
-/// Replays the log into a shard.
+/// Fills a shard: with a snapshot, then with the log behind it.
 struct Apply<'a> {
-    shard: &'a mut Shard,
+    loader: Loader<'a>,
+    config: &'a ShardConfig,
     shared: &'a Shared,
-    segment: u64,
+}
+
+impl Target for Apply<'_> {
+    fn restart(&mut self) {
+        self.loader.restart(Shard::new(crate::commands::table(), self.config));
+    }
+
+    fn item(&mut self, item: &Item<'_>) -> Result<(), VisitError> {
+        self.loader.item(item).map_err(|e| e.to_string().into())
+    }
 }
 
 impl Visitor for Apply<'_> {
     fn record(
         &mut self,
         record: &wal::Record<'_>,
-        at: Position,
+        _: Position,
     ) -> Result<ControlFlow<()>, VisitError> {
-        self.shared.progress.records.fetch_add(1, Relaxed);
-        self.shared
-            .progress
-            .bytes_done
-            .store(at.seq.saturating_sub(1) * self.segment + at.offset, Relaxed);
         if record.code == wal::RecordType::Command.code() {
-            let applied = self.shard.apply(record.db, record.payload);
+            self.shared.progress.records.fetch_add(1, Relaxed);
+            let applied = self.loader.shard().apply(record.db, record.payload);
             applied.map_err(|e| format!("record at lsn {} does not apply: {e}", record.lsn))?;
         }
         Ok(ControlFlow::Continue(()))

@@ -25,6 +25,7 @@ use super::lazyfree::Freer;
 use super::logins::Logins;
 use super::pubsub::PubSub;
 use super::replication::{Following, Replicas};
+use super::saver::Saver;
 use super::shared::Shared;
 use super::slowlog::SlowLog;
 use super::stats::{NetStats, Rates, Turns};
@@ -173,6 +174,8 @@ pub(crate) struct ServerHost {
     /// Which keys take most.
     pub(crate) hot_keys: HotKeys,
     pub(crate) latency: Monitor,
+    /// What writes snapshots.
+    pub(crate) saver: Saver,
     /// What frees large values.
     pub(crate) freer: Freer,
     /// Clients that wait until their writes are safe.
@@ -251,6 +254,7 @@ impl ServerHost {
             slow_log: SlowLog::default(),
             hot_keys: HotKeys::new(super::shared::unix_ms(), ticks()),
             latency: Monitor::default(),
+            saver: Saver::default(),
             freer: Freer::default(),
             acks: Acks::default(),
             slow_us: None,
@@ -306,6 +310,7 @@ impl ServerHost {
         self.keepalive_secs = config.int(OptionId::TcpKeepalive);
         self.events =
             Class::parse(config.text(OptionId::NotifyKeyspaceEvents)).unwrap_or(Class::NONE);
+        self.saver.refresh(config);
         self.replicas.refresh(config);
         self.replica_read_only = config.bool(OptionId::ReplicaReadOnly);
         self.serve_stale = config.bool(OptionId::ReplicaServeStaleData);

@@ -20,6 +20,7 @@ mod notify;
 pub(crate) mod pubsub;
 pub(crate) mod pulse;
 pub(crate) mod replication;
+pub(crate) mod saver;
 mod secured;
 pub(crate) mod shared;
 pub(crate) mod slowlog;
@@ -143,7 +144,11 @@ impl ShardService {
             if reaped < EXPIRE_BUDGET {
                 self.expire_at_ms = now_ms + self.host.period_ms();
             }
+<<<<<<< HEAD
             self.cron_ran = true;
+=======
+            self.look_for_saves();
+>>>>>>> b9ed4f4 (SAVE, BGSAVE, BGREWRITEAOF, save points: snapshots beside a running shard, and a start from base and log)
             let allocated = self.host.sample(&self.shard);
             let (_, garbage) = self.host.freer.pending(&self.shard.trash);
             let counted = self.shard.mem_bytes() + garbage as usize;
@@ -179,6 +184,9 @@ impl ShardService {
         if self.host.replicas.is_active() {
             self.feed_replicas();
         }
+        if self.host.saver.wants_turn() {
+            self.save_on();
+        }
         if let Some(log) = &self.log {
             if log.watermark() < log.last_lsn() {
                 let start = host::ticks();
@@ -191,11 +199,16 @@ impl ShardService {
         if self.host.acks.len() > 0 {
             self.settle_acks();
         }
+<<<<<<< HEAD
         if self.host.logins.due_ms().is_some_and(|at| at <= now_ms) {
             let due = self.host.logins.take_due(now_ms);
             self.host.orders.extend(due.into_iter().map(Order::Resume));
         }
         if self.stalled && (!self.log_is_behind() || self.is_degraded()) {
+=======
+        let behind = self.log_is_behind() && !self.is_degraded();
+        if self.stalled && !behind && !self.host.saver.holds_writes(&self.shard) {
+>>>>>>> b9ed4f4 (SAVE, BGSAVE, BGREWRITEAOF, save points: snapshots beside a running shard, and a start from base and log)
             self.stalled = false;
             self.host.resume_held();
         }
@@ -286,6 +299,7 @@ impl ShardService {
         !self.host.orders.is_empty()
             || !self.host.listening.is_empty()
             || self.host.following.as_ref().is_some_and(Following::has_arrived)
+            || self.host.saver.wants_turn()
             || self.is_busy()
     }
 
@@ -305,7 +319,12 @@ impl ShardService {
         let now_ms = self.shard.now().mono_us / 1000;
         self.shard.lacks_replicas = self.host.replicas.lacks(now_ms);
         self.shard.set_role(self.host.role());
+<<<<<<< HEAD
         self.limits = host::hub_limits(&self.host);
+=======
+        self.shard.save_failed = self.host.saver.stops_writes();
+        self.limits = hub_limits(&self.host);
+>>>>>>> b9ed4f4 (SAVE, BGSAVE, BGREWRITEAOF, save points: snapshots beside a running shard, and a start from base and log)
     }
 
     /// The log, if there is one.
@@ -356,7 +375,8 @@ impl Executor for ShardService {
             if self.refuse_suspect(slot, args, out) {
                 return Next::Continue;
             }
-        } else if self.log.as_ref().is_some_and(Log::should_pause_intake)
+        } else if (self.log.as_ref().is_some_and(Log::should_pause_intake)
+            || self.host.saver.holds_writes(&self.shard))
             && waits(&self.shard, session, Pause { until_ms: 0, all: false }, args)
         {
             self.stalled = true;
@@ -377,8 +397,12 @@ impl Executor for ShardService {
                 self.host.freer.hold(slot, &self.shard.trash, out.split_off(start));
                 Next::Wait
             }
+<<<<<<< HEAD
             Outcome::Done if self.host.logins.take_hold() => Next::Hold,
             Outcome::Done if self.host.acks.take_asked() => {
+=======
+            Outcome::Done if self.host.acks.take_asked() || self.host.saver.take_asked() => {
+>>>>>>> b9ed4f4 (SAVE, BGSAVE, BGREWRITEAOF, save points: snapshots beside a running shard, and a start from base and log)
                 self.host.observe(slot, session);
                 Next::Wait
             }
@@ -494,7 +518,11 @@ impl hub::Service for ShardService {
         self.link_closed(slot);
         self.host.freer.forget(slot);
         self.host.acks.forget(slot);
+<<<<<<< HEAD
         self.host.logins.forget(slot);
+=======
+        self.host.saver.forget(slot);
+>>>>>>> b9ed4f4 (SAVE, BGSAVE, BGREWRITEAOF, save points: snapshots beside a running shard, and a start from base and log)
         self.host.stop_listening(slot);
         self.shard.listen(self.host.wanted());
         // The slot's next connection must not get what was meant for this one.

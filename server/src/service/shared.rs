@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -25,6 +25,8 @@ pub(crate) struct Listening {
 pub(crate) struct Facts {
     pub(crate) run_id: String,
     pub(crate) dir: PathBuf,
+    /// Identity of the data directory.
+    pub(crate) uuid: [u8; 16],
     pub(crate) executable: String,
     /// `uring` or `epoll`, and why.
     pub(crate) driver: &'static str,
@@ -36,6 +38,18 @@ pub(crate) struct Facts {
     pub(crate) users: Option<UsersText>,
     pub(crate) started: Instant,
     pub(crate) started_unix_secs: u64,
+}
+
+/// SHUTDOWN's word on saving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum StopSave {
+    /// As save points and log say.
+    AsConfigured = 0,
+    /// SAVE.
+    Yes = 1,
+    /// NOSAVE.
+    No = 2,
 }
 
 /// Progress of the recovery, for the log line of each second and for INFO.
@@ -70,6 +84,7 @@ pub(crate) struct Shared {
     /// What the shard's thread says about itself.
     pub(crate) pulse: Pulse,
     stop: AtomicBool,
+    stop_save: AtomicU8,
     /// Wakes the shard thread.
     pub(crate) wake: Arc<OwnedFd>,
 }
@@ -91,6 +106,7 @@ impl Shared {
             progress: Progress::default(),
             pulse: Pulse::default(),
             stop: AtomicBool::new(false),
+            stop_save: AtomicU8::new(StopSave::AsConfigured as u8),
             wake,
         })
     }
@@ -159,6 +175,20 @@ impl Shared {
     /// Looks at the listeners, or changes them.
     pub(crate) fn with_listeners<T>(&self, f: impl FnOnce(&mut Vec<Listening>) -> T) -> T {
         f(&mut self.listeners.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Says whether the data are saved before the server stops.
+    pub(crate) fn set_stop_save(&self, save: StopSave) {
+        self.stop_save.store(save as u8, Ordering::SeqCst);
+    }
+
+    /// Whether the data are saved before the server stops.
+    pub(crate) fn stop_save(&self) -> StopSave {
+        match self.stop_save.load(Ordering::SeqCst) {
+            1 => StopSave::Yes,
+            2 => StopSave::No,
+            _ => StopSave::AsConfigured,
+        }
     }
 
     /// Asks the server to stop in good order.

@@ -116,6 +116,27 @@ pub struct Env {
     pub mutant: Option<Mutant>,
 }
 
+impl Env {
+    /// A place to run, `wake` as in [`Env::wake`].
+    pub fn new(
+        disk: Rc<dyn Disk>,
+        rt: Rc<dyn Runtime>,
+        paths: ShardPaths,
+        pace: Pace,
+        wake: Rc<dyn Fn()>,
+    ) -> Env {
+        Env {
+            disk,
+            rt,
+            paths,
+            pace,
+            wake,
+            #[cfg(any(test, feature = "mutants"))]
+            mutant: None,
+        }
+    }
+}
+
 /// A snapshot that is durable under its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {

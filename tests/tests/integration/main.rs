@@ -15,6 +15,7 @@ mod inspect;
 mod logins;
 mod process;
 mod replication;
+mod saving;
 mod scripts;
 mod supervision;
 mod tls;

@@ -100,6 +100,12 @@ const NO_AUTH: CmdError = CmdError::fixed("NOAUTH Authentication required.");
 /// Memory is over its cap and nothing can make room.
 pub(super) const OOM: CmdError =
     CmdError::fixed("OOM command not allowed when used memory > 'maxmemory'.");
+const SAVE_FAILED: CmdError = CmdError::fixed(
+    "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. \
+     Commands that may modify the data set are disabled, because this instance is configured to report \
+     errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the \
+     Redis logs for details about the RDB error.",
+);
 const NO_REPLICAS: CmdError = CmdError::fixed("NOREPLICAS Not enough good replicas to write.");
 const LOADING: CmdError = CmdError::fixed("LOADING Redis is loading the dataset in memory");
 const NOT_IN_MULTI: CmdError = CmdError::fixed("ERR Command not allowed inside a transaction");
@@ -234,6 +240,9 @@ impl Shard {
         if demands.writes {
             if let Some(log) = self.journal.log() {
                 log.admit(demands.shrinks)?;
+            }
+            if self.save_failed {
+                return Err(SAVE_FAILED);
             }
             if self.lacks_replicas {
                 return Err(NO_REPLICAS);

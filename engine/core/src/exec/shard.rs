@@ -92,6 +92,8 @@ pub struct Shard {
     pub journal: Journal,
     /// Whom the shard follows.
     pub(super) role: Role,
+    /// The last save has failed, and writes are to stop for that (`stop-writes-on-bgsave-error`).
+    pub save_failed: bool,
     /// Fewer replicas follow than writes demand (`min-replicas-to-write`).
     pub lacks_replicas: bool,
     /// Recovery has not ended: only commands with the `loading` flag run.
@@ -137,6 +139,7 @@ impl Shard {
             scripts: Scripts::default(),
             journal: Journal::default(),
             role: Role::Master,
+            save_failed: false,
             lacks_replicas: false,
             loading: false,
             slow_ticks: u64::MAX,

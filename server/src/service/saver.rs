@@ -1,0 +1,464 @@
+//! Saving the data set as a whole: BGSAVE and SAVE, save points, and rewrites of the base behind the log.
+//!
+//! Commands say what is wanted; it begins between two turns of the shard, where no unit is open, so the
+//! cut is the state at one LSN. One snapshot is written at a time, a little of it in each turn.
+//!
+//! Invariants:
+//! * SAVE is answered when its file is durable, BGSAVE when its file is on its way.
+//! * A failure costs the snapshot and nothing else; it is shown until one succeeds.
+
+use std::rc::Rc;
+
+use moon_engine::exec::Shard;
+use moon_engine::snapshot::SnapshotRefused;
+use moon_formats::rrdshard::{Extension, Preamble, VERSION, file_flags};
+use moon_storage::io::{Disk, Runtime};
+use moon_storage::log::Log;
+use moon_storage::parts::{Parts, ShardPaths};
+use moon_storage::snapshot::{Env, Job, Kind, Pace, Retention, Rewrite, State};
+
+use super::ShardService;
+use super::shared::StopSave;
+use crate::config::{Config, OptionId, Value};
+use crate::net::Slot;
+use crate::net::conn::Next;
+use crate::net::hub::Order;
+
+/// Time after a failure until a save point or growth of the log is tried again (Redis
+/// `CONFIG_BGSAVE_RETRY_DELAY`).
+const RETRY_SECS: u64 = 5;
+
+/// What one needs to write files, from the start of service on.
+pub(crate) struct Ground {
+    pub(crate) disk: Rc<dyn Disk>,
+    pub(crate) rt: Rc<dyn Runtime>,
+    pub(crate) paths: ShardPaths,
+    pub(crate) wake: Rc<dyn Fn()>,
+    pub(crate) uuid: [u8; 16],
+    /// The part list, if there is a log.
+    pub(crate) parts: Option<Parts>,
+    /// Size of the base that was loaded.
+    pub(crate) base_bytes: u64,
+    /// When the last snapshot was made, in seconds since 1970; 0 for never.
+    pub(crate) saved_secs: u64,
+    /// The log was long to read, or its base damaged: a new base is due.
+    pub(crate) needs_rewrite: bool,
+}
+
+/// What a client may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// A save is under way.
+    Saving,
+    /// A rewrite is under way.
+    Rewriting,
+    /// There is no log.
+    NoLog,
+}
+
+/// How the last snapshot of a kind went.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Last {
+    pub(crate) ok: bool,
+    /// Seconds it took; `None` before the first.
+    pub(crate) secs: Option<u64>,
+    pub(crate) tried_secs: u64,
+}
+
+impl Default for Last {
+    fn default() -> Self {
+        Self { ok: true, secs: None, tried_secs: 0 }
+    }
+}
+
+struct Running {
+    job: Job,
+    /// `dirty` at the cut.
+    dirty: u64,
+    started_ms: u64,
+    /// Bytes of the log at the cut.
+    log_bytes: u64,
+}
+
+/// The saver of a shard.
+#[derive(Default)]
+pub(crate) struct Saver {
+    ground: Option<Ground>,
+    running: Option<Running>,
+    /// A save is to begin as soon as it can.
+    save_wanted: bool,
+    rewrite_wanted: bool,
+    /// Clients of SAVE, answered by the save that begins next or runs.
+    waiting: Vec<Slot>,
+    /// The running request is a SAVE that has to wait.
+    asked: bool,
+    pub(crate) last_save: Last,
+    pub(crate) last_rewrite: Last,
+    /// When the last save was durable, in seconds since 1970.
+    pub(crate) saved_secs: u64,
+    pub(crate) saves: u64,
+    pub(crate) rewrites: u64,
+    base_bytes: u64,
+    /// Bytes of the log at the cut of the base in force.
+    base_log_bytes: u64,
+    // Options.
+    points: Vec<(u64, u64)>,
+    stop_writes: bool,
+    growth_percent: u64,
+    growth_min: u64,
+    cow_max: usize,
+    pace: Pace,
+    retention: Retention,
+    databases: u16,
+}
+
+impl Saver {
+    /// Takes over options.
+    pub(crate) fn refresh(&mut self, config: &Config) {
+        self.points = match config.value(OptionId::Save) {
+            Value::Save(points) => points.clone(),
+            _ => Vec::new(),
+        };
+        self.stop_writes = config.bool(OptionId::StopWritesOnBgsaveError);
+        self.growth_percent = config.int(OptionId::AutoAofRewritePercentage) as u64;
+        self.growth_min = config.int(OptionId::AutoAofRewriteMinSize) as u64;
+        self.cow_max = config.size(OptionId::SnapshotCowMax);
+        self.pace.bytes_per_sec = (config.int(OptionId::SnapshotMbPerSec) as u64) << 20;
+        self.databases = config.int(OptionId::Databases) as u16;
+    }
+
+    /// Begins to be of use: the data are there.
+    pub(crate) fn begin(&mut self, ground: Ground) {
+        self.base_bytes = ground.base_bytes;
+        self.saved_secs = ground.saved_secs;
+        self.rewrite_wanted = ground.needs_rewrite && ground.parts.is_some();
+        self.ground = Some(ground);
+    }
+
+    /// Whether a save is under way or about to begin.
+    pub(crate) fn is_saving(&self) -> bool {
+        self.save_wanted || self.running.as_ref().is_some_and(|r| !r.job.is_rewrite())
+    }
+
+    /// Whether a rewrite is under way.
+    pub(crate) fn is_rewriting(&self) -> bool {
+        self.running.as_ref().is_some_and(|r| r.job.is_rewrite())
+    }
+
+    /// Whether one is to begin when it can.
+    pub(crate) fn is_rewrite_scheduled(&self) -> bool {
+        self.rewrite_wanted
+    }
+
+    /// Bytes of the base in force; 0 without one.
+    pub(crate) fn base_bytes(&self) -> u64 {
+        self.base_bytes
+    }
+
+    /// Bytes written of what is under way, and since when in milliseconds of the monotonic clock.
+    pub(crate) fn progress(&self) -> Option<(u64, u64)> {
+        self.running.as_ref().map(|r| (r.job.bytes_written(), r.started_ms))
+    }
+
+    /// Has the data set saved. `later` leaves it to begin when what is under way has ended.
+    pub(crate) fn want_save(&mut self, later: bool) -> Result<(), Refused> {
+        if self.is_saving() {
+            return Err(Refused::Saving);
+        }
+        if self.running.is_some() && !later {
+            return Err(Refused::Rewriting);
+        }
+        self.save_wanted = true;
+        Ok(())
+    }
+
+    /// Has the data set saved, and the client of `slot` wait for it.
+    pub(crate) fn want_save_for(&mut self, slot: Slot) -> Result<(), Refused> {
+        self.want_save(false)?;
+        self.asked = true;
+        self.waiting.push(slot);
+        Ok(())
+    }
+
+    /// Gives a save up that is under way or wanted. False if there is none.
+    pub(crate) fn cancel_save(&mut self, shard: &mut Shard) -> bool {
+        let wanted = std::mem::take(&mut self.save_wanted);
+        match &mut self.running {
+            Some(running) if !running.job.is_rewrite() => {
+                running.job.cancel(shard);
+                true
+            }
+            _ => wanted,
+        }
+    }
+
+    /// Has the base written anew. False if that has to wait for what is under way.
+    pub(crate) fn want_rewrite(&mut self) -> Result<bool, Refused> {
+        if self.ground.as_ref().is_none_or(|g| g.parts.is_none()) {
+            return Err(Refused::NoLog);
+        }
+        if self.is_rewriting() || self.rewrite_wanted {
+            return Err(Refused::Rewriting);
+        }
+        self.rewrite_wanted = true;
+        Ok(self.running.is_none() && !self.save_wanted)
+    }
+
+    /// Whether the running request asked to wait.
+    #[inline]
+    pub(super) fn take_asked(&mut self) -> bool {
+        std::mem::take(&mut self.asked)
+    }
+
+    /// Forgets a client that is gone.
+    pub(super) fn forget(&mut self, slot: Slot) {
+        self.waiting.retain(|s| *s != slot);
+    }
+
+    /// Clients that wait for a save.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether writes are refused because the last save has failed.
+    pub(crate) fn stops_writes(&self) -> bool {
+        self.stop_writes && !self.last_save.ok && !self.points.is_empty()
+    }
+
+    /// Whether the next turn has something to do at once.
+    #[inline]
+    pub(super) fn wants_turn(&self) -> bool {
+        match &self.running {
+            Some(running) => running.job.wants_turn(),
+            None => (self.save_wanted || self.rewrite_wanted) && self.ground.is_some(),
+        }
+    }
+
+    /// Whether so much has been written ahead of the writer that nothing more may change for now.
+    #[inline]
+    pub(super) fn holds_writes(&self, shard: &Shard) -> bool {
+        self.running.is_some() && self.cow_max > 0 && shard.snapshot_pending() > self.cow_max
+    }
+
+    /// Whether anything is to be saved when the server stops.
+    pub(crate) fn saves_at_stop(&self, has_log: bool, explicit_none: bool) -> bool {
+        !self.points.is_empty() || (!has_log && !explicit_none)
+    }
+
+    fn due_save_point(&self, dirty: u64, now_secs: u64) -> Option<(u64, u64)> {
+        if !self.last_save.ok && now_secs < self.last_save.tried_secs + RETRY_SECS {
+            return None;
+        }
+        let since = now_secs.saturating_sub(self.saved_secs);
+        self.points.iter().copied().find(|(secs, changes)| dirty >= *changes && since >= *secs)
+    }
+
+    fn is_log_long(&self, log: &Log, now_secs: u64) -> bool {
+        if self.growth_percent == 0
+            || (!self.last_rewrite.ok && now_secs < self.last_rewrite.tried_secs + RETRY_SECS)
+        {
+            return false;
+        }
+        let grown = log.status().written_bytes.saturating_sub(self.base_log_bytes);
+        grown > self.growth_min
+            && u128::from(grown) * 100
+                > u128::from(self.base_bytes) * u128::from(self.growth_percent)
+    }
+
+    /// Makes the cut and begins.
+    fn start(
+        &mut self,
+        shard: &mut Shard,
+        log: Option<&Log>,
+        rewrite: bool,
+    ) -> Result<(), SnapshotRefused> {
+        let Some(ground) = &self.ground else { return Ok(()) };
+        let now = shard.now();
+        let parts = ground.parts.clone().filter(|_| rewrite);
+        let seq = parts.as_ref().map_or(0, Parts::take_seq);
+        let cut = log.map_or(0, Log::last_lsn);
+        let segment = log.and_then(|log| log.segments().last().map(|s| s.seq));
+        let timeline = ground
+            .parts
+            .as_ref()
+            .map_or(1, |parts| parts.list().timelines.last().map_or(1, |timeline| timeline.epoch));
+        let preamble = Preamble {
+            version: VERSION,
+            shard_id: ground.paths.shard,
+            epoch: if rewrite { seq } else { self.saves + 1 },
+            last_lsn: cut,
+            created_at_ms: now.unix_ms,
+        };
+        let extension = Extension {
+            flags: file_flags::SELF_CONTAINED,
+            features: 0,
+            storage_uuid: ground.uuid,
+            timeline,
+            base_seq: seq,
+            last_gtid: 0,
+            wal_first_seq: segment.unwrap_or(0),
+            mono_us: now.unix_us,
+            shards: 1,
+            databases: self.databases,
+            align_log2: ground.disk.alignment().trailing_zeros() as u8,
+        };
+        shard.begin_snapshot(&preamble, &extension)?;
+        let kind = match (parts, log) {
+            (Some(parts), Some(log)) => {
+                Kind::Rewrite(Rewrite { log: log.clone(), parts, seq, retention: self.retention })
+            }
+            _ => Kind::Save,
+        };
+        let env = Env::new(
+            ground.disk.clone(),
+            ground.rt.clone(),
+            ground.paths.clone(),
+            self.pace,
+            ground.wake.clone(),
+        );
+        self.running = Some(Running {
+            job: Job::begin(kind, env, cut),
+            dirty: shard.journal.dirty,
+            started_ms: now.mono_us / 1000,
+            log_bytes: log.map_or(0, |log| log.status().written_bytes),
+        });
+        Ok(())
+    }
+}
+
+impl ShardService {
+    /// Looks whether a save point has been reached or the log has grown long. A few times a second.
+    pub(super) fn look_for_saves(&mut self) {
+        if self.host.saver.running.is_some() || self.shard.loading {
+            return;
+        }
+        let now_secs = self.shard.now().unix_ms / 1000;
+        let saver = &mut self.host.saver;
+        if let Some((secs, changes)) = saver.due_save_point(self.shard.journal.dirty, now_secs)
+            && saver.want_save(false).is_ok()
+        {
+            tracing::info!("{changes} changes in {secs} seconds: saving");
+        }
+        if let Some(log) = &self.log
+            && saver.is_log_long(log, now_secs)
+            && saver.want_rewrite().is_ok()
+        {
+            tracing::info!("the log has outgrown its base: a new base is written");
+        }
+    }
+
+    /// Begins what is wanted, goes on with what is under way.
+    #[cold]
+    pub(super) fn save_on(&mut self) {
+        let saver = &mut self.host.saver;
+        if saver.running.is_none() {
+            let rewrite = !saver.save_wanted && saver.rewrite_wanted;
+            if !rewrite && !saver.save_wanted {
+                return;
+            }
+            match saver.start(&mut self.shard, self.log.as_ref(), rewrite) {
+                Ok(()) if rewrite => saver.rewrite_wanted = false,
+                Ok(()) => saver.save_wanted = false,
+                // When the script has ended.
+                Err(SnapshotRefused::ScriptRunning) => return,
+                Err(refused) => {
+                    tracing::warn!("cannot save: {refused}");
+                    saver.rewrite_wanted = false;
+                    saver.save_wanted = false;
+                    self.ended(rewrite, Err(refused.to_string()));
+                    return;
+                }
+            }
+        }
+        let Some(running) = &mut self.host.saver.running else { return };
+        let State::Done(result) = running.job.turn(&mut self.shard) else { return };
+        let rewrite = running.job.is_rewrite();
+        match result {
+            Ok(done) => {
+                tracing::info!(
+                    keys = done.entries,
+                    bytes = done.bytes,
+                    lsn = done.cut,
+                    seconds = %format_args!("{:.3}", done.took_us as f64 / 1e6),
+                    "{}",
+                    if rewrite { "new base" } else { "DB saved on disk" }
+                );
+                self.ended(rewrite, Ok((done.bytes, done.took_us)));
+            }
+            Err(error) => {
+                tracing::warn!("{}: {error}", if rewrite { "no new base" } else { "save failed" });
+                self.ended(rewrite, Err(error.to_string()));
+            }
+        }
+    }
+
+    fn ended(&mut self, rewrite: bool, result: Result<(u64, u64), String>) {
+        let now_secs = self.shard.now().unix_ms / 1000;
+        let saver = &mut self.host.saver;
+        let running = saver.running.take();
+        let last = Last {
+            ok: result.is_ok(),
+            secs: result.as_ref().ok().map(|(_, took_us)| took_us / 1_000_000),
+            tried_secs: now_secs,
+        };
+        if rewrite {
+            saver.last_rewrite = last;
+            if let (Ok((bytes, _)), Some(running)) = (&result, running) {
+                saver.rewrites += 1;
+                saver.base_bytes = *bytes;
+                saver.base_log_bytes = running.log_bytes;
+            }
+            return;
+        }
+        saver.last_save = last;
+        if let (Ok(_), Some(running)) = (&result, running) {
+            saver.saves += 1;
+            saver.saved_secs = now_secs;
+            let dirty = &mut self.shard.journal.dirty;
+            *dirty = dirty.saturating_sub(running.dirty);
+        }
+        self.shard.save_failed = self.host.saver.stops_writes();
+        let reply = match result {
+            Ok(_) => "+OK\r\n".to_string(),
+            Err(why) => format!("-ERR {}\r\n", why.replace(['\r', '\n'], " ")),
+        };
+        for slot in std::mem::take(&mut self.host.saver.waiting) {
+            self.host.deliver(slot, reply.as_bytes());
+            self.host.orders.push(Order::Answered(slot, Next::Continue));
+        }
+    }
+
+    /// Begins the save before a stop, if there is to be one.
+    pub(crate) fn save_last(&mut self) -> bool {
+        let none = self.host.shared.with_config(|c| c.is_set(OptionId::Save));
+        let saver = &mut self.host.saver;
+        let save = match self.host.shared.stop_save() {
+            StopSave::Yes => true,
+            StopSave::No => false,
+            StopSave::AsConfigured => saver.saves_at_stop(self.log.is_some(), none),
+        };
+        save && saver.ground.is_some() && saver.want_save(false).is_ok()
+    }
+
+    /// How the last save went.
+    pub(crate) fn last_save(&self) -> Result<(), String> {
+        match self.host.saver.last_save.ok {
+            true => Ok(()),
+            false => Err("see the line before".into()),
+        }
+    }
+
+    /// Gives up what is under way: the server stops.
+    pub(crate) fn stop_saving(&mut self) {
+        self.host.saver.save_wanted = false;
+        self.host.saver.rewrite_wanted = false;
+        if let Some(running) = &mut self.host.saver.running {
+            running.job.cancel(&mut self.shard);
+        }
+    }
+
+    /// Whether nothing is being written any more.
+    pub(crate) fn has_saved(&self) -> bool {
+        self.host.saver.running.is_none() && !self.host.saver.save_wanted
+    }
+}

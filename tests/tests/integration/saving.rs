@@ -1,0 +1,230 @@
+//! Goal: what was saved is there after a start, whatever went on meanwhile, and a failure to save costs
+//! nothing else. Method: the real server, its files, kills and starts; states are compared by DEBUG DIGEST.
+
+use moon_tests::client::Client;
+use moon_tests::cmd;
+use moon_tests::diff::{Generator, Kind, Op, Proto};
+use moon_tests::server::{Program, Server};
+use moon_tests::value::Value;
+use std::fs;
+use std::thread::{sleep, spawn};
+use std::time::{Duration, Instant};
+
+const DEBUG: &[&str] = &["--enable-debug-command", "yes"];
+const NO_LOG: &[&str] = &["--enable-debug-command", "yes", "--appendonly", "no"];
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Bulk(bytes) | Value::Simple(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn line(client: &mut Client, words: &str) -> String {
+    text(&client.line(words).expect("a reply"))
+}
+
+fn info(client: &mut Client, field: &str) -> String {
+    let all = line(client, "INFO everything");
+    let found = all.lines().find_map(|l| l.strip_prefix(field)?.strip_prefix(':'));
+    found.unwrap_or_else(|| panic!("no field {field}")).to_string()
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(30), "{what}: not in time");
+        sleep(Duration::from_millis(10));
+    }
+}
+
+fn start(args: &[&str]) -> (Server, Client) {
+    let server = Server::start(Program::moon().with(args)).expect("moon starts");
+    let client = server.client().expect("a connection");
+    (server, client)
+}
+
+fn again(server: &mut Server) -> Client {
+    server.restart().expect("moon starts again");
+    server.client().expect("a connection")
+}
+
+/// Keys of all types in several databases, none of them on its way to expire.
+fn fill(client: &mut Client, seed: u64) {
+    let ops: Vec<Op> = Generator::new(seed, Proto::Resp2).sequence(4000);
+    for op in ops.iter().filter(|op| op.kind != Kind::Waits) {
+        for command in &op.commands {
+            client.call(command).expect("a reply");
+        }
+    }
+    for db in 0..16 {
+        client.line(&format!("SELECT {db}")).expect("a reply");
+        let keys = client.line("KEYS *").expect("a reply");
+        for key in keys.elements().unwrap_or_default() {
+            let Value::Bulk(key) = key else { continue };
+            client.call(&cmd!["PERSIST", key.clone()]).expect("a reply");
+        }
+    }
+    client.line("SELECT 0").expect("a reply");
+    let lua = "#!lua name=lib\nredis.register_function('f', function() return 7 end)";
+    client.call(&cmd!["FUNCTION", "LOAD", "REPLACE", lua]).expect("a reply");
+}
+
+#[test]
+fn without_a_log_the_last_save_is_the_data() {
+    let (mut server, mut c) = start(NO_LOG);
+    fill(&mut c, 401);
+    let saved = line(&mut c, "DEBUG DIGEST");
+    assert_eq!(line(&mut c, "SAVE"), "OK");
+    assert_eq!(info(&mut c, "rdb_changes_since_last_save"), "0");
+    line(&mut c, "SET lost 1");
+    server.kill().expect("a kill");
+    let mut c = again(&mut server);
+    assert_eq!(line(&mut c, "DEBUG DIGEST"), saved);
+    assert_eq!(line(&mut c, "FCALL f 0"), ":7");
+
+    // A stop saves, unless it is told not to.
+    line(&mut c, "SET kept 1");
+    let kept = line(&mut c, "DEBUG DIGEST");
+    server.terminate().expect("an end");
+    let mut c = again(&mut server);
+    assert_eq!(line(&mut c, "DEBUG DIGEST"), kept);
+    line(&mut c, "SET lost 1");
+    let _ = c.line("SHUTDOWN NOSAVE");
+    server.wait_exit().expect("an end");
+    let mut c = again(&mut server);
+    assert_eq!(line(&mut c, "DEBUG DIGEST"), kept);
+
+    // With a log the directory would be another one.
+    line(&mut c, "SAVE");
+    server.terminate().expect("an end");
+    assert!(server.dir().join("shard-0/shard-0.rrdshard").exists());
+}
+
+#[test]
+fn bgsave_answers_at_once_and_save_points_save() {
+    let (mut server, mut c) = start(NO_LOG);
+    fill(&mut c, 402);
+    let before = line(&mut c, "LASTSAVE");
+    sleep(Duration::from_millis(1100));
+    assert_eq!(line(&mut c, "BGSAVE"), "Background saving started");
+    until("the save has ended", || info(&mut c, "rdb_bgsave_in_progress") == "0");
+    assert_eq!(info(&mut c, "rdb_last_bgsave_status"), "ok");
+    assert_ne!(line(&mut c, "LASTSAVE"), before);
+    c.call(&cmd!["CONFIG", "SET", "save", "1 2"]).expect("a reply");
+    line(&mut c, "MSET a 1 b 2");
+    let digest = line(&mut c, "DEBUG DIGEST");
+    until("the save point has been met", || info(&mut c, "rdb_saves") == "2");
+    server.kill().expect("a kill");
+    let mut c = again(&mut server);
+    assert_eq!(line(&mut c, "DEBUG DIGEST"), digest);
+    assert!(line(&mut c, "BGSAVE CANCEL").starts_with("-ERR Background save is currently not"));
+    // Slow enough to be seen.
+    line(&mut c, "DEBUG POPULATE 200000 key 100");
+    line(&mut c, "CONFIG SET snapshot-mb-per-sec 1");
+    assert_eq!(line(&mut c, "BGSAVE"), "Background saving started");
+    until("it is being written", || info(&mut c, "rdb_bgsave_in_progress") == "1");
+    assert_eq!(line(&mut c, "BGSAVE"), "-ERR Background save already in progress");
+    assert_eq!(line(&mut c, "SAVE"), "-ERR Background save already in progress");
+    assert_eq!(line(&mut c, "BGSAVE CANCEL"), "Background save cancelled");
+    until("it is gone", || info(&mut c, "rdb_bgsave_in_progress") == "0");
+    assert!(!server.dir().join("shard-0/shard-0.rrdshard.tmp").exists());
+}
+
+/// The base and the log behind it are the data, with writes before, during and after the cut.
+#[test]
+fn a_rewrite_under_load_loses_nothing() {
+    for policy in ["everysec", "always"] {
+        let (mut server, mut c) = start(&[DEBUG, &["--appendfsync", policy]].concat());
+        fill(&mut c, 403);
+        line(&mut c, "DEBUG POPULATE 50000 key 100");
+        let port = server.port();
+        let writers: Vec<_> = (0..3)
+            .map(|i| {
+                spawn(move || {
+                    let mut w = Client::connect(port).expect("a connection");
+                    for n in 0..4000 {
+                        w.call(&cmd!["RPUSH", format!("list{i}"), n.to_string()]).expect("a reply");
+                        w.call(&cmd!["INCR", format!("key:{}", (n * 37 + i) % 50_000)])
+                            .expect("a reply");
+                        w.call(&cmd!["HSET", "hash", format!("f{n}"), i.to_string()])
+                            .expect("a reply");
+                    }
+                })
+            })
+            .collect();
+        for round in 1..=3 {
+            assert_eq!(
+                line(&mut c, "BGREWRITEAOF"),
+                "Background append only file rewriting started"
+            );
+            until("a new base", || info(&mut c, "aof_rewrites") == round.to_string());
+            assert_eq!(info(&mut c, "aof_last_bgrewrite_status"), "ok");
+        }
+        writers.into_iter().for_each(|w| w.join().expect("a writer"));
+        let digest = line(&mut c, "DEBUG DIGEST");
+        server.kill().expect("a kill");
+        let mut c = again(&mut server);
+        assert_eq!(line(&mut c, "DEBUG DIGEST"), digest, "{policy}");
+        assert_eq!(line(&mut c, "LLEN list0"), ":4000");
+        assert_eq!(line(&mut c, "FCALL f 0"), ":7");
+        let parts = server.dir().join("appendonlydir/shard-0");
+        let bases = fs::read_dir(&parts).expect("the directory").filter_map(Result::ok);
+        let bases: Vec<_> = bases
+            .map(|f| f.file_name())
+            .filter(|n| n.to_string_lossy().ends_with(".rdb"))
+            .collect();
+        assert_eq!(bases.len(), 1, "{bases:?}");
+        // From the base alone.
+        assert_eq!(line(&mut c, "BGREWRITEAOF"), "Background append only file rewriting started");
+        until("a new base", || info(&mut c, "aof_rewrites") == "1");
+        server.terminate().expect("an end");
+        let mut c = again(&mut server);
+        assert_eq!(line(&mut c, "DEBUG DIGEST"), digest, "{policy}, from the base");
+        assert_eq!(info(&mut c, "recovered_records"), "0");
+    }
+}
+
+#[test]
+fn a_log_that_has_outgrown_its_base_is_rewritten() {
+    let args = ["--auto-aof-rewrite-min-size", "1mb", "--auto-aof-rewrite-percentage", "100"];
+    let (server, mut c) = start(&[DEBUG, &args].concat());
+    let value = "x".repeat(10_000);
+    for n in 0..400 {
+        c.call(&cmd!["SET", "one", format!("{value}{n}")]).expect("a reply");
+    }
+    until("a new base", || info(&mut c, "aof_rewrites") != "0");
+    drop(server);
+}
+
+#[test]
+fn a_save_that_fails_is_shown_and_stops_writes_where_that_is_wanted() {
+    let (server, mut c) = start(&[NO_LOG, &["--save", "3600 1"]].concat());
+    line(&mut c, "SET a 1");
+    // Something is in the way of the file.
+    let tmp = server.dir().join("shard-0/shard-0.rrdshard.tmp");
+    fs::create_dir_all(tmp.join("x")).expect("a directory");
+    assert!(line(&mut c, "SAVE").starts_with("-ERR cannot"));
+    assert_eq!(info(&mut c, "rdb_last_bgsave_status"), "err");
+    assert!(line(&mut c, "SET b 1").starts_with("-MISCONF"));
+    assert_eq!(line(&mut c, "GET a"), "1");
+    line(&mut c, "CONFIG SET stop-writes-on-bgsave-error no");
+    assert_eq!(line(&mut c, "SET b 1"), "OK");
+    line(&mut c, "CONFIG SET stop-writes-on-bgsave-error yes");
+    assert!(line(&mut c, "SET c 1").starts_with("-MISCONF"));
+    fs::remove_dir_all(&tmp).expect("removed");
+    assert_eq!(line(&mut c, "SAVE"), "OK");
+    assert_eq!(line(&mut c, "SET c 1"), "OK");
+}
+
+#[test]
+fn a_server_without_a_log_does_not_leave_one_behind() {
+    let (mut server, mut c) = start(DEBUG);
+    line(&mut c, "SET a 1");
+    server.terminate().expect("an end");
+    let program = Program::moon().with(&["--appendonly", "no"]);
+    let error = Server::start_in(program, server.dir()).expect_err("refused").to_string();
+    assert!(error.contains("start with --appendonly yes"), "{error}");
+    let mut c = again(&mut server);
+    assert_eq!(line(&mut c, "GET a"), "1");
+}
