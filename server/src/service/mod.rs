@@ -144,11 +144,8 @@ impl ShardService {
             if reaped < EXPIRE_BUDGET {
                 self.expire_at_ms = now_ms + self.host.period_ms();
             }
-<<<<<<< HEAD
             self.cron_ran = true;
-=======
             self.look_for_saves();
->>>>>>> b9ed4f4 (SAVE, BGSAVE, BGREWRITEAOF, save points: snapshots beside a running shard, and a start from base and log)
             let allocated = self.host.sample(&self.shard);
             let (_, garbage) = self.host.freer.pending(&self.shard.trash);
             let counted = self.shard.mem_bytes() + garbage as usize;
@@ -199,16 +196,12 @@ impl ShardService {
         if self.host.acks.len() > 0 {
             self.settle_acks();
         }
-<<<<<<< HEAD
         if self.host.logins.due_ms().is_some_and(|at| at <= now_ms) {
             let due = self.host.logins.take_due(now_ms);
             self.host.orders.extend(due.into_iter().map(Order::Resume));
         }
-        if self.stalled && (!self.log_is_behind() || self.is_degraded()) {
-=======
         let behind = self.log_is_behind() && !self.is_degraded();
         if self.stalled && !behind && !self.host.saver.holds_writes(&self.shard) {
->>>>>>> b9ed4f4 (SAVE, BGSAVE, BGREWRITEAOF, save points: snapshots beside a running shard, and a start from base and log)
             self.stalled = false;
             self.host.resume_held();
         }
@@ -319,12 +312,8 @@ impl ShardService {
         let now_ms = self.shard.now().mono_us / 1000;
         self.shard.lacks_replicas = self.host.replicas.lacks(now_ms);
         self.shard.set_role(self.host.role());
-<<<<<<< HEAD
-        self.limits = host::hub_limits(&self.host);
-=======
         self.shard.save_failed = self.host.saver.stops_writes();
-        self.limits = hub_limits(&self.host);
->>>>>>> b9ed4f4 (SAVE, BGSAVE, BGREWRITEAOF, save points: snapshots beside a running shard, and a start from base and log)
+        self.limits = host::hub_limits(&self.host);
     }
 
     /// The log, if there is one.
@@ -397,12 +386,8 @@ impl Executor for ShardService {
                 self.host.freer.hold(slot, &self.shard.trash, out.split_off(start));
                 Next::Wait
             }
-<<<<<<< HEAD
             Outcome::Done if self.host.logins.take_hold() => Next::Hold,
-            Outcome::Done if self.host.acks.take_asked() => {
-=======
             Outcome::Done if self.host.acks.take_asked() || self.host.saver.take_asked() => {
->>>>>>> b9ed4f4 (SAVE, BGSAVE, BGREWRITEAOF, save points: snapshots beside a running shard, and a start from base and log)
                 self.host.observe(slot, session);
                 Next::Wait
             }
@@ -518,11 +503,8 @@ impl hub::Service for ShardService {
         self.link_closed(slot);
         self.host.freer.forget(slot);
         self.host.acks.forget(slot);
-<<<<<<< HEAD
         self.host.logins.forget(slot);
-=======
         self.host.saver.forget(slot);
->>>>>>> b9ed4f4 (SAVE, BGSAVE, BGREWRITEAOF, save points: snapshots beside a running shard, and a start from base and log)
         self.host.stop_listening(slot);
         self.shard.listen(self.host.wanted());
         // The slot's next connection must not get what was meant for this one.
