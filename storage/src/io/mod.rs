@@ -10,7 +10,7 @@
 
 mod aligned;
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 pub mod glommio;
 pub mod local;
 pub mod lock;

@@ -1,6 +1,7 @@
 //! What a start refuses, what it heals, and what it says.
 
 mod base;
+mod figures;
 mod parts;
 
 use std::path::Path;
