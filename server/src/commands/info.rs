@@ -158,7 +158,11 @@ fn clients(out: &mut String, v: &View<'_>) {
     line(
         out,
         "blocked_clients",
-        waits.clients + v.host.freer.waiting() + v.host.acks.len() + v.host.saver.waiting(),
+        waits.clients
+            + v.host.held.len()
+            + v.host.freer.waiting()
+            + v.host.acks.len()
+            + v.host.saver.waiting(),
     );
     line(out, "tracking_clients", v.host.tracking.clients);
     line(out, "pubsub_clients", subscribed);

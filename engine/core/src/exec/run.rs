@@ -247,7 +247,10 @@ impl Shard {
             if self.lacks_replicas {
                 return Err(NO_REPLICAS);
             }
-            self.role.admit_write()?;
+            // EXEC was let in with what it runs, though that may change the role.
+            if !(session.in_exec && from == Context::Multi) {
+                self.role.admit_write()?;
+            }
         }
         // What EXEC and scripts run was let in with them.
         if session.subscribed
