@@ -175,21 +175,25 @@ fn clients(out: &mut String, v: &View<'_>) {
 
 fn memory_section(out: &mut String, v: &View<'_>) {
     let a = memory::allocator();
+    // What is compared with maxmemory, so that a client that sets it by this figure gets what it expects.
+    let (_, garbage) = v.host.freer.pending(&v.shard.trash);
+    let counted = v.shard.mem_bytes() + garbage as usize + v.shard.outside_bytes;
+    let used = if v.shard.outside_bytes == 0 { a.allocated } else { counted };
     let rss = memory::rss();
     let dataset = v.shard.mem_bytes();
-    let peak = v.host.memory_peak.max(a.allocated);
-    let overhead = a.allocated.saturating_sub(dataset);
-    line(out, "used_memory", a.allocated);
-    line(out, "used_memory_human", memory::human(a.allocated as u64));
+    let peak = v.host.memory_peak.max(used);
+    let overhead = used.saturating_sub(dataset);
+    line(out, "used_memory", used);
+    line(out, "used_memory_human", memory::human(used as u64));
     line(out, "used_memory_rss", rss);
     line(out, "used_memory_rss_human", memory::human(rss as u64));
     line(out, "used_memory_peak", peak);
     line(out, "used_memory_peak_human", memory::human(peak as u64));
     let part = |n: usize, of: usize| format!("{:.2}%", n as f64 * 100.0 / of.max(1) as f64);
-    line(out, "used_memory_peak_perc", part(a.allocated, peak));
+    line(out, "used_memory_peak_perc", part(used, peak));
     line(out, "used_memory_overhead", overhead);
     line(out, "used_memory_dataset", dataset);
-    line(out, "used_memory_dataset_perc", part(dataset, a.allocated));
+    line(out, "used_memory_dataset_perc", part(dataset, used));
     // A table grows by a segment at a time, and that in one step.
     line(out, "mem_overhead_db_hashtable_rehashing", 0);
     line(out, "allocator_allocated", a.allocated);

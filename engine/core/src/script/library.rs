@@ -223,6 +223,11 @@ impl Scripts {
         self.functions = None;
     }
 
+    /// Whether a function says that it never writes; `None` if there is none of this name.
+    pub(crate) fn function_never_writes(&self, name: &[u8]) -> Option<bool> {
+        self.libraries.function(name).map(|(_, function)| function.flags.never_write())
+    }
+
     /// A function of any library, ready to run.
     pub(crate) fn function(&self, name: &[u8]) -> Option<Request> {
         let vm = self.functions.clone()?;

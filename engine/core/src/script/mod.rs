@@ -111,6 +111,16 @@ impl Scripts {
         self.cache.get(&as_sha(sha)?).map(|c| &*c.body)
     }
 
+    /// Whether the text of a script says that it never writes; `None` if it is malformed.
+    pub(crate) fn text_never_writes(body: &[u8]) -> Option<bool> {
+        shebang::of_script(body).ok().map(|(flags, _)| flags.never_write())
+    }
+
+    /// The same of a cached script; `None` if it is not known.
+    pub(crate) fn cached_never_writes(&self, sha: &[u8]) -> Option<bool> {
+        self.cache.get(&as_sha(sha)?).map(|cached| cached.flags.never_write())
+    }
+
     /// Forgets all cached scripts, and what they left in their interpreter.
     pub(crate) fn flush(&mut self) {
         self.cache.clear();

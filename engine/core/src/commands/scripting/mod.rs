@@ -234,3 +234,18 @@ fn script_show(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
     cx.out.bulk(body.ok_or(CmdError::fixed("NOSCRIPT No matching script."))?);
     Ok(())
 }
+
+impl crate::exec::Shard {
+    /// Whether a request runs a script or function that may write: one that does not say that it never
+    /// does. What is not known or malformed fails without writing.
+    pub fn runs_writing_script(&self, command: &crate::command::Command, a: Args<'_>) -> bool {
+        let scripts = &self.scripts;
+        let never_writes = match command.spec.name {
+            "eval" => crate::script::Scripts::text_never_writes(a.get(1)),
+            "evalsha" => scripts.cached_never_writes(a.get(1)),
+            "fcall" => scripts.function_never_writes(a.get(1)),
+            _ => None,
+        };
+        never_writes == Some(false)
+    }
+}
