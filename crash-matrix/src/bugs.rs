@@ -100,7 +100,9 @@ impl Bug {
             all.extend(
                 storage.map(|m| (format!("{m:?}"), Bug { storage: Some(*m), ..Bug::default() })),
             );
-            let walk = moon_engine::snapshot::Mutant::ALL.iter();
+            // The workload has no value that is written in chunks; the engine's own tests notice that one.
+            let large = moon_engine::snapshot::Mutant::ValueForgotten;
+            let walk = moon_engine::snapshot::Mutant::ALL.iter().filter(|m| **m != large);
             all.extend(walk.map(|m| (format!("{m:?}"), Bug { walk: Some(*m), ..Bug::default() })));
             all
         };
