@@ -39,6 +39,9 @@ pub(crate) trait Executor {
     /// Requests of a connection are about to be executed, out of so many bytes of input.
     fn begin_input(&mut self, slot: Slot, bytes: usize);
 
+    /// So many bytes of the way to a master, ever, have been executed ([`Conn::is_link`]).
+    fn executed(&mut self, _slot: Slot, _bytes: u64) {}
+
     /// The requests of a connection that come next, as the word in which most have their key:
     /// a hint to fetch what they will look up.
     fn expect(&mut self, slot: Slot, keys: &[&[u8]]);
@@ -107,6 +110,11 @@ pub(crate) struct Conn {
     held: Option<Vec<Box<[u8]>>>,
     /// The last request's reply is to come; input behind it waits.
     waiting: bool,
+    /// It is the way to a master: what has been executed is counted to the byte.
+    pub(crate) is_link: bool,
+    /// Bytes of requests that were executed, and of one that is held back.
+    executed: u64,
+    held_bytes: usize,
     /// Bytes from the client, ever.
     pub(crate) bytes_in: u64,
     /// Bytes to the client, ever.
@@ -126,6 +134,9 @@ impl Conn {
             closing: false,
             held: None,
             waiting: false,
+            is_link: false,
+            executed: 0,
+            held_bytes: 0,
             bytes_in: 0,
             bytes_out: 0,
             requests: 0,
@@ -143,11 +154,6 @@ impl Conn {
         self.held = None;
         self.waiting = false;
         self.input = Vec::new();
-    }
-
-    /// Bytes from the client whose requests have been executed, ever.
-    pub(crate) fn executed(&self) -> u64 {
-        self.bytes_in - self.input.len() as u64
     }
 
     /// Bytes of input kept.
@@ -209,6 +215,10 @@ impl Conn {
         let marks_before = self.marks.len();
         let next = self.call(slot, &words, exec);
         self.after(slot, exec, marks_before);
+        if self.is_link {
+            let bytes = self.held_bytes;
+            self.count(slot, bytes, next, exec);
+        }
         match next {
             Next::Continue => self.go_on(slot, exec),
             Next::Close => self.close(),
@@ -287,6 +297,9 @@ impl Conn {
             }
             for &request in batch {
                 let (next, limits_changed) = self.one(slot, request, buf, exec, marks_before);
+                if self.is_link {
+                    self.count(slot, request.end - pos, next, exec);
+                }
                 pos = request.end;
                 match next {
                     Next::Continue if limits_changed => continue 'batch,
@@ -317,6 +330,17 @@ impl Conn {
             self.spans = Vec::new();
         }
         pos
+    }
+
+    /// Counts the bytes of a request; those of one that is held back when it has been executed.
+    #[cold]
+    fn count(&mut self, slot: Slot, bytes: usize, next: Next, exec: &mut impl Executor) {
+        if next == Next::Hold {
+            self.held_bytes = bytes;
+            return;
+        }
+        self.executed += bytes as u64;
+        exec.executed(slot, self.executed);
     }
 
     /// Parses what is there, up to [`AHEAD`] requests; returns how many, where they end, and what

@@ -30,8 +30,6 @@ struct Peer {
     queued: bool,
     /// The driver was told to close it.
     closed: bool,
-    /// It is the way to a master.
-    is_link: bool,
     parked: bool,
     /// Last bytes from the client.
     active_ms: u64,
@@ -245,13 +243,14 @@ impl<D: Driver, S: Service> Hub<D, S> {
 
     /// Makes the connection of a socket that the driver has.
     fn seat(&mut self, slot: Slot, secure: Option<Box<Secure>>, is_link: bool) {
+        let mut conn = Conn::new(self.service.limits(slot));
+        conn.is_link = is_link;
         self.peers[slot as usize] = Some(Peer {
-            conn: Conn::new(self.service.limits(slot)),
+            conn,
             secure,
             sending: false,
             queued: false,
             closed: false,
-            is_link,
             parked: false,
             active_ms: self.now_ms,
             progress_ms: 0,
@@ -308,9 +307,6 @@ impl<D: Driver, S: Service> Hub<D, S> {
                 Order::Kill(_) => peer.closed = true,
                 Order::Resume(_) => {
                     peer.conn.resume(slot, &mut self.service);
-                    if peer.is_link {
-                        self.service.link_executed(slot, peer.conn.executed());
-                    }
                 }
                 Order::Answered(_, next) => {
                     peer.conn.answered(slot, next, &mut self.service);
@@ -441,21 +437,18 @@ impl<D: Driver, S: Service> Hub<D, S> {
 /// Has a connection execute what arrived.
 #[inline]
 fn feed<S: Service>(service: &mut S, peer: &mut Peer, slot: Slot, bytes: &mut [u8]) {
-    if peer.is_link {
-        service.link_received(bytes);
+    if peer.conn.is_link {
+        service.link_received(slot, bytes);
     }
     let limits = service.hub_limits();
     let max = match () {
-        () if peer.is_link => usize::MAX,
+        () if peer.conn.is_link => usize::MAX,
         () if service.limits(slot).authenticated => limits.input_max,
         () => limits.input_max_preauth,
     };
     if let Err(Refusal::QueryBuffer) = peer.conn.feed(slot, bytes, service, max) {
         service.note(slot, Note::QueryBufferLimit(peer.conn.input_len()));
         peer.closed = true;
-    }
-    if peer.is_link {
-        service.link_executed(slot, peer.conn.executed());
     }
 }
 

@@ -151,7 +151,6 @@ fn handshakes_of_a_storm_are_spread_over_turns() {
             queued: false,
             closed: false,
             parked: false,
-            is_link: false,
             active_ms: 0,
             progress_ms: 0,
             soft_since_ms: 0,

@@ -264,7 +264,8 @@ impl<D: Driver> ShardLoop<D> {
                 self.gate.open();
                 self.phase = Phase::Saving(false);
             }
-            Phase::Saving(_) if !self.hub.service.has_saved() => self.gate.open(),
+            // Its own turns and the writer keep the loop awake.
+            Phase::Saving(_) if !self.hub.service.has_saved() => {}
             Phase::Saving(begun) => {
                 if !*begun && self.hub.service.save_last() {
                     *begun = true;

@@ -329,19 +329,14 @@ fn writes(shard: &Shard, log: Option<&Log>) -> u64 {
 }
 
 /// Whether CLIENT PAUSE holds a request back (Redis `processCommand`): commands queued by
-/// MULTI are not, an EXEC of anything is.
+/// MULTI are not, their EXEC is if one of them may write.
 #[cold]
 fn waits(shard: &Shard, session: &Session, pause: Pause, args: &[&[u8]]) -> bool {
     let Ok(command) = shard.table().resolve(Args::new(args)) else { return false };
-    let flags = command.spec.flags;
-    if session.multi_len().is_some() && !flags.has(Flags::NOT_QUEUED) {
+    if session.multi_len().is_some() && !command.spec.flags.has(Flags::NOT_QUEUED) {
         return false;
     }
-    pause.all
-        || command.spec.is_write()
-        || flags.has(Flags::MAY_REPLICATE)
-        || shard.runs_writing_script(command, Args::new(args))
-        || ends_multi(command, session)
+    pause.all || shard.may_write(session, command, Args::new(args))
 }
 
 /// Whether a request runs what MULTI has queued.
@@ -354,6 +349,12 @@ impl Executor for ShardService {
     fn execute(&mut self, slot: Slot, args: &[&[u8]], out: &mut Vec<u8>) -> Next {
         let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return Next::Close };
         self.host.current = slot;
+        if session.master
+            && let Some(next) = self.hold_stream(slot)
+        {
+            return next;
+        }
+        let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return Next::Close };
         if let Some(pause) = self.host.pause
             && waits(&self.shard, session, pause, args)
         {
@@ -407,6 +408,10 @@ impl Executor for ShardService {
             self.serve_waiting();
         }
         next
+    }
+
+    fn executed(&mut self, slot: Slot, bytes: u64) {
+        self.stream_executed(slot, bytes);
     }
 
     #[inline]
@@ -580,12 +585,8 @@ impl hub::Service for ShardService {
         true
     }
 
-    fn link_received(&mut self, bytes: &[u8]) {
-        self.stream_received(bytes);
-    }
-
-    fn link_executed(&mut self, slot: Slot, bytes: u64) {
-        self.stream_executed(slot, bytes);
+    fn link_received(&mut self, slot: Slot, bytes: &[u8]) {
+        self.stream_received(slot, bytes);
     }
 
     #[inline]

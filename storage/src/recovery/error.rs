@@ -96,6 +96,8 @@ pub enum RecoveryError {
         /// What was found instead.
         found: &'static str,
     },
+    /// There is a save of a server without a log, and this one is to have a log.
+    SavedWithoutLog(PathBuf),
     /// The guard was written for another number of shards.
     ShardCount {
         /// The guard.
@@ -134,7 +136,9 @@ impl RecoveryError {
             // It applied once.
             RecoveryError::Scan(ScanError::Visitor(_)) => DAMAGE,
             RecoveryError::Scan(ScanError::Newer { .. } | ScanError::Reference { .. }) => DECISION,
-            RecoveryError::Stopped { .. } | RecoveryError::ShardCount { .. } => DECISION,
+            RecoveryError::Stopped { .. }
+            | RecoveryError::ShardCount { .. }
+            | RecoveryError::SavedWithoutLog(_) => DECISION,
             RecoveryError::Io(_, e) => match e.raw_os_error() {
                 Some(EIO) => DAMAGE,
                 _ => ENVIRONMENT,
@@ -174,6 +178,12 @@ impl fmt::Display for RecoveryError {
                  aof rebuild {}",
                 path.display(),
                 path.parent().unwrap_or(path).display()
+            ),
+            RecoveryError::SavedWithoutLog(path) => write!(
+                f,
+                "{} is the data of a server with appendonly no, and there is no log beside it; start with \
+                 --appendonly no, or on another --dir",
+                path.display()
             ),
             RecoveryError::ShardCount { path, found, configured } => write!(
                 f,

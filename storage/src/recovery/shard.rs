@@ -244,7 +244,7 @@ async fn without_list(
         let own = list_dir(req.disk, &req.paths.own()).await?;
         let snapshot = names::shard_snapshot(req.paths.shard);
         return match own.iter().any(|e| e.name == snapshot) {
-            true => missing("a snapshot of a server with appendonly no; start with appendonly no"),
+            true => Err(RecoveryError::SavedWithoutLog(req.paths.snapshot())),
             false => Ok(recovered),
         };
     }

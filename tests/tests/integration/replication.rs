@@ -202,38 +202,114 @@ fn a_promoted_replica_is_followed_from_where_all_were() {
     assert_eq!(info(&mut o, "master_replid"), info(&mut n, "master_replid"));
 }
 
-/// A master that goes away half way through its file leaves the data as they are.
-#[test]
-fn half_a_file_changes_nothing() {
+/// A master by hand: what it is asked, and what it answers.
+struct FakeMaster {
+    wire: BufReader<TcpStream>,
+}
+
+impl FakeMaster {
+    fn accept(listener: &TcpListener) -> Self {
+        let (stream, _) = listener.accept().expect("it comes");
+        Self { wire: BufReader::new(stream) }
+    }
+
+    /// The words of the next request.
+    fn asked(&mut self) -> Vec<String> {
+        let mut line = || {
+            let mut text = String::new();
+            self.wire.read_line(&mut text).expect("a line");
+            text.trim_end().to_string()
+        };
+        let count = line().strip_prefix('*').and_then(|n| n.parse().ok()).expect("an array");
+        (0..count)
+            .map(|_| {
+                line();
+                line()
+            })
+            .collect()
+    }
+
+    fn say(&mut self, bytes: &[u8]) {
+        self.wire.get_mut().write_all(bytes).expect("sent");
+    }
+
+    /// Takes the greetings; returns the words of PSYNC.
+    fn greet(&mut self) -> Vec<String> {
+        for (word, answer) in [("PING", "+PONG"), ("REPLCONF", "+OK"), ("REPLCONF", "+OK")] {
+            assert_eq!(self.asked()[0], word);
+            self.say(format!("{answer}\r\n").as_bytes());
+        }
+        self.asked()
+    }
+}
+
+fn followed_by_hand() -> (Server, Client, TcpListener) {
     let moon = Server::start(Program::moon()).expect("moon starts");
     let mut m = moon.client().expect("a connection");
     line(&mut m, "SET kept yes");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     assert_eq!(line(&mut m, &format!("REPLICAOF 127.0.0.1 {port}")), "OK");
-    let (master, _) = listener.accept().expect("it comes");
-    let mut master = BufReader::new(master);
-    let mut answer = |count: usize, reply: &[u8]| {
-        // One request after the other, words and their lengths a line each.
-        for _ in 0..count {
-            master.read_line(&mut String::new()).expect("a line");
-        }
-        master.get_mut().write_all(reply).expect("sent");
-    };
-    answer(3, b"+PONG\r\n");
-    answer(7, b"+OK\r\n");
-    answer(11, b"+OK\r\n");
+    (moon, m, listener)
+}
+
+/// A master that goes away half way through its file, or sends one that does not decode, leaves the data
+/// as they are.
+#[test]
+fn half_a_file_changes_nothing() {
+    let (_moon, mut m, listener) = followed_by_hand();
     let id = "a".repeat(40);
-    answer(7, format!("+FULLRESYNC {id} 0\r\n$1000000\r\nREDIS0010").as_bytes());
-    until("the file is on its way", || info(&mut m, "master_sync_in_progress") == "1");
-    drop(master);
-    drop(listener);
-    until("the link is given up", || info(&mut m, "master_sync_in_progress") == "0");
+    for file in ["$1000000\r\nREDIS0010", "$14\r\nREDIS0010\x7f\x01\x02\x03\x04"] {
+        let mut master = FakeMaster::accept(&listener);
+        master.greet();
+        master.say(format!("+FULLRESYNC {id} 0\r\n{file}").as_bytes());
+        drop(master);
+    }
+    let mut again = FakeMaster::accept(&listener);
+    assert_eq!(again.greet(), ["PSYNC", "?", "-1"]);
     assert_eq!(line(&mut m, "GET kept"), "yes");
     line(&mut m, "CONFIG SET replica-serve-stale-data no");
     assert!(line(&mut m, "GET kept").starts_with("-MASTERDOWN"));
     line(&mut m, "REPLICAOF NO ONE");
     assert_eq!(line(&mut m, "GET kept"), "yes");
+}
+
+/// A link that breaks inside a transaction is taken up again in front of it: nothing is missing, and nothing
+/// is done twice.
+#[test]
+fn a_break_inside_a_transaction_counts_what_was_done() {
+    let (_moon, mut m, listener) = followed_by_hand();
+    let id = "b".repeat(40);
+    let incr = "*2\r\n$4\r\nINCR\r\n$1\r\na\r\n";
+    let select = "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n";
+    let multi = "*1\r\n$5\r\nMULTI\r\n";
+    let exec = "*1\r\n$4\r\nEXEC\r\n";
+    let mut master = FakeMaster::accept(&listener);
+    assert_eq!(master.greet(), ["PSYNC", "?", "-1"]);
+    // An empty file without a checksum.
+    master.say(format!("+FULLRESYNC {id} 100\r\n$18\r\nREDIS0010").as_bytes());
+    master.say(&[0xff, 0, 0, 0, 0, 0, 0, 0, 0]);
+    master.say(format!("{select}{incr}{multi}{incr}").as_bytes());
+    m.line("SELECT 3").expect("a reply");
+    until("the first one is done", || line(&mut m, "GET a") == "1");
+    drop(master);
+    let mut again = FakeMaster::accept(&listener);
+    let at = 100 + select.len() + incr.len() + 1;
+    assert_eq!(again.greet(), ["PSYNC", &id, &at.to_string()]);
+    // The database of the stream is the one it was.
+    again.say(format!("+CONTINUE\r\n{multi}{incr}{incr}{exec}").as_bytes());
+    until("the transaction is done", || line(&mut m, "GET a") == "3");
+    // What a pause holds back is not counted before it has been done.
+    line(&mut m, "CLIENT PAUSE 60000 WRITE");
+    again.say(incr.as_bytes());
+    until("it is held", || info(&mut m, "blocked_clients") == "1");
+    drop(again);
+    let mut third = FakeMaster::accept(&listener);
+    let at = at + multi.len() + 2 * incr.len() + exec.len();
+    assert_eq!(third.greet(), ["PSYNC", &id, &at.to_string()]);
+    third.say(format!("+CONTINUE\r\n{incr}").as_bytes());
+    line(&mut m, "CLIENT UNPAUSE");
+    until("it is done", || line(&mut m, "GET a") == "4");
 }
 
 #[test]

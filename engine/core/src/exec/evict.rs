@@ -122,8 +122,9 @@ impl Shard {
 
     /// Makes room while no command runs. True if there is more to do.
     pub fn make_room_idle(&mut self, host: &mut dyn Host) -> bool {
+        // A replica leaves that to its master.
         self.make_room(host);
-        !self.eviction.full && self.bytes_over() > 0
+        !self.eviction.full && !self.role.is_replica() && self.bytes_over() > 0
     }
 
     #[cold]

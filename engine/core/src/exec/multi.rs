@@ -139,6 +139,25 @@ impl Session {
 }
 
 impl Shard {
+    /// Whether a request may write or be passed on to replicas: itself, a script that it runs, or what EXEC
+    /// has in its queue.
+    pub fn may_write(&self, session: &Session, command: &Command, args: Args<'_>) -> bool {
+        let one = |command: &Command, args: Args<'_>| {
+            command.spec.is_write()
+                || command.spec.flags.has(Flags::MAY_REPLICATE)
+                || self.runs_writing_script(command, args)
+        };
+        match &session.multi {
+            Some(multi) if command.spec.flags.has(Flags::RUNS_QUEUE) => {
+                multi.queued.iter().any(|queued| {
+                    let words: Vec<&[u8]> = queued.words.iter().map(|w| &**w).collect();
+                    one(queued.command, Args::new(&words))
+                })
+            }
+            _ => one(command, args),
+        }
+    }
+
     /// Watches a key for a session.
     pub(crate) fn watch(&mut self, session: &mut Session, key: &[u8]) {
         let db = session.db;

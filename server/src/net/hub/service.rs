@@ -61,10 +61,7 @@ pub(crate) trait Service: Executor {
     }
 
     /// Bytes have come over it.
-    fn link_received(&mut self, _bytes: &[u8]) {}
-
-    /// So many bytes of it, ever, have been executed.
-    fn link_executed(&mut self, _slot: Slot, _bytes: u64) {}
+    fn link_received(&mut self, _slot: Slot, _bytes: &[u8]) {}
 
     /// Takes the figures of a connection after something happened to it.
     fn figures(&mut self, slot: Slot, figures: ConnFigures);

@@ -20,6 +20,7 @@ use moon_formats::resp::encode_command;
 use super::link::{self, Event, Start, Target};
 use crate::config::{Config, OptionId};
 use crate::net::Slot;
+use crate::net::conn::Next;
 use crate::net::hub::Order;
 use crate::service::ShardService;
 use crate::service::host::ServerHost;
@@ -28,6 +29,8 @@ use crate::service::host::ServerHost;
 const RETRY_MS: u64 = 1000;
 /// Time between two confirmations.
 const ACK_MS: u64 = 1000;
+/// Executed bytes of the stream beyond which room is made.
+const KEEP_BYTES: usize = 1 << 20;
 /// Pieces of a file taken in one turn.
 const PIECES: usize = 4;
 
@@ -68,8 +71,9 @@ pub(crate) struct Following {
     have: Option<(String, u64)>,
     /// Database of the stream.
     db: u16,
-    /// Bytes received of the stream that have not been executed.
+    /// Bytes received of the stream; the first `taken` of them have been executed.
     pending: Vec<u8>,
+    taken: usize,
     /// Bytes of the connection that were executed, as it counts them.
     consumed: u64,
     /// The master has asked for a confirmation.
@@ -88,6 +92,7 @@ impl Following {
             have,
             db: 0,
             pending: Vec::new(),
+            taken: 0,
             consumed: 0,
             asked: false,
             ack_at_ms: 0,
@@ -144,6 +149,7 @@ impl Following {
         }
         self.state = State::Connect(now_ms + delay_ms);
         self.pending = Vec::new();
+        self.taken = 0;
     }
 }
 
@@ -201,9 +207,10 @@ impl ShardService {
     #[cold]
     pub(in crate::service) fn tend_link(&mut self) {
         let now_ms = self.shard.now().mono_us / 1000;
+        let degraded = self.is_degraded();
         let Some(following) = &mut self.host.following else { return };
         match &following.state {
-            State::Connect(at) if now_ms >= *at => self.attempt(now_ms),
+            State::Connect(at) if now_ms >= *at && !degraded => self.attempt(now_ms),
             State::Connect(_) | State::Arrived(..) | State::Opening => {}
             State::Attempt(..) => self.hear(now_ms),
             State::Streaming(slot) => {
@@ -246,6 +253,7 @@ impl ShardService {
             own_port: config.int(OptionId::Port) as u16,
             timeout: Duration::from_secs(config.int(OptionId::ReplTimeout) as u64),
             dir: shared.facts.dir.clone(),
+            databases: config.int(OptionId::Databases) as u64,
             have,
         });
         match link::begin(target, shared) {
@@ -274,9 +282,14 @@ impl ShardService {
                     "the link to the master failed: {why}"
                 );
                 if matches!(following.state, State::Attempt(_, Stage::Loading(_))) {
-                    // Half a file is no position in any history.
+                    // Half a file is no position in any history, and no data to show.
                     following.have = None;
+                    following.wait(now_ms, RETRY_MS);
+                    if let Err(error) = self.empty() {
+                        tracing::warn!("the data set could not be emptied: {error}");
+                    }
                     self.shard.loading = false;
+                    return;
                 }
                 following.wait(now_ms, RETRY_MS);
                 return;
@@ -297,8 +310,7 @@ impl ShardService {
                 *stage = Stage::Loading(Some(Box::new(loading)));
                 following.db = 0;
                 self.shard.loading = true;
-                self.own_command(&[b"FLUSHALL"])?;
-                self.own_command(&[b"FUNCTION", b"FLUSH"])?;
+                self.empty()?;
             }
             Event::Piece(piece) => {
                 let Stage::Loading(slot) = stage else { return Ok(()) };
@@ -373,6 +385,12 @@ impl ShardService {
         Ok(())
     }
 
+    /// Empties the data set, to make room for another server's.
+    fn empty(&mut self) -> Result<(), String> {
+        self.own_command(&[b"FLUSHALL"])?;
+        self.own_command(&[b"FUNCTION", b"FLUSH"])
+    }
+
     /// Runs a command in the master's name.
     fn own_command(&mut self, words: &[&[u8]]) -> Result<(), String> {
         let mut session = Session::new(0);
@@ -405,6 +423,7 @@ impl ShardService {
         );
         following.state = State::Streaming(slot);
         following.pending.clear();
+        following.taken = 0;
         following.consumed = 0;
         following.asked = true;
         following.ack_at_ms = now_ms;
@@ -427,28 +446,49 @@ impl ShardService {
     }
 
     /// Bytes of the stream have come.
-    pub(in crate::service) fn stream_received(&mut self, bytes: &[u8]) {
-        if let Some(following) = &mut self.host.following {
+    pub(in crate::service) fn stream_received(&mut self, slot: Slot, bytes: &[u8]) {
+        if let Some(following) = &mut self.host.following
+            && following.slot() == Some(slot)
+        {
             following.pending.extend_from_slice(bytes);
         }
     }
 
-    /// So many bytes of the stream's connection have been executed.
+    /// Whether the next request of a master's connection is not to be executed: the connection is not that
+    /// of the master any more, or the log takes nothing. Then the link is taken up again when it does.
+    #[cold]
+    pub(in crate::service) fn hold_stream(&mut self, slot: Slot) -> Option<Next> {
+        if self.host.following.as_ref().and_then(Following::slot) != Some(slot) {
+            return Some(Next::Close);
+        }
+        if self.is_degraded() {
+            self.host.orders.push(Order::Kill(slot));
+            return Some(Next::Hold);
+        }
+        None
+    }
+
+    /// So many bytes of the stream's connection have been executed, whole requests.
     pub(in crate::service) fn stream_executed(&mut self, slot: Slot, consumed: u64) {
         let Some(Some(session)) = self.sessions.get(slot as usize) else { return };
         let Some(following) = &mut self.host.following else { return };
+        if following.slot() != Some(slot) {
+            return;
+        }
         if session.multi_len().is_some() {
             // A transaction counts when it is whole.
             return;
         }
         following.db = session.db;
         let n = (consumed - following.consumed) as usize;
-        if n == 0 || n > following.pending.len() {
-            return;
-        }
         following.consumed = consumed;
-        self.host.replicas.append(&following.pending[..n]);
-        following.pending.drain(..n);
+        let end = following.taken + n;
+        self.host.replicas.append(&following.pending[following.taken..end]);
+        following.taken = end;
+        if end == following.pending.len() || end > KEEP_BYTES {
+            following.pending.drain(..end);
+            following.taken = 0;
+        }
         if let Some((_, at)) = &mut following.have {
             *at += n as u64;
         }

@@ -4,8 +4,8 @@
 //! stream begins, the socket becomes a connection of the shard like any other, and the thread ends. What
 //! it has to say are [`Event`]s in a channel of bounded length.
 //!
-//! Invariant: a file is complete before the first byte of it is handed over, so a master that dies half way
-//! leaves the data set as it was.
+//! Invariant: a file is complete and sound before the first byte of it is handed over, so a master that dies
+//! half way, or sends what does not decode, leaves the data set as it was.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use moon_formats::redis_rdb::{FileReader, Item, Limits, Step};
 
 use super::MARK_LEN;
 use crate::net::sys;
@@ -40,6 +42,8 @@ pub(super) struct Target {
     pub(super) timeout: Duration,
     /// Where the file is kept until it is complete.
     pub(super) dir: PathBuf,
+    /// Number of databases of this server.
+    pub(super) databases: u64,
     /// The history known, and the position of its next byte.
     pub(super) have: Option<(String, u64)>,
 }
@@ -109,6 +113,7 @@ fn attempt(target: &Target, out: &Out) -> io::Result<()> {
         Answer::Continued(id) => Start::Continued(id),
         Answer::Full(start) => {
             let mut file = wire.receive(target)?;
+            check(&mut file, target.databases)?;
             hand_over(&mut wire, &mut file, out)?;
             Start::Full(start)
         }
@@ -117,6 +122,47 @@ fn attempt(target: &Target, out: &Out) -> io::Result<()> {
     wire.stream.set_nonblocking(true)?;
     let first = std::mem::take(&mut wire.ahead);
     out.say(Event::Stream { socket: wire.stream.into(), first, start })
+}
+
+/// Reads the whole file, to know that it decodes and that this server has its databases.
+fn check(file: &mut File, databases: u64) -> io::Result<()> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut reader = FileReader::new(Limits::default());
+    let mut buffer = Vec::new();
+    let mut ended = false;
+    while !ended {
+        let before = buffer.len();
+        file.take(PIECE as u64).read_to_end(&mut buffer)?;
+        let last = buffer.len() == before;
+        let mut at = 0;
+        while !ended {
+            let rest = buffer.get(at..).unwrap_or_default();
+            match reader.next(rest, last).map_err(|e| bad(format!("the master's file: {e}")))? {
+                Step::More(_) => break,
+                Step::Item(taken, item) => {
+                    at += taken;
+                    match item {
+                        Item::Key(key) if key.db >= databases => {
+                            return Err(bad(format!(
+                                "the master has a database {}, see --databases",
+                                key.db
+                            )));
+                        }
+                        Item::Key(key) => {
+                            key.value().map_err(|e| bad(format!("the master's file: {e}")))?;
+                        }
+                        Item::End { .. } => ended = true,
+                        _ => {}
+                    }
+                }
+            }
+        }
+        buffer.drain(..at);
+        if last && !ended {
+            return Err(bad("the master's file ends too early"));
+        }
+    }
+    Ok(())
 }
 
 /// Hands the file over in pieces, and shows the master meanwhile that somebody is there.

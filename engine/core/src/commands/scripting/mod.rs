@@ -238,7 +238,11 @@ fn script_show(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
 impl crate::exec::Shard {
     /// Whether a request runs a script or function that may write: one that does not say that it never
     /// does. What is not known or malformed fails without writing.
-    pub fn runs_writing_script(&self, command: &crate::command::Command, a: Args<'_>) -> bool {
+    pub(crate) fn runs_writing_script(
+        &self,
+        command: &crate::command::Command,
+        a: Args<'_>,
+    ) -> bool {
         let scripts = &self.scripts;
         let never_writes = match command.spec.name {
             "eval" => crate::script::Scripts::text_never_writes(a.get(1)),
