@@ -23,6 +23,13 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// What several runs came to whose worst code was `code`: that, or all that failed as one.
+    pub(crate) fn joined(code: u8, failures: Vec<Failure>) -> Result<u8, Failure> {
+        let Some(worst) = failures.iter().map(|f| f.code).max() else { return Ok(code) };
+        let messages: Vec<String> = failures.into_iter().map(|f| f.message).collect();
+        Err(Failure { code: worse(code, worst), message: messages.join("\nmoon-inspect: ") })
+    }
+
     pub(crate) fn environment(message: impl Into<String>) -> Failure {
         Failure { code: ENVIRONMENT, message: message.into() }
     }

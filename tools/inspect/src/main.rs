@@ -118,11 +118,5 @@ fn data_dir(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, Failure
             Err(failure) => failures.push(failure),
         }
     }
-    match failures.iter().map(|f| f.code).max() {
-        None => Ok(code),
-        Some(worst) => {
-            let message: Vec<String> = failures.into_iter().map(|f| f.message).collect();
-            Err(Failure { code: worse(code, worst), message: message.join("\nmoon-inspect: ") })
-        }
-    }
+    Failure::joined(code, failures)
 }

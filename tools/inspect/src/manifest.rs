@@ -81,13 +81,7 @@ pub(crate) fn run(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, F
             Err(failure) => failures.push(failure),
         }
     }
-    match failures.iter().map(|f| f.code).max() {
-        None => Ok(code),
-        Some(worst) => {
-            let message: Vec<String> = failures.into_iter().map(|f| f.message).collect();
-            Err(Failure { code: worse(code, worst), message: message.join("\nmoon-inspect: ") })
-        }
-    }
+    Failure::joined(code, failures)
 }
 
 /// Whether a file begins with a page, or lacks its first page and is named as a manifest.

@@ -100,13 +100,7 @@ pub(crate) fn run(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, F
             break;
         }
     }
-    match failures.iter().map(|f| f.code).max() {
-        None => Ok(code),
-        Some(worst) => {
-            let message: Vec<String> = failures.into_iter().map(|f| f.message).collect();
-            Err(Failure { code: worse(code, worst), message: message.join("\nmoon-inspect: ") })
-        }
-    }
+    Failure::joined(code, failures)
 }
 
 /// Whether a file is a snapshot, by its first bytes.
