@@ -4,6 +4,7 @@
 //! a RESP client, a launcher for `moon` and a real `redis-server`, the differential tester
 //! ([`diff`]), the hand-over of values ([`exchange`]) and the script runner ([`script`]).
 
+pub mod ask;
 pub mod client;
 pub mod diff;
 pub mod exchange;

@@ -2,10 +2,10 @@
 //! replicas have them; who waits can be told, ended and forgotten. Method: the durable LSN of INFO beside
 //! the replies, and a real redis-server that follows.
 
+use moon_tests::ask::{number, until};
 use moon_tests::client::Client;
 use moon_tests::server::{Program, Server};
 use std::process::Command;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 fn ask(client: &mut Client, line: &str, reply: &str) {
@@ -22,21 +22,6 @@ fn send(client: &mut Client, lines: &[&str]) {
 
 fn expect(client: &mut Client, reply: &str) {
     assert_eq!(client.receive().expect("a reply").to_string(), reply);
-}
-
-fn info(client: &mut Client, name: &str) -> i64 {
-    let text = client.line("INFO everything").expect("INFO");
-    let text = String::from_utf8_lossy(text.text().expect("text")).into_owned();
-    let line = text.lines().find_map(|l| l.strip_prefix(&format!("{name}:")));
-    line.unwrap_or_else(|| panic!("no {name}")).parse().expect("a number")
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(20), "{what}: not in time");
-        sleep(Duration::from_millis(2));
-    }
 }
 
 const LOCAL: &str = "[:1, :0]";
@@ -57,7 +42,7 @@ fn the_last_write_is_on_the_disk_when_it_is_answered() {
                 expect(&mut client, "+OK");
                 expect(&mut client, LOCAL);
                 expect(&mut client, "+PONG");
-                assert_eq!(info(&mut client, "durable_lsn"), info(&mut client, "last_lsn"));
+                assert_eq!(number(&mut client, "durable_lsn"), number(&mut client, "last_lsn"));
             }
             // A sync that nobody asked for would come after a second, or never.
             let start = Instant::now();
@@ -134,7 +119,7 @@ fn who_waits_is_shown_ended_and_forgotten() {
         (format!("CLIENT UNBLOCK {id} ERROR"), "-UNBLOCKED client unblocked via CLIENT UNBLOCK"),
     ] {
         send(&mut waiter, &["WAIT 1 0", "PING"]);
-        until("it waits", || info(&mut admin, "blocked_clients") == 1);
+        until("it waits", || number(&mut admin, "blocked_clients") == 1);
         let list = admin.line(&format!("CLIENT LIST ID {id}")).expect("a list");
         let list = String::from_utf8_lossy(list.text().expect("text")).into_owned();
         assert!(list.contains(" flags=b ") && list.contains(" cmd=wait "), "{list}");
@@ -143,11 +128,11 @@ fn who_waits_is_shown_ended_and_forgotten() {
         expect(&mut waiter, "+PONG");
         ask(&mut admin, &unblock, ZERO);
     }
-    assert_eq!(info(&mut admin, "blocked_clients"), 0);
+    assert_eq!(number(&mut admin, "blocked_clients"), 0);
     send(&mut waiter, &["WAIT 1 60000"]);
-    until("it waits", || info(&mut admin, "clients_in_timeout_table") == 1);
+    until("it waits", || number(&mut admin, "clients_in_timeout_table") == 1);
     drop(waiter);
-    until("it is forgotten", || info(&mut admin, "blocked_clients") == 0);
+    until("it is forgotten", || number(&mut admin, "blocked_clients") == 0);
 }
 
 /// A server that becomes a replica has no writes of its own to wait for.
@@ -158,7 +143,7 @@ fn nobody_waits_at_a_replica() {
     let mut admin = server.client().expect("a connection");
     let mut waiter = server.client().expect("a connection");
     send(&mut waiter, &["WAIT 1 0"]);
-    until("it waits", || info(&mut admin, "blocked_clients") == 1);
+    until("it waits", || number(&mut admin, "blocked_clients") == 1);
     ask(&mut admin, &format!("REPLICAOF 127.0.0.1 {}", master.port()), "+OK");
     let said = waiter.receive().expect("a reply").to_string();
     assert!(said.starts_with("-UNBLOCKED"), "{said}");
@@ -178,7 +163,7 @@ fn replicas_count_when_they_have_the_write() {
     let follow = ["--replicaof", &format!("127.0.0.1 {}", master.port())];
     let replica = Server::start(Program::redis().with(&follow)).expect("redis-server starts");
     until("the replica follows", || {
-        info(&mut client, "connected_slaves") == 1
+        number(&mut client, "connected_slaves") == 1
             && replica.client().and_then(|mut c| c.line("GET k")).is_ok_and(|v| !v.is_error())
             && client.line("WAIT 1 10").is_ok_and(|v| v.to_string() == ":1")
     });

@@ -1,6 +1,7 @@
 //! Goal: passwords are tried slowly, and nothing else is slowed down. Method: wrong passwords from one
 //! address beside clients that are in already.
 
+use moon_tests::ask::number;
 use moon_tests::client::Client;
 use moon_tests::server::{Program, Server};
 use std::thread::sleep;
@@ -12,13 +13,6 @@ const REFUSED: &str =
 
 fn ask(client: &mut Client, line: &str) -> String {
     client.line(line).expect("a reply").to_string()
-}
-
-fn info(client: &mut Client, name: &str) -> i64 {
-    let text = client.line("INFO stats").expect("INFO");
-    let text = String::from_utf8_lossy(text.text().expect("text")).into_owned();
-    let line = text.lines().find_map(|l| l.strip_prefix(&format!("{name}:")));
-    line.unwrap_or_else(|| panic!("no {name}")).parse().expect("a number")
 }
 
 fn send(client: &mut Client, lines: &[&str]) {
@@ -41,7 +35,7 @@ fn after_five_failures_logins_wait_for_their_turn() {
         assert_eq!(ask(&mut client, "AUTH wrong"), WRONG);
     }
     assert!(start.elapsed() < Duration::from_millis(400), "five are free");
-    assert_eq!(info(&mut admin, "auth_delayed"), 0);
+    assert_eq!(number(&mut admin, "auth_delayed"), 0);
     // Ten a second: the first at once, each of the others 100 ms behind the one before.
     let start = Instant::now();
     for _ in 0..4 {
@@ -49,8 +43,8 @@ fn after_five_failures_logins_wait_for_their_turn() {
         assert_eq!(ask(&mut client, "HELLO 3 AUTH default wrong"), WRONG);
     }
     assert!(start.elapsed() >= Duration::from_millis(690), "{:?}", start.elapsed());
-    assert_eq!(info(&mut admin, "auth_delayed"), 7);
-    assert_eq!(info(&mut admin, "acl_access_denied_auth"), 13);
+    assert_eq!(number(&mut admin, "auth_delayed"), 7);
+    assert_eq!(number(&mut admin, "acl_access_denied_auth"), 13);
     // Order stays order, also behind a login that waits; the right password works.
     send(&mut client, &["AUTH wrong", "PING", "AUTH secret", "PING"]);
     let mut replies = [(); 4].map(|()| client.receive().expect("a reply").to_string());
@@ -86,7 +80,7 @@ fn who_would_wait_too_long_is_refused_unseen() {
         send(client, &["AUTH wrong"]);
     }
     let start = Instant::now();
-    while info(&mut admin, "auth_refused") == 0 {
+    while number(&mut admin, "auth_refused") == 0 {
         assert!(start.elapsed() < Duration::from_secs(5), "nobody is refused");
         sleep(Duration::from_millis(5));
     }

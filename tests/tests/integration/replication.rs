@@ -2,46 +2,18 @@
 //! of all types run on Moon alone while a redis-server follows; then the whole states of both are compared,
 //! reply by reply, as the differential tester compares two servers that were given the same commands.
 
+use moon_tests::ask::{info, line, until};
 use moon_tests::client::Client;
 use moon_tests::cmd;
 use moon_tests::diff::{Generator, Kind, Op, Pair, Proto, run};
 use moon_tests::server::{Program, Server};
-use moon_tests::value::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const DEBUG: &[&str] = &["--enable-debug-command", "yes"];
-const PATIENCE: Duration = Duration::from_secs(30);
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::Bulk(bytes) | Value::Simple(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        other => other.to_string(),
-    }
-}
-
-fn line(client: &mut Client, words: &str) -> String {
-    text(&client.line(words).expect("a reply"))
-}
-
-/// A field of INFO; empty if there is none.
-fn info(client: &mut Client, field: &str) -> String {
-    let all = line(client, "INFO everything");
-    let found = all.lines().find_map(|l| l.strip_prefix(field)?.strip_prefix(':'));
-    found.unwrap_or_default().to_string()
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < PATIENCE, "{what}: not in time");
-        sleep(Duration::from_millis(10));
-    }
-}
-
 fn caught_up(master: &mut Client, replica: &mut Client) {
     until("the replica has everything", || {
         info(replica, "master_link_status") == "up"

@@ -1,6 +1,7 @@
 //! Goal: what was saved is there after a start, whatever went on meanwhile, and a failure to save costs
 //! nothing else. Method: the real server, its files, kills and starts; states are compared by DEBUG DIGEST.
 
+use moon_tests::ask::{info, line, until};
 use moon_tests::client::Client;
 use moon_tests::cmd;
 use moon_tests::diff::{Generator, Kind, Op, Proto};
@@ -8,35 +9,10 @@ use moon_tests::server::{Program, Server};
 use moon_tests::value::Value;
 use std::fs;
 use std::thread::{sleep, spawn};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const DEBUG: &[&str] = &["--enable-debug-command", "yes"];
 const NO_LOG: &[&str] = &["--enable-debug-command", "yes", "--appendonly", "no"];
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::Bulk(bytes) | Value::Simple(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        other => other.to_string(),
-    }
-}
-
-fn line(client: &mut Client, words: &str) -> String {
-    text(&client.line(words).expect("a reply"))
-}
-
-fn info(client: &mut Client, field: &str) -> String {
-    let all = line(client, "INFO everything");
-    let found = all.lines().find_map(|l| l.strip_prefix(field)?.strip_prefix(':'));
-    found.unwrap_or_else(|| panic!("no field {field}")).to_string()
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(30), "{what}: not in time");
-        sleep(Duration::from_millis(10));
-    }
-}
 
 fn start(args: &[&str]) -> (Server, Client) {
     let server = Server::start(Program::moon().with(args)).expect("moon starts");
