@@ -416,6 +416,7 @@ fn pause(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         Some(old) => Pause { until_ms: old.until_ms.max(until_ms), all: old.all || all },
         None => Pause { until_ms, all },
     });
+    cx.shard.expiry_paused = true;
     cx.out.ok();
     Ok(())
 }
@@ -441,6 +442,7 @@ fn unblock(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
 
 fn unpause(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
     host(cx)?.unpause();
+    cx.shard.expiry_paused = false;
     cx.out.ok();
     Ok(())
 }

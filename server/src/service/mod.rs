@@ -126,19 +126,15 @@ impl ShardService {
         let now_ms = self.shard.now().mono_us / 1000;
         if self.host.pause.is_some_and(|pause| now_ms >= pause.until_ms) {
             self.host.unpause();
+            self.shard.expiry_paused = false;
         }
-        // Expiry and eviction would change keys.
-        let paused = self.host.pause.is_some();
         if now_ms >= self.expire_at_ms && (self.host.cron_paused || self.is_busy()) {
             self.expire_at_ms = now_ms + self.host.period_ms();
         }
         if now_ms >= self.expire_at_ms && !self.log_is_behind() {
             // A full budget means that more is due: go on next turn, between requests.
             let start = host::ticks();
-            let reaped = match paused {
-                true => 0,
-                false => self.shard.expire_cycle(&mut self.host, EXPIRE_BUDGET),
-            };
+            let reaped = self.shard.expire_cycle(&mut self.host, EXPIRE_BUDGET);
             let micros = self.host.ticks_to_us(host::ticks().wrapping_sub(start));
             self.host.latency.add("expire-cycle", self.shard.now().unix_ms / 1000, micros);
             if reaped < EXPIRE_BUDGET {
@@ -150,7 +146,9 @@ impl ShardService {
             let (_, garbage) = self.host.freer.pending(&self.shard.trash);
             let counted = self.shard.mem_bytes() + garbage as usize;
             self.shard.outside_bytes = allocated.saturating_sub(counted);
-            if !paused && !self.is_busy() && self.shard.make_room_idle(&mut self.host) {
+            // Eviction would change keys, as expiry would.
+            let idle = !self.is_busy() && self.host.pause.is_none();
+            if idle && self.shard.make_room_idle(&mut self.host) {
                 self.expire_at_ms = now_ms;
             }
             self.shard.slow_ticks = self.host.slow_ticks();

@@ -104,6 +104,8 @@ pub struct Shard {
     pub sample_in: u32,
     /// `DEBUG SET-ACTIVE-EXPIRE`.
     pub active_expire: bool,
+    /// Writes are paused (CLIENT PAUSE): what has expired is hidden and stays.
+    pub expiry_paused: bool,
     /// Values to be freed elsewhere.
     pub trash: Trash,
     /// The snapshot that is being written.
@@ -145,6 +147,7 @@ impl Shard {
             slow_ticks: u64::MAX,
             sample_in: 1,
             active_expire: true,
+            expiry_paused: false,
             trash: Trash::default(),
             snapshot: None,
         }
@@ -257,8 +260,8 @@ impl Shard {
 
     /// Removes the keys and fields that reads found expired, each as its own logged DEL or HDEL.
     pub(crate) fn drop_expired(&mut self, host: &mut dyn Host) {
-        if self.role.is_replica() {
-            // They are not shown; the master says when they go.
+        if self.role.is_replica() || self.expiry_paused {
+            // They are not shown; the master says when they go, or they go after the pause.
             self.expired.clear();
             return;
         }
@@ -281,7 +284,7 @@ impl Shard {
     /// Active expiry: removes up to `budget` expired keys and fields. Returns how many; a result equal to
     /// the budget means that there may be more.
     pub fn expire_cycle(&mut self, host: &mut dyn Host, budget: usize) -> usize {
-        if !self.active_expire || self.loading || self.role.is_replica() {
+        if !self.active_expire || self.loading || self.expiry_paused || self.role.is_replica() {
             return 0;
         }
         let mut reaped = 0;

@@ -56,7 +56,7 @@ fn content(disk: &SimDisk) -> Vec<(String, Vec<u8>)> {
     all
 }
 
-/// The start is refused with exit code 70 and these words, and has changed nothing.
+/// The start is refused with this exit code and these words, and has changed nothing.
 fn refused(disk: &SimDisk, code: u8, words: &[&str]) -> RecoveryError {
     let before = content(disk);
     let ops = disk.op_count();

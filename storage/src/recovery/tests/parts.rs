@@ -203,7 +203,7 @@ fn a_snapshot_alone_is_not_an_empty_shard() {
     for (path, _) in content(&disk).iter().filter(|f| f.0.ends_with(".wal")) {
         remove(&disk, path);
     }
-    refused(&disk, 70, &["a snapshot", "appendonly no"]);
+    refused(&disk, 2, &["shard-0.rrdshard", "--appendonly no"]);
 }
 
 #[test]
