@@ -14,7 +14,7 @@ use moon_formats::DecodeError;
 use moon_formats::number::Digits;
 use moon_formats::redis_rdb::{Encoder, FileReader, FileWriter, Item, Limits, Step, Unfit};
 use moon_formats::resp::encode_command;
-use moon_formats::value::Value;
+use moon_formats::value::{Value, ValueType};
 use std::fmt;
 use std::mem;
 
@@ -62,6 +62,25 @@ impl From<ReloadError> for CmdError {
     }
 }
 
+/// A key as it goes into a file.
+#[derive(Debug, Clone, Copy)]
+pub struct Exported<'a> {
+    /// Database.
+    pub db: u16,
+    /// Name.
+    pub key: &'a [u8],
+    /// When it expires, in Unix milliseconds.
+    pub expire_ms: Option<u64>,
+    /// Seconds since it was used last, unless the server counts uses.
+    pub idle_secs: Option<u64>,
+    /// How often it is used, if the server counts that.
+    pub freq: Option<u8>,
+    /// Type of the value.
+    pub kind: ValueType,
+    /// Value body.
+    pub body: &'a [u8],
+}
+
 impl SessionCx<'_> {
     /// Removes all keys that have expired, each with its logged DEL.
     pub fn expire_all(&mut self) {
@@ -77,8 +96,8 @@ impl Shard {
     /// # Errors
     /// A value has no form in RDB.
     pub fn export(&self, file: &mut FileWriter, keys: bool) -> Result<(), ReloadError> {
-        for library in self.scripts.all_libraries().values() {
-            file.function(&library.code);
+        for source in self.libraries() {
+            file.function(source);
         }
         if keys { self.write_keys(file) } else { Ok(()) }
     }
@@ -119,22 +138,46 @@ impl Shard {
 
     /// Writes all keys into an RDB file.
     fn write_keys(&self, file: &mut FileWriter) -> Result<(), ReloadError> {
+        let mut selected = None;
+        self.for_each_key(|k| {
+            if selected.replace(k.db) != Some(k.db) {
+                let db = &self.dbs[usize::from(k.db)];
+                file.select(k.db.into());
+                file.resize(db.len() as u64, db.expires() as u64);
+            }
+            let value = Value::decode(k.body, k.kind.code(), 0).map_err(ReloadError::Decode)?;
+            file.key(k.key, k.expire_ms, k.idle_secs, k.freq, &value).map_err(ReloadError::Unfit)
+        })
+    }
+
+    /// Hands out every key, database by database, until an error.
+    pub fn for_each_key<E>(
+        &self,
+        mut f: impl FnMut(&Exported<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let counts = self.access.counts();
         let mut body = Vec::new();
-        for (number, db) in (0u64..).zip(&self.dbs).filter(|(_, db)| !db.is_empty()) {
-            file.select(number);
-            file.resize(db.len() as u64, db.expires() as u64);
-            for e in db.table.iter() {
+        for (db, keys) in (0u16..).zip(&self.dbs) {
+            for e in keys.table.iter() {
                 body.clear();
                 let kind = persist::put_body(e.value(), &mut body);
-                let value = Value::decode(&body, kind.code(), 0).map_err(ReloadError::Decode)?;
-                let idle = (!counts).then(|| u64::from(self.access.idle_seconds(e)));
-                let frequency = counts.then(|| self.access.frequency(e) as u8);
-                file.key(e.key(), e.expire_ms(), idle, frequency, &value)
-                    .map_err(ReloadError::Unfit)?;
+                f(&Exported {
+                    db,
+                    key: e.key(),
+                    expire_ms: e.expire_ms(),
+                    idle_secs: (!counts).then(|| u64::from(self.access.idle_seconds(e))),
+                    freq: counts.then(|| self.access.frequency(e) as u8),
+                    kind,
+                    body: &body,
+                })?;
             }
         }
         Ok(())
+    }
+
+    /// Sources of the libraries of functions.
+    pub fn libraries(&self) -> impl Iterator<Item = &[u8]> {
+        self.scripts.all_libraries().values().map(|library| &library.code[..])
     }
 
     /// Fills the empty databases from a file.
