@@ -146,6 +146,36 @@ pub fn run(
     Ok(Ok(outcome))
 }
 
+/// Fills a server with so many keys of every type it knows, in several databases, some of which expire.
+pub fn fill(client: &mut Client, seed: u64, count: usize) -> io::Result<()> {
+    let mut rng = Rng::new(seed);
+    let mut kinds = Vec::new();
+    for (kind, command) in KINDS {
+        if knows(client, command)? {
+            kinds.push(kind);
+        }
+    }
+    for n in 0..count {
+        if n % 50 == 0 {
+            vary(client, &mut rng)?;
+        }
+        for command in make(&mut rng, kinds[n % kinds.len()]) {
+            client.queue(&command);
+            client.flush()?;
+            client.receive()?;
+        }
+        let name = format!("seed {seed} key {n}");
+        client.call(&cmd!["RENAME", "k", name])?;
+        if rng.chance(20) {
+            client.call(&cmd!["PEXPIREAT", name, "33000000000000"])?;
+        }
+        if rng.chance(30) {
+            client.call(&cmd!["MOVE", name, rng.range(1, 15)])?;
+        }
+    }
+    Ok(())
+}
+
 /// Whether the receiver takes payloads of the version in which the giver writes this kind.
 fn takes(from: &mut Client, to: &mut Client, kind: Kind) -> io::Result<bool> {
     for command in make(&mut Rng::new(0), kind) {
@@ -330,7 +360,7 @@ fn reads(kind: Kind) -> Vec<Command> {
 }
 
 /// A reply in a form that does not depend on encodings or on the time that has passed.
-fn read(client: &mut Client, command: &Command) -> io::Result<Value> {
+pub fn read(client: &mut Client, command: &Command) -> io::Result<Value> {
     let name = command[0].as_slice();
     if name == b"HPEXPIRETIME" {
         let Value::Array(mut fields) = client.line("HKEYS k")? else {

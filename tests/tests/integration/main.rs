@@ -13,6 +13,7 @@ mod harness;
 mod hotkeys;
 mod inspect;
 mod logins;
+mod migrate;
 mod process;
 mod replication;
 mod saving;

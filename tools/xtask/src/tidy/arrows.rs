@@ -6,7 +6,7 @@ use super::tree::Tree;
 
 /// Which of our packages a package may import. A package without a row is itself a finding, so a
 /// new crate has to state its place here.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("moon-formats", &[]),
     ("moon-ds", &[]),
     ("moon-index", &["moon-formats"]),
@@ -14,6 +14,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("moon-engine", &["moon-formats", "moon-storage", "moon-ds", "moon-index"]),
     ("moon-server", &["moon-engine", "moon-storage", "moon-formats"]),
     ("moon-inspect", TOOL),
+    ("moon-migrate", TOOL),
     ("moon-restore", TOOL),
     ("moon-migrate", TOOL),
     ("xtask", &[]),

@@ -1,0 +1,244 @@
+//! Goal: data comes over from a real redis-server, and goes back, with nothing lost and nothing silently
+//! changed. Method: random values of every type on one side, moon-migrate, and DEBUG DIGEST-VALUE of
+//! every key, which both servers compute alike, on the other side; then sources with damage, losses and interruptions.
+
+use moon_tests::client::Client;
+use moon_tests::cmd;
+use moon_tests::exchange::{fill, read};
+use moon_tests::server::{Program, Server, TempDir, migrate_binary};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Exit code and all that was said.
+fn migrate(args: &[&str]) -> (i32, String) {
+    let output = Command::new(migrate_binary()).args(args).output().expect("moon-migrate runs");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().expect("it exits"), String::from_utf8_lossy(&said).into_owned())
+}
+
+fn carried(args: &[&str]) -> String {
+    let (code, said) = migrate(args);
+    assert_eq!(code, 0, "{args:?}: {said}");
+    said
+}
+
+fn place(kind: &str, path: &Path) -> String {
+    format!("{kind}:{}", path.display())
+}
+
+fn digest(client: &mut Client) -> String {
+    client.line("DEBUG DIGEST").expect("an answer").to_string()
+}
+
+/// That both hold the same, key by key, so that a difference has a name.
+fn assert_same(want: &mut Client, got: &mut Client) {
+    for db in 0..16 {
+        let select = format!("SELECT {db}");
+        want.line(&select).unwrap();
+        got.line(&select).unwrap();
+        let keys = want.line("KEYS *").unwrap();
+        let keys: Vec<Vec<u8>> =
+            keys.elements().unwrap().iter().map(|k| k.text().unwrap().to_vec()).collect();
+        for key in keys {
+            // The digest of a sorted set depends on its encoding there.
+            let command = match want.call(&cmd!["TYPE", key]).unwrap().to_string().as_str() {
+                "+zset" => cmd!["ZRANGE", key, "0", "-1", "WITHSCORES"],
+                _ => cmd!["DEBUG", "DIGEST-VALUE", key],
+            };
+            let (a, b) = (read(want, &command).unwrap(), read(got, &command).unwrap());
+            let name = String::from_utf8_lossy(&key).into_owned();
+            assert!(a == b, "db {db} {name:?}: {}", moon_tests::shown(&command));
+            let command = cmd!["PEXPIRETIME", key];
+            assert_eq!(want.call(&command).unwrap(), got.call(&command).unwrap(), "{name:?}");
+        }
+        assert_eq!(want.line("DBSIZE").unwrap(), got.line("DBSIZE").unwrap(), "db {db}");
+    }
+}
+
+fn redis(more: &[&str]) -> Program {
+    Program::redis().with(&["--enable-debug-command", "yes"]).with(more)
+}
+
+fn moon(dir: &Path) -> Server {
+    let program = Program::moon().with(&["--enable-debug-command", "yes"]);
+    Server::start_in(program, dir).expect("moon starts on what was migrated")
+}
+
+/// A redis-server with random data, and the file it has saved.
+fn saved(scratch: &Path, seed: u64, count: usize) -> (PathBuf, Server) {
+    let dir = scratch.join(format!("redis-{seed}"));
+    fs::create_dir(&dir).unwrap();
+    let server = Server::start_in(redis(&[]), &dir).expect("redis-server starts");
+    let mut client = server.client().unwrap();
+    fill(&mut client, seed, count).unwrap();
+    let library = "#!lua name=lib\nredis.register_function('f', function() return 7 end)";
+    assert_eq!(client.call(&cmd!["FUNCTION", "LOAD", library]).unwrap().to_string(), "\"lib\"");
+    client.line("SAVE").unwrap();
+    (dir.join("dump.rdb"), server)
+}
+
+#[test]
+fn a_save_of_redis_comes_over_and_goes_back() {
+    let scratch = TempDir::new().unwrap();
+    let (file, redis_server) = saved(scratch.path(), 1, 700);
+    let mut original = redis_server.client().unwrap();
+    let (from, to) = (place("redis-rdb", &file), scratch.path().join("moon"));
+    let planned = carried(&["plan", "--from", &from, "--to", to.to_str().unwrap()]);
+    assert!(planned.contains("700 keys") && !to.exists(), "{planned}");
+    carried(&["run", "--from", &from, "--to", to.to_str().unwrap()]);
+    assert!(fs::read_dir(&to).unwrap().count() > 0);
+    let mut server = moon(&to);
+    let mut client = server.client().unwrap();
+    assert_same(&mut original, &mut client);
+    client.line("SELECT 0").unwrap();
+    assert_eq!(client.line("FCALL f 0").unwrap().to_string(), ":7");
+    // What was carried is the base of a log that goes on.
+    client.line("SET later on").unwrap();
+    let (code, said) = migrate(&["verify", "--from", &from, "--to", to.to_str().unwrap()]);
+    assert_eq!(code, 1, "a directory in use: {said}");
+    let with_later = digest(&mut client);
+    server.kill().unwrap();
+    let (code, said) = migrate(&["verify", "--from", &from, "--to", to.to_str().unwrap()]);
+    assert!(code == 3 && said.contains("keys in the source"), "{code} {said}");
+    let mut server = moon(&to);
+    assert_eq!(digest(&mut server.client().unwrap()), with_later);
+    server.client().unwrap().line("DEL later").unwrap();
+    server.terminate().unwrap();
+    carried(&["verify", "--from", &from, "--to", to.to_str().unwrap()]);
+
+    let back = scratch.path().join("back");
+    fs::create_dir(&back).unwrap();
+    let (from, out) = (place("moon", &to), place("redis-rdb", &back.join("dump.rdb")));
+    carried(&["run", "--from", &from, "--to", &out, "--rdb-version", "10"]);
+    let server = Server::start_in(redis(&[]), &back).expect("redis-server takes the file");
+    assert_same(&mut original, &mut server.client().unwrap());
+    let (code, said) = migrate(&["run", "--from", &from, "--to", &out, "--rdb-version", "10"]);
+    assert!(code == 2 && said.contains("exists"), "nothing is written over: {said}");
+
+    let aof = scratch.path().join("aof");
+    let out = place("redis-aof", &aof);
+    carried(&["run", "--from", &from, "--to", &out, "--rdb-version", "10"]);
+    let server =
+        Server::start_in(redis(&["--appendonly", "yes"]), &aof).expect("redis-server takes it");
+    assert_same(&mut original, &mut server.client().unwrap());
+}
+
+#[test]
+fn an_append_only_file_of_redis_comes_over() {
+    let scratch = TempDir::new().unwrap();
+    let dir = scratch.path().join("redis");
+    fs::create_dir(&dir).unwrap();
+    let options =
+        ["--appendonly", "yes", "--aof-timestamp-enabled", "yes", "--appendfsync", "always"];
+    let mut server = Server::start_in(redis(&options), &dir).expect("redis-server starts");
+    let mut client = server.client().unwrap();
+    fill(&mut client, 2, 200).unwrap();
+    client.line("BGREWRITEAOF").unwrap();
+    moon_tests::ask::until("the rewrite ends", || {
+        moon_tests::ask::info(&mut client, "aof_rewrite_in_progress") == "0"
+    });
+    fill(&mut client, 3, 200).unwrap();
+    for line in ["SELECT 4", "MULTI", "SET in unit", "SELECT 5", "INCR n", "EXEC", "INCR n"] {
+        client.line(line).unwrap();
+    }
+    let to = scratch.path().join("moon");
+    carried(&["run", "--from", &place("redis", &dir), "--to", to.to_str().unwrap()]);
+    assert_same(&mut client, &mut moon(&to).client().unwrap());
+    server.kill().unwrap();
+
+    // A crash in the middle of the last command.
+    let incr = fs::read_dir(dir.join("appendonlydir")).unwrap().map(|e| e.unwrap().path());
+    let incr = incr.filter(|p| p.to_string_lossy().ends_with(".incr.aof")).max().unwrap();
+    let bytes = fs::read(&incr).unwrap();
+    fs::write(&incr, &bytes[..bytes.len() - 3]).unwrap();
+    let cut = scratch.path().join("cut");
+    let args = ["run", "--from", &place("redis-aof", &dir), "--to", cut.to_str().unwrap()];
+    let (code, said) = migrate(&args);
+    assert!(code == 4 && said.contains("tail") && !cut.exists(), "{code} {said}");
+    carried(&[&args[..], &["--accept-loss", "tail"]].concat());
+    let server = moon(&cut);
+    let mut client = server.client().unwrap();
+    client.line("SELECT 5").unwrap();
+    assert_eq!(client.line("GET n").unwrap().to_string(), "\"1\"", "all but the last command");
+}
+
+#[test]
+fn what_cannot_be_carried_is_named_first() {
+    let scratch = TempDir::new().unwrap();
+    let dir = scratch.path().join("moon");
+    fs::create_dir(&dir).unwrap();
+    let mut server = moon(&dir);
+    let mut client = server.client().unwrap();
+    for line in ["SET plain 1", "HSET timed f v g w", "HPEXPIREAT timed 33000000000000 FIELDS 1 f"]
+    {
+        client.line(line).unwrap();
+    }
+    let all = digest(&mut client);
+    server.terminate().unwrap();
+    let (from, file) = (place("moon", &dir), scratch.path().join("out.rdb"));
+    let args = ["run", "--from", &from, "--to", &place("redis-rdb", &file)];
+    let (code, said) = migrate(&args);
+    assert!(code == 4 && said.contains("timed") && !file.exists(), "{code} {said}");
+    carried(&[&args[..], &["--accept-loss", "value"]].concat());
+    let again = scratch.path().join("again");
+    let from = place("redis-rdb", &file);
+    let said = carried(&["run", "--from", &from, "--to", again.to_str().unwrap()]);
+    assert!(said.contains("1 keys are in"), "{said}");
+    // A newer form holds it.
+    fs::remove_file(&file).unwrap();
+    carried(&[&args[..], &["--rdb-version", "12"]].concat());
+    let whole = scratch.path().join("whole");
+    carried(&["run", "--from", &from, "--to", whole.to_str().unwrap()]);
+    assert_eq!(digest(&mut moon(&whole).client().unwrap()), all);
+}
+
+#[test]
+fn damage_is_found_before_anything_is_written() {
+    let scratch = TempDir::new().unwrap();
+    let (file, _) = saved(scratch.path(), 4, 60);
+    let bytes = fs::read(&file).unwrap();
+    let to = scratch.path().join("moon");
+    for (at, name) in [(bytes.len() / 2, "a byte"), (bytes.len() - 4, "the checksum")] {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x10;
+        fs::write(&file, &damaged).unwrap();
+        let args = ["run", "--from", &place("redis-rdb", &file), "--to", to.to_str().unwrap()];
+        let (code, said) = migrate(&args);
+        assert!(matches!(code, 2 | 70), "{name}: {code} {said}");
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1, "{name}: {said}");
+    }
+    fs::write(&file, &bytes[..bytes.len() - 100]).unwrap();
+    let (code, said) =
+        migrate(&["run", "--from", &place("redis-rdb", &file), "--to", to.to_str().unwrap()]);
+    assert_eq!(code, 70, "{said}");
+}
+
+#[test]
+fn a_run_over_old_data_keeps_it_and_can_be_undone() {
+    let scratch = TempDir::new().unwrap();
+    let (file, redis_server) = saved(scratch.path(), 5, 40);
+    let to = scratch.path().join("moon");
+    fs::create_dir(&to).unwrap();
+    let mut server = moon(&to);
+    server.client().unwrap().line("SET old data").unwrap();
+    let args = ["run", "--from", &place("redis-rdb", &file), "--to", to.to_str().unwrap()];
+    let (code, said) = migrate(&args);
+    assert!(code == 1 && said.contains("stop it first"), "a live target: {code} {said}");
+    server.terminate().unwrap();
+    // A run that was killed while it copied.
+    let from = place("redis-rdb", &file);
+    let journal = scratch.path().join("moon.moon.migrate.journal");
+    fs::write(&journal, format!("moon-migrate 1\nstate copying\nfrom {from}\n")).unwrap();
+    fs::create_dir(scratch.path().join("moon.new")).unwrap();
+    fs::write(scratch.path().join("moon.new/half"), "of a copy").unwrap();
+    let (code, said) = migrate(&args);
+    assert!(code == 2 && said.contains("resume"), "{code} {said}");
+    carried(&["resume", "--to", to.to_str().unwrap()]);
+    assert_same(&mut redis_server.client().unwrap(), &mut moon(&to).client().unwrap());
+    carried(&["rollback", "--to", to.to_str().unwrap()]);
+    let server = moon(&to);
+    let mut client = server.client().unwrap();
+    assert_eq!(client.line("GET old").unwrap().to_string(), "\"data\"");
+    assert_eq!(client.line("DBSIZE").unwrap().to_string(), ":1");
+}

@@ -1,0 +1,184 @@
+//! The command line. What is written here is the manual.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Move data between Redis, Valkey and Moon. A source is never changed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "moon-migrate",
+    version,
+    after_help = "\
+SOURCES AND TARGETS (KIND:PATH; a target without a kind is a directory of Moon):
+  redis-rdb:PATH   a dump.rdb, or a directory with one; RDB 1 to 15, Valkey 80 and 81. As a target:
+                   a new file
+  redis-aof:PATH   an appendonlydir, a directory with one, or a single appendonly.aof, with or without
+                   an RDB preamble. As a target: a new directory to start redis-server in
+  redis:PATH       a source: whichever of the two there is
+  moon:PATH        a data directory of a stopped server
+
+STATES OF A RUN into a directory of Moon: planned, copying, verified, swapping, done. They are kept
+in <target>.moon.migrate.journal; the new tree is written as <target>.new, read back, and only then
+given its name. A directory that was there before stays as <target>.v<n>.bak.
+
+EXIT CODES:
+  0   everything was carried (plan: would be)
+  1   the environment: a path that cannot be read or written, a directory in use
+  2   refused, nothing was written: wrong usage, or a source that cannot be carried
+  3   the target does not hold what the source holds
+  4   something would be lost, named in the report; run again with --accept-loss
+  70  the source is damaged; the message names file and offset"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What is done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Read everything and say what a run would do. Writes nothing.
+    Plan(Run),
+    /// Carry the data over.
+    Run(Run),
+    /// Compare a target with the source: keys, databases, digests. Writes nothing.
+    Verify(Run),
+    /// Go on with a run that was interrupted.
+    Resume(Undo),
+    /// Put the directory that a run has replaced back under its name.
+    Rollback(Undo),
+}
+
+/// From where to where.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The source, KIND:PATH.
+    #[arg(long, value_name = "KIND:PATH")]
+    pub(crate) from: Place,
+    /// The target, KIND:PATH, or a directory of Moon.
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) to: Target,
+    /// Shards of the target; this version has one.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1))]
+    pub(crate) shards: u16,
+    /// Databases of the target; by default 16, or as many as the source uses.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=65534))]
+    pub(crate) databases: Option<u16>,
+    /// RDB version of a Redis target: 10 is read by Redis 7.0, 11 by Redis 7.2 and Valkey 7.2 to
+    /// 8.1, 12 by Redis 7.4.
+    #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u16).range(9..=14))]
+    pub(crate) rdb_version: u16,
+    /// Losses that are accepted, as the report names them.
+    #[arg(long, value_name = "LOSS", value_delimiter = ',')]
+    pub(crate) accept_loss: Vec<String>,
+    /// Do what plan does.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Which run.
+#[derive(Debug, Args)]
+pub(crate) struct Undo {
+    /// The directory that the run was to make.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: Target,
+}
+
+/// Kinds of data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An RDB file.
+    RedisRdb,
+    /// An append-only file in one part or several.
+    RedisAof,
+    /// Either of them.
+    Redis,
+    /// A data directory of Moon.
+    Moon,
+}
+
+const KINDS: [(&str, Kind); 4] = [
+    ("redis-rdb", Kind::RedisRdb),
+    ("redis-aof", Kind::RedisAof),
+    ("redis", Kind::Redis),
+    ("moon", Kind::Moon),
+];
+
+/// A kind and a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) kind: Kind,
+    pub(crate) path: PathBuf,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = KINDS.iter().find(|(_, kind)| *kind == self.kind).map_or("", |(name, _)| name);
+        write!(f, "{name}:{}", self.path.display())
+    }
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Place, String> {
+        let (name, path) = text.split_once(':').unwrap_or(("", text));
+        let kind = KINDS.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind);
+        match kind {
+            Some(kind) if !path.is_empty() => Ok(Place { kind, path: path.into() }),
+            Some(_) => Err(format!("{name}: needs a path")),
+            None => {
+                let known = KINDS.map(|(name, _)| name).join(", ");
+                Err(format!("'{text}' is not KIND:PATH with one of the kinds {known}"))
+            }
+        }
+    }
+}
+
+/// A place to write to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target(pub(crate) Place);
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Target, String> {
+        let named = text.split_once(':').is_some_and(|(n, _)| KINDS.iter().any(|(k, _)| *k == n));
+        let place = match named {
+            true => text.parse()?,
+            false if text.is_empty() => return Err("needs a path".into()),
+            false => Place { kind: Kind::Moon, path: text.into() },
+        };
+        match place.kind {
+            Kind::Redis => Err("a target is redis-rdb:FILE or redis-aof:DIR".into()),
+            _ => Ok(Target(place)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn places_say_what_they_are() {
+        let place: Place = "redis-rdb:/a/dump.rdb".parse().unwrap();
+        assert_eq!(
+            (place.kind, place.to_string().as_str()),
+            (Kind::RedisRdb, "redis-rdb:/a/dump.rdb")
+        );
+        assert!("dump.rdb".parse::<Place>().unwrap_err().contains("redis-rdb"));
+        assert!("moon:".parse::<Place>().unwrap_err().contains("path"));
+        assert_eq!("x:/y".parse::<Target>().unwrap().0.path, PathBuf::from("x:/y"), "a directory");
+        assert!("redis:/y".parse::<Target>().is_err());
+    }
+}

@@ -1,0 +1,66 @@
+//! How a run ends: exit codes and what is said on the way out.
+
+use std::fmt;
+use std::path::Path;
+
+use moon_formats::DecodeError;
+
+/// Exit code when everything is carried.
+pub(crate) const CARRIED: u8 = 0;
+/// Exit code of a path that cannot be read or written.
+const ENVIRONMENT: u8 = 1;
+/// Exit code of what is refused before anything is written.
+const REFUSED: u8 = 2;
+/// Exit code of a target that differs from its source.
+const DIFFERS: u8 = 3;
+/// Exit code of losses that nobody has accepted.
+const LOSSES: u8 = 4;
+/// Exit code of a damaged source.
+const DAMAGE: u8 = 70;
+
+/// A run that cannot go on.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: u8,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn io(doing: &str, path: &Path, cause: impl fmt::Display) -> Failure {
+        Failure {
+            code: ENVIRONMENT,
+            message: format!("cannot {doing} {}: {cause}", path.display()),
+        }
+    }
+
+    pub(crate) fn environment(message: impl Into<String>) -> Failure {
+        Failure { code: ENVIRONMENT, message: message.into() }
+    }
+
+    pub(crate) fn refused(message: impl Into<String>) -> Failure {
+        Failure { code: REFUSED, message: message.into() }
+    }
+
+    pub(crate) fn differs(message: impl Into<String>) -> Failure {
+        Failure { code: DIFFERS, message: message.into() }
+    }
+
+    pub(crate) fn losses(message: impl Into<String>) -> Failure {
+        Failure { code: LOSSES, message: message.into() }
+    }
+
+    pub(crate) fn damage(path: &Path, cause: impl fmt::Display) -> Failure {
+        Failure { code: DAMAGE, message: format!("{}: {cause}", path.display()) }
+    }
+
+    /// What a decoder said. What is newer than this program is refused, the rest is damage.
+    pub(crate) fn decode(path: &Path, e: &DecodeError) -> Failure {
+        match e.is_newer() {
+            true => Failure::refused(format!(
+                "{}: {e}; nothing is damaged: a later moon-migrate may read it",
+                path.display()
+            )),
+            false => Failure::damage(path, e),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Data sets that are replayed into a shard: directories of Moon, and what is read to compare one.
+//!
+//! A directory is read as a start reads it: part list, base, log. So what is carried is what a server would
+//! serve.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use moon_engine::command::CommandTable;
+use moon_engine::commands::GROUPS;
+use moon_engine::exec::{Shard, ShardConfig};
+use moon_engine::snapshot::Loader;
+use moon_formats::marker::Marker;
+use moon_formats::names;
+use moon_formats::rrdshard::{Item, Joiner, Stored, section};
+use moon_formats::wal;
+use moon_storage::io::local::LocalRuntime;
+use moon_storage::io::lock::DirLock;
+use moon_storage::io::posix::PosixDisk;
+use moon_storage::marker;
+use moon_storage::parts::ShardPaths;
+use moon_storage::recovery::{Request, Target, recover_shard, recover_snapshot};
+use moon_storage::scan::{Position, VisitError, Visitor};
+
+use crate::facts::Facts;
+use crate::fail::Failure;
+
+/// An empty shard.
+pub(crate) fn empty(databases: u16) -> Shard {
+    static TABLE: OnceLock<CommandTable> = OnceLock::new();
+    let table = TABLE.get_or_init(|| CommandTable::new(GROUPS));
+    Shard::new(table, &ShardConfig { databases, ..ShardConfig::default() })
+}
+
+/// What a shard holds.
+pub(crate) fn facts(shard: &Shard) -> Facts {
+    let mut facts = Facts::default();
+    let all = shard.for_each_key(|k| {
+        facts.key(k.db.into(), k.key, k.expire_ms, k.kind, k.body);
+        Ok::<(), std::convert::Infallible>(())
+    });
+    let Ok(()) = all;
+    facts.functions = shard.libraries().count() as u64;
+    facts.digest = Some(shard.digest());
+    facts
+}
+
+/// A directory that nobody else uses.
+pub(crate) struct Directory {
+    pub(crate) marker: Marker,
+    _lock: DirLock,
+}
+
+/// Takes a data directory of Moon, whose server must have stopped.
+pub(crate) fn open(path: &Path) -> Result<Directory, Failure> {
+    let rt = runtime()?;
+    let found = rt.block_on(marker::read(&PosixDisk::new(), path));
+    let found = found.map_err(|e| Failure::refused(e.to_string()))?;
+    let Some(marker) = found else {
+        let has = |name: &str| path.join(name).exists();
+        return Err(Failure::refused(match has("shard-0") || has(names::AOF_DIR) {
+            true => format!(
+                "{} has data and no {}: directories of the reference are not read by this version",
+                path.display(),
+                names::MARKER
+            ),
+            false => format!("{} is no data directory of Moon", path.display()),
+        }));
+    };
+    if marker.shards != 1 {
+        return Err(Failure::refused(format!(
+            "{} has {} shards, and this version has one",
+            path.display(),
+            marker.shards
+        )));
+    }
+    let lock =
+        DirLock::acquire(path).map_err(|e| Failure::environment(format!("{e}; stop it first")))?;
+    Ok(Directory { marker, _lock: lock })
+}
+
+pub(crate) fn runtime() -> Result<LocalRuntime, Failure> {
+    LocalRuntime::new().map_err(|e| Failure::environment(format!("cannot start: {e}")))
+}
+
+/// Reads the shard of a directory into an empty one.
+pub(crate) fn load(path: &Path, shard: &mut Shard, databases: u16) -> Result<(), Failure> {
+    let mut replay = Replay { loader: Loader::new(shard), databases };
+    read(path, &mut replay)
+}
+
+/// Reads a directory without keeping it: what is in its base, if there is no log behind it.
+pub(crate) fn survey(path: &Path) -> Result<Facts, Failure> {
+    let mut look = Look::default();
+    read(path, &mut look)?;
+    match look.records {
+        0 => Ok(look.facts),
+        n => Err(Failure::differs(format!("the log of the target holds {n} later changes"))),
+    }
+}
+
+fn read(path: &Path, target: &mut dyn Target) -> Result<(), Failure> {
+    let (rt, disk, paths) = (runtime()?, PosixDisk::new(), ShardPaths::new(path, 0));
+    let request = Request::new(&disk, &paths, 1);
+    let read = async {
+        // A server without a log keeps its last save and nothing else.
+        if !paths.part_list().exists() && paths.snapshot().exists() {
+            return recover_snapshot(&request, target, &mut |_| {}).await.map(|_| ());
+        }
+        recover_shard(&request, target, &mut |_| {}).await.map(|_| ())
+    };
+    rt.block_on(read).map_err(|e| Failure { code: e.exit_code(), message: e.to_string() })
+}
+
+/// Fills a shard.
+struct Replay<'a> {
+    loader: Loader<'a>,
+    databases: u16,
+}
+
+impl Target for Replay<'_> {
+    fn restart(&mut self) {
+        self.loader.restart(empty(self.databases));
+    }
+
+    fn item(&mut self, item: &Item<'_>) -> Result<(), VisitError> {
+        self.loader.item(item).map_err(Into::into)
+    }
+}
+
+impl Visitor for Replay<'_> {
+    fn record(&mut self, r: &wal::Record<'_>, _: Position) -> Result<ControlFlow<()>, VisitError> {
+        if r.code == wal::RecordType::Command.code() {
+            let applied = self.loader.shard().apply(r.db, r.payload);
+            applied.map_err(|e| format!("record at lsn {} does not apply: {e}", r.lsn))?;
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// Counts and prints what is in a base.
+#[derive(Default)]
+struct Look {
+    facts: Facts,
+    joiner: Joiner,
+    records: u64,
+}
+
+impl Target for Look {
+    fn restart(&mut self) {
+        *self = Look::default();
+    }
+
+    fn item(&mut self, item: &Item<'_>) -> Result<(), VisitError> {
+        match item {
+            Item::Entry(e) => match &e.value {
+                Stored::Body { bytes, .. } => {
+                    self.facts.key(e.db.into(), e.key, e.expire_ms, e.kind, bytes);
+                }
+                Stored::Large(_) => self.joiner.entry(e),
+                Stored::Cold(_) => return Err("a cold value".into()),
+            },
+            Item::Chunk(chunk) => {
+                if let Some(j) = self.joiner.chunk(chunk) {
+                    self.facts.key(j.db.into(), &j.key, j.expire_ms, j.kind, &j.body);
+                }
+            }
+            Item::Section(s) if s.section == section::FUNCTIONS => {
+                let sources = section::read_functions(s.payload, s.offset)?;
+                self.facts.functions += sources.len() as u64;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Visitor for Look {
+    fn record(&mut self, r: &wal::Record<'_>, _: Position) -> Result<ControlFlow<()>, VisitError> {
+        self.records += u64::from(r.code == wal::RecordType::Command.code());
+        Ok(ControlFlow::Continue(()))
+    }
+}
