@@ -19,6 +19,7 @@ mod rows;
 mod scan;
 mod scan_property;
 mod script;
+mod script_replies;
 mod set;
 mod sort;
 mod stream;

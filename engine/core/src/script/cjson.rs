@@ -3,6 +3,7 @@
 //! Numbers are doubles, `null` is `cjson.null`, an empty table is `{}`. Nesting is limited both
 //! ways, so neither a text nor a table that contains itself decides how deep the stack grows.
 
+use super::vm::{MEMORY_MAX, NOT_ENOUGH_MEMORY};
 use mlua::{Lua, LuaString, MultiValue, Table, Value};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -78,6 +79,8 @@ struct Encoder<'a> {
     options: &'a Options,
     array_mt: &'a Table,
     out: Vec<u8>,
+    /// Longest text.
+    max: usize,
 }
 
 type Encoded = Result<(), String>;
@@ -88,6 +91,9 @@ fn cannot(what: &str, why: &str) -> String {
 
 impl Encoder<'_> {
     fn value(&mut self, value: &Value, depth: usize) -> Encoded {
+        if self.out.len() > self.max {
+            return Err(NOT_ENOUGH_MEMORY.to_string());
+        }
         match value {
             Value::Nil => self.out.extend_from_slice(b"null"),
             Value::LightUserData(p) if p.0.is_null() => self.out.extend_from_slice(b"null"),
@@ -458,10 +464,11 @@ pub(super) fn library(lua: &Lua) -> mlua::Result<Table> {
         if args.len() != 1 {
             return answer(lua, Err("bad argument #1 to 'encode' (expected 1 argument)".into()));
         }
-        let mut encoder = Encoder { options: &o, array_mt: &mt, out: Vec::new() };
-        let encoded = encoder.value(&args[0], 0);
-        let text = lua.create_string(&encoder.out)?;
-        answer(lua, encoded.map(|()| Value::String(text)))
+        let mut encoder = Encoder { options: &o, array_mt: &mt, out: Vec::new(), max: MEMORY_MAX };
+        match encoder.value(&args[0], 0) {
+            Ok(()) => lua.create_string(&encoder.out).map(Value::String),
+            Err(text) => answer(lua, Err(text)),
+        }
     };
     table.set("encode", lua.create_function(encode)?)?;
     let (o, mt) = (options.clone(), array_mt);
@@ -583,4 +590,23 @@ fn settings(lua: &Lua, table: &Table, options: &Rc<Options>) -> mlua::Result<()>
         };
     table.set("encode_sparse_array", lua.create_function(sparse)?)?;
     table.set("new", lua.create_function(|lua, ()| library(lua))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_value_is_no_endless_text() {
+        let lua = Lua::new();
+        let (options, array_mt) = (Options::default(), lua.create_table().unwrap());
+        options.sparse_ratio.set(0);
+        let twice = "local t = {'x'} for i = 1, 60 do t = {t, t} end return t";
+        for script in [twice, "return {[2^50] = 1}"] {
+            let mut encoder =
+                Encoder { options: &options, array_mt: &array_mt, out: Vec::new(), max: 1000 };
+            let encoded = encoder.value(&lua.load(script).eval().unwrap(), 0);
+            assert_eq!(encoded.unwrap_err(), NOT_ENOUGH_MEMORY, "{script}");
+        }
+    }
 }

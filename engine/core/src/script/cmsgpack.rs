@@ -2,7 +2,7 @@
 //! numbers are integers, others the shortest float that holds them; a table whose keys are `1..n` is an
 //! array, any other a map; what cannot be packed, and what is nested too deep, is nil.
 
-use super::vm::library_error;
+use super::vm::{MEMORY_MAX, NOT_ENOUGH_MEMORY, library_error};
 use mlua::{Lua, LuaString, MultiValue, Table, Value};
 
 /// Tables below this depth are packed as nil.
@@ -93,7 +93,11 @@ fn shape(table: &Table) -> (Option<usize>, usize) {
     ((array && max == count as f64).then_some(count), count)
 }
 
-fn put(out: &mut Vec<u8>, value: &Value, depth: usize) {
+/// Appends a value; what would make more than `max` bytes is left out, and the caller sees by the length.
+fn put(out: &mut Vec<u8>, value: &Value, depth: usize, max: usize) {
+    if out.len() > max {
+        return;
+    }
     match value {
         Value::String(s) => {
             let s = s.as_bytes();
@@ -107,14 +111,14 @@ fn put(out: &mut Vec<u8>, value: &Value, depth: usize) {
             (Some(len), _) => {
                 put_header(out, len, (0x90, 16), [None, Some(0xdc), Some(0xdd)]);
                 for i in 1..=len {
-                    put(out, &t.raw_get::<Value>(i).unwrap_or_default(), depth + 1);
+                    put(out, &t.raw_get::<Value>(i).unwrap_or_default(), depth + 1, max);
                 }
             }
             (None, count) => {
                 put_header(out, count, (0x80, 16), [None, Some(0xde), Some(0xdf)]);
                 for (key, value) in t.pairs::<Value, Value>().flatten() {
-                    put(out, &key, depth + 1);
-                    put(out, &value, depth + 1);
+                    put(out, &key, depth + 1, max);
+                    put(out, &value, depth + 1, max);
                 }
             }
         },
@@ -282,7 +286,10 @@ pub(super) fn library(lua: &Lua) -> mlua::Result<Table> {
             return Err(library_error(lua, text));
         }
         let mut out = Vec::new();
-        args.iter().for_each(|value| put(&mut out, value, 0));
+        args.iter().for_each(|value| put(&mut out, value, 0, MEMORY_MAX));
+        if out.len() > MEMORY_MAX {
+            return Err(library_error(lua, NOT_ENOUGH_MEMORY));
+        }
         lua.create_string(&out)
     };
     table.set("pack", lua.create_function(pack)?)?;
@@ -307,4 +314,18 @@ pub(super) fn library(lua: &Lua) -> mlua::Result<Table> {
     table.set("_COPYRIGHT", "Copyright (C) 2012, Salvatore Sanfilippo")?;
     table.set("_DESCRIPTION", "MessagePack C implementation for Lua")?;
     Ok(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_value_is_no_endless_text() {
+        let lua = Lua::new();
+        let own = "local t = {} for i = 1, 100 do t[i] = t end return t";
+        let mut out = Vec::new();
+        put(&mut out, &lua.load(own).eval().unwrap(), 0, 1000);
+        assert!((1001..1100).contains(&out.len()), "{}", out.len());
+    }
 }

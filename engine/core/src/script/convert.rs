@@ -1,6 +1,6 @@
 //! Replies as Lua values, and Lua values as replies (redis-surface §16).
 
-use super::vm::Raised;
+use super::vm::{MEMORY_MAX, Raised};
 use mlua::{Lua, Table, Value};
 use moon_formats::number::parse_i64;
 use moon_formats::resp::{Proto, Reply, Value as RespValue};
@@ -95,78 +95,127 @@ fn field(lua: &Lua, name: &str, value: Value) -> mlua::Result<Value> {
 
 /// Writes what a script returned; `proto` is the one it asked for.
 pub(super) fn write(reply: &mut Reply<'_>, value: &Value, proto: Proto) {
-    write_at(reply, value, proto, 0);
+    write_within(reply, value, proto, MEMORY_MAX);
 }
 
-fn write_at(reply: &mut Reply<'_>, value: &Value, proto: Proto, depth: usize) {
-    if depth > DEPTH_MAX {
-        return reply.error("ERR reached lua stack limit");
-    }
-    match value {
-        Value::String(s) => reply.bulk(&s.as_bytes()),
-        Value::Boolean(b) if proto == Proto::Resp3 => reply.bool(*b),
-        Value::Boolean(true) => reply.int(1),
-        Value::Integer(n) => reply.int(*n),
-        // As the processor converts: what does not fit is the least number.
-        Value::Number(n) if n.is_nan() || *n >= i64::MAX as f64 => reply.int(i64::MIN),
-        Value::Number(n) => reply.int(*n as i64),
-        Value::Table(t) => write_table(reply, t, proto, depth + 1),
-        _ => reply.null(),
+/// As [`write`], in at most about `max` bytes: a reply that would be longer is an error.
+pub(super) fn write_within(reply: &mut Reply<'_>, value: &Value, proto: Proto, max: usize) {
+    let start = reply.len();
+    let mut writer = Writer { reply, proto, end: start.saturating_add(max) };
+    writer.value(value, 0);
+    if writer.is_full() {
+        reply.truncate(start);
+        reply.error("ERR the reply of the script is too long");
     }
 }
 
-fn write_table(reply: &mut Reply<'_>, t: &Table, proto: Proto, depth: usize) {
-    let get = |name: &str| t.raw_get::<Value>(name).unwrap_or_default();
-    if let Value::String(s) = get("err") {
-        return reply.error_bytes(&s.as_bytes());
+struct Writer<'w, 'r> {
+    reply: &'w mut Reply<'r>,
+    proto: Proto,
+    /// Where the reply is too long. Nothing but what is under way is written behind it.
+    end: usize,
+}
+
+impl Writer<'_, '_> {
+    fn is_full(&self) -> bool {
+        self.reply.len() > self.end
     }
-    if let Value::String(s) = get("ok") {
-        return reply.simple_bytes(&s.as_bytes());
-    }
-    match get("double") {
-        Value::Number(d) => return reply.double(d),
-        Value::Integer(n) => return reply.double(n as f64),
-        _ => {}
-    }
-    if let Value::String(s) = get("big_number") {
-        return reply.big_number(&s.to_string_lossy().replace(['\r', '\n'], " "));
-    }
-    if let Value::Table(v) = get("verbatim_string")
-        && let Ok(Value::String(format)) = v.raw_get::<Value>("format")
-        && let Ok(Value::String(text)) = v.raw_get::<Value>("string")
-    {
-        let mut three = [b' '; 3];
-        for (to, from) in three.iter_mut().zip(format.as_bytes().iter()) {
-            *to = *from;
+
+    fn value(&mut self, value: &Value, depth: usize) {
+        if self.is_full() {
+            return;
         }
-        return reply.verbatim_as(three, &text.as_bytes());
-    }
-    if let Value::Table(map) = get("map") {
-        let pairs: Vec<(Value, Value)> = map.pairs().filter_map(Result::ok).collect();
-        reply.map(pairs.len());
-        for (k, v) in &pairs {
-            write_at(reply, k, proto, depth);
-            write_at(reply, v, proto, depth);
+        let reply = &mut *self.reply;
+        if depth > DEPTH_MAX {
+            return reply.error("ERR reached lua stack limit");
         }
-        return;
-    }
-    if let Value::Table(set) = get("set") {
-        let keys: Vec<Value> =
-            set.pairs::<Value, Value>().filter_map(Result::ok).map(|(k, _)| k).collect();
-        reply.set(keys.len());
-        for k in &keys {
-            write_at(reply, k, proto, depth);
+        match value {
+            Value::String(s) => reply.bulk(&s.as_bytes()),
+            Value::Boolean(b) if self.proto == Proto::Resp3 => reply.bool(*b),
+            Value::Boolean(true) => reply.int(1),
+            Value::Integer(n) => reply.int(*n),
+            // As the processor converts: what does not fit is the least number.
+            Value::Number(n) if n.is_nan() || *n >= i64::MAX as f64 => reply.int(i64::MIN),
+            Value::Number(n) => reply.int(*n as i64),
+            Value::Table(t) => self.table(t, depth + 1),
+            _ => reply.null(),
         }
-        return;
     }
-    let at = reply.defer();
-    let mut n = 0;
-    loop {
-        match t.raw_get::<Value>(n + 1) {
-            Ok(Value::Nil) | Err(_) => break,
-            Ok(v) => write_at(reply, &v, proto, depth),
+
+    fn table(&mut self, t: &Table, depth: usize) {
+        let reply = &mut *self.reply;
+        let get = |name: &str| t.raw_get::<Value>(name).unwrap_or_default();
+        if let Value::String(s) = get("err") {
+            return reply.error_bytes(&s.as_bytes());
         }
-        n += 1;
+        if let Value::String(s) = get("ok") {
+            return reply.simple_bytes(&s.as_bytes());
+        }
+        match get("double") {
+            Value::Number(d) => return reply.double(d),
+            Value::Integer(n) => return reply.double(n as f64),
+            _ => {}
+        }
+        if let Value::String(s) = get("big_number") {
+            return reply.big_number(&s.to_string_lossy().replace(['\r', '\n'], " "));
+        }
+        if let Value::Table(v) = get("verbatim_string")
+            && let Ok(Value::String(format)) = v.raw_get::<Value>("format")
+            && let Ok(Value::String(text)) = v.raw_get::<Value>("string")
+        {
+            let mut three = [b' '; 3];
+            for (to, from) in three.iter_mut().zip(format.as_bytes().iter()) {
+                *to = *from;
+            }
+            return reply.verbatim_as(three, &text.as_bytes());
+        }
+        if let Value::Table(map) = get("map") {
+            let pairs: Vec<(Value, Value)> = map.pairs().filter_map(Result::ok).collect();
+            reply.map(pairs.len());
+            for (k, v) in &pairs {
+                self.value(k, depth);
+                self.value(v, depth);
+            }
+            return;
+        }
+        if let Value::Table(set) = get("set") {
+            let keys: Vec<Value> =
+                set.pairs::<Value, Value>().filter_map(Result::ok).map(|(k, _)| k).collect();
+            reply.set(keys.len());
+            for k in &keys {
+                self.value(k, depth);
+            }
+            return;
+        }
+        let at = reply.defer();
+        let mut n = 0;
+        while !self.is_full() {
+            match t.raw_get::<Value>(n + 1) {
+                Ok(Value::Nil) | Err(_) => break,
+                Ok(v) => self.value(&v, depth),
+            }
+            n += 1;
+        }
+        self.reply.array_at(at, n);
     }
-    reply.array_at(at, n);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_value_is_no_endless_reply() {
+        let lua = Lua::new();
+        let twice = "local t = {'x'} for i = 1, 60 do t = {t, t} end return t";
+        let own = "local t = {} t[1] = t t[2] = t return t";
+        let keys = "local t = {} for i = 1, 60 do t = {map = {[t] = t}} end return t";
+        for script in [twice, own, keys] {
+            let value: Value = lua.load(script).eval().unwrap();
+            let mut out = b"+before\r\n".to_vec();
+            write_within(&mut Reply::new(&mut out, Proto::Resp2), &value, Proto::Resp2, 1 << 20);
+            let want = "+before\r\n-ERR the reply of the script is too long\r\n";
+            assert_eq!(out.escape_ascii().to_string(), want.escape_default().to_string());
+        }
+    }
 }

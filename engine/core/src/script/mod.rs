@@ -18,6 +18,7 @@ mod cmsgpack;
 mod convert;
 mod drand;
 mod fiber;
+mod hostile;
 mod library;
 mod pack;
 mod run;
@@ -26,6 +27,7 @@ mod shebang;
 mod vm;
 
 pub(crate) use fiber::Ended;
+pub use hostile::hostile;
 use library::Libraries;
 pub(crate) use library::OnClash;
 pub(crate) use run::Running;

@@ -14,8 +14,9 @@ use moon_formats::resp::Proto;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// Most bytes the values of an interpreter may take.
-const MEMORY_MAX: usize = 1 << 30;
+/// Most bytes the values of an interpreter may take, and what is written from them: a table that stands in
+/// another twice is written twice, so a small value can be a long text.
+pub(super) const MEMORY_MAX: usize = 1 << 30;
 /// Instructions between two questions whether to go on.
 const INSTRUCTIONS: u32 = 100_000;
 /// Where the fiber keeps the function that asks them.
@@ -128,6 +129,9 @@ const USES_PER_STEP: u32 = 50;
 /// Steps of the collector after so many compilations, and after so many runs.
 pub(super) const COMPILED: u32 = 50;
 pub(super) const RAN: u32 = 2;
+
+/// What a text answers that would be longer than [`MEMORY_MAX`].
+pub(super) const NOT_ENOUGH_MEMORY: &str = "not enough memory";
 
 /// What a stopped script answers.
 pub(super) const KILLED: &str = "ERR Script killed by user with SCRIPT KILL...";
