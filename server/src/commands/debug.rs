@@ -124,7 +124,8 @@ fn refused(a: Args<'_>) -> CmdError {
 
 /// DEBUG SLEEP seconds: the whole shard stands still.
 fn sleep(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
-    let secs: f64 = std::str::from_utf8(a.get(2))
+    // hiredis' tests send a line break with it.
+    let secs: f64 = std::str::from_utf8(a.get(2).trim_ascii())
         .ok()
         .and_then(|s| s.parse().ok())
         .filter(|s: &f64| (0.0..1e9).contains(s))

@@ -1,6 +1,7 @@
 //! Goal: DEBUG does what it says. Method: a server that allows it, beside a real Redis where both must
 //! come out the same.
 
+use moon_tests::cmd;
 use moon_tests::diff::{Generator, Op, Proto};
 use moon_tests::server::{Program, Server};
 
@@ -62,6 +63,9 @@ fn what_is_not_provided_is_refused_with_the_reason() {
     assert_eq!(ask("DEBUG STRINGMATCH-LEN a*c abbc"), ":1");
     assert!(ask("DEBUG HTSTATS 0").contains("number of elements: 1"));
     assert_eq!(ask("DEBUG HTSTATS 99"), "-ERR Out of range database");
+    assert_eq!(ask("DEBUG SLEEP x"), "-ERR value is not a valid float");
+    let slept = client.call(&cmd!["DEBUG", "SLEEP", "0\r\n"]).expect("moon answers");
+    assert_eq!(slept.to_string(), "+OK");
 }
 
 #[test]
