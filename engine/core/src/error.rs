@@ -15,6 +15,10 @@ impl CmdError {
         CmdError::fixed("WRONGTYPE Operation against a key holding the wrong kind of value");
     /// Not a canonical 64-bit integer.
     pub const NOT_INT: CmdError = CmdError::fixed("ERR value is not an integer or out of range");
+    /// The smallest integer, where a count's sign says something.
+    pub const NO_MAGNITUDE: CmdError = CmdError::fixed(
+        "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+    );
     /// Not a float.
     pub const NOT_FLOAT: CmdError = CmdError::fixed("ERR value is not a valid float");
     /// Arguments that no grammar of the command accepts.

@@ -56,6 +56,8 @@ fn inside() {
          :6
          > LINSERT l AFTER nope y
          :-1
+         > LREM l -9223372036854775808 a
+         -ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807
          > LREM l -1 a
          :1
          > LPOS l b

@@ -25,7 +25,8 @@ pub(super) fn command(g: &mut Generator) -> Command {
         13..=14 => cmd!["LLEN", key],
         15..=17 => cmd!["LINDEX", key, g.int()],
         18..=22 => cmd!["LRANGE", key, g.int(), g.int()],
-        23..=25 => cmd!["LSET", key, g.int(), g.member()],
+        // Redis 8 takes the low half of an index (redis-compat.md).
+        23..=25 => cmd!["LSET", key, g.int().clamp(-5000, 5000), g.member()],
         26..=28 => {
             cmd![
                 "LINSERT",

@@ -108,12 +108,17 @@ fn lex_bound(g: &mut Generator) -> Vec<u8> {
     }
 }
 
+/// Not negative: Redis 8 takes that from the end in a `skiplist`, and as nothing in a `listpack` (redis-compat.md).
+fn offset(g: &mut Generator) -> i64 {
+    g.int().max(0)
+}
+
 fn tail(g: &mut Generator, command: &mut Command) {
     if g.rng.chance(40) {
         command.extend(cmd!["WITHSCORES"]);
     }
     if g.rng.chance(30) {
-        command.extend(cmd!["LIMIT", g.int(), g.int()]);
+        command.extend(cmd!["LIMIT", offset(g), g.int()]);
     }
 }
 
@@ -124,7 +129,7 @@ fn range(g: &mut Generator, key: Vec<u8>) -> Command {
     if g.rng.chance(50) {
         command.extend(cmd![bound(g), bound(g), "BYSCORE"]);
         if g.rng.chance(40) {
-            command.extend(cmd!["LIMIT", g.int(), g.int()]);
+            command.extend(cmd!["LIMIT", offset(g), g.int()]);
         }
     } else {
         command.extend(cmd![g.int(), g.int()]);
@@ -213,7 +218,7 @@ fn lex(g: &mut Generator) -> Command {
                 lex_bound(g)
             ];
             if g.rng.chance(40) {
-                command.extend(cmd!["LIMIT", g.int(), g.int()]);
+                command.extend(cmd!["LIMIT", offset(g), g.int()]);
             }
             command
         }

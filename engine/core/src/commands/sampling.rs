@@ -24,10 +24,7 @@ impl Count {
     pub(super) fn parse(a: Args<'_>) -> CmdResult<Count> {
         let n = a.int(2)?;
         if n == i64::MIN {
-            return Err(CmdError::fixed(
-                "ERR value is out of range, value must between -9223372036854775807 and \
-                 9223372036854775807",
-            ));
+            return Err(CmdError::NO_MAGNITUDE);
         }
         let size = usize::try_from(n.unsigned_abs()).map_err(|_| TOO_MANY)?;
         Ok(if n < 0 { Count::Repeated(size) } else { Count::Distinct(size) })

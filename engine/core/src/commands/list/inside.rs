@@ -61,10 +61,7 @@ pub(super) fn lpos(cx: &mut ReadCx<'_>, a: Args<'_>) -> CmdResult {
         if a.is(i, "RANK") {
             let n = parse_i64(value).ok_or(CmdError::NOT_INT)?;
             if n == i64::MIN {
-                return Err(CmdError::fixed(
-                    "ERR value is out of range, value must between -9223372036854775807 and \
-                     9223372036854775807",
-                ));
+                return Err(CmdError::NO_MAGNITUDE);
             }
             if n == 0 {
                 return Err(CmdError::fixed(
@@ -148,6 +145,9 @@ pub(super) fn linsert(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
 /// one, all for 0.
 pub(super) fn lrem(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     let count = a.int(2)?;
+    if count == i64::MIN {
+        return Err(CmdError::NO_MAGNITUDE);
+    }
     let from = if count < 0 { End::Back } else { End::Front };
     let max = match count {
         0 => usize::MAX,
