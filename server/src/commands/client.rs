@@ -75,14 +75,17 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
             "Returns the unique client ID of the connection.",
             Run::Session(id),
         ),
-        sub(
-            "client|info",
-            "6.2.0",
-            2,
-            "",
-            "Returns information about the connection.",
-            Run::Session(info),
-        ),
+        CommandSpec {
+            tips: &["nondeterministic_output"],
+            ..sub(
+                "client|info",
+                "6.2.0",
+                2,
+                "",
+                "Returns information about the connection.",
+                Run::Session(info),
+            )
+        },
         admin(sub(
             "client|kill",
             "2.4.0",
@@ -91,14 +94,17 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
             "Terminates open connections.",
             Run::Session(kill),
         )),
-        admin(sub(
-            "client|list",
-            "2.4.0",
-            -2,
-            "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]",
-            "Lists open connections.",
-            Run::Session(list),
-        )),
+        CommandSpec {
+            tips: &["nondeterministic_output"],
+            ..admin(sub(
+                "client|list",
+                "2.4.0",
+                -2,
+                "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]",
+                "Lists open connections.",
+                Run::Session(list),
+            ))
+        },
         admin(sub(
             "client|no-evict",
             "7.0.0",
@@ -131,22 +137,28 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
             "Instructs the server whether to reply to commands.",
             Run::Session(reply),
         ),
-        sub(
-            "client|setinfo",
-            "7.2.0",
-            4,
-            "<LIB-NAME libname | LIB-VER libver>",
-            "Sets information specific to the client or connection.",
-            Run::Session(setinfo),
-        ),
-        sub(
-            "client|setname",
-            "2.6.9",
-            3,
-            "connection-name",
-            "Sets the connection name.",
-            Run::Session(setname),
-        ),
+        CommandSpec {
+            tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+            ..sub(
+                "client|setinfo",
+                "7.2.0",
+                4,
+                "<LIB-NAME libname | LIB-VER libver>",
+                "Sets information specific to the client or connection.",
+                Run::Session(setinfo),
+            )
+        },
+        CommandSpec {
+            tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+            ..sub(
+                "client|setname",
+                "2.6.9",
+                3,
+                "connection-name",
+                "Sets the connection name.",
+                Run::Session(setname),
+            )
+        },
         sub(
             "client|tracking",
             "6.0.0",

@@ -55,16 +55,29 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
             "Returns helpful text about the different subcommands.",
             Run::Session(help),
         ),
-        sub("config|resetstat", 2, "", "Resets the server's statistics.", Run::Session(resetstat)),
-        sub(
-            "config|rewrite",
-            2,
-            "",
-            "Persists the effective configuration to file.",
-            Run::Session(rewrite),
-        ),
+        CommandSpec {
+            tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+            ..sub(
+                "config|resetstat",
+                2,
+                "",
+                "Resets the server's statistics.",
+                Run::Session(resetstat),
+            )
+        },
+        CommandSpec {
+            tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+            ..sub(
+                "config|rewrite",
+                2,
+                "",
+                "Persists the effective configuration to file.",
+                Run::Session(rewrite),
+            )
+        },
         CommandSpec {
             secrets: SECRETS,
+            tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
             ..sub(
                 "config|set",
                 -4,

@@ -22,6 +22,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
     summary: "Returns information and statistics about the server.",
     syntax: "[section [section ...]]",
     acl: &["@dangerous"],
+    tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
     ..row("info", Group::Server, "1.0.0", -1, Flags::LOADING.and(Flags::STALE), Run::Session(info))
 }];
 

@@ -12,6 +12,10 @@ use super::{ANYTIME, host, row};
 use crate::service::host::ServerHost;
 use crate::service::latency::Series;
 
+/// What every node of a cluster sees of itself.
+const SEEN_BY_NODE: &[&str] =
+    &["nondeterministic_output", "request_policy:all_nodes", "response_policy:special"];
+
 const FLAGS: Flags = ANYTIME.and(Flags::ADMIN);
 const OPEN: Flags = Flags::LOADING.and(Flags::STALE);
 
@@ -31,22 +35,28 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
     summary: "A container for latency diagnostics commands.",
     complexity: "Depends on subcommand.",
     subs: &[
-        sub(
-            "latency|doctor",
-            "2.8.13",
-            2,
-            "",
-            "Tells in words what took long.",
-            Run::Session(doctor),
-        ),
-        sub(
-            "latency|graph",
-            "2.8.13",
-            3,
-            "event",
-            "Draws the samples of an event.",
-            Run::Session(graph),
-        ),
+        CommandSpec {
+            tips: SEEN_BY_NODE,
+            ..sub(
+                "latency|doctor",
+                "2.8.13",
+                2,
+                "",
+                "Tells in words what took long.",
+                Run::Session(doctor),
+            )
+        },
+        CommandSpec {
+            tips: SEEN_BY_NODE,
+            ..sub(
+                "latency|graph",
+                "2.8.13",
+                3,
+                "event",
+                "Draws the samples of an event.",
+                Run::Session(graph),
+            )
+        },
         CommandSpec {
             flags: OPEN,
             ..sub(
@@ -58,38 +68,50 @@ pub(super) const COMMANDS: &[CommandSpec] = &[CommandSpec {
                 Run::Session(help),
             )
         },
-        sub(
-            "latency|histogram",
-            "7.0.0",
-            -2,
-            "[command [command ...]]",
-            "Returns how long commands have taken, as cumulative counts.",
-            Run::Session(histogram),
-        ),
-        sub(
-            "latency|history",
-            "2.8.13",
-            3,
-            "event",
-            "Returns the samples of an event.",
-            Run::Session(history),
-        ),
-        sub(
-            "latency|latest",
-            "2.8.13",
-            2,
-            "",
-            "Returns the latest sample of every event.",
-            Run::Session(latest),
-        ),
-        sub(
-            "latency|reset",
-            "2.8.13",
-            -2,
-            "[event [event ...]]",
-            "Forgets the samples of events.",
-            Run::Session(reset),
-        ),
+        CommandSpec {
+            tips: SEEN_BY_NODE,
+            ..sub(
+                "latency|histogram",
+                "7.0.0",
+                -2,
+                "[command [command ...]]",
+                "Returns how long commands have taken, as cumulative counts.",
+                Run::Session(histogram),
+            )
+        },
+        CommandSpec {
+            tips: SEEN_BY_NODE,
+            ..sub(
+                "latency|history",
+                "2.8.13",
+                3,
+                "event",
+                "Returns the samples of an event.",
+                Run::Session(history),
+            )
+        },
+        CommandSpec {
+            tips: SEEN_BY_NODE,
+            ..sub(
+                "latency|latest",
+                "2.8.13",
+                2,
+                "",
+                "Returns the latest sample of every event.",
+                Run::Session(latest),
+            )
+        },
+        CommandSpec {
+            tips: &["request_policy:all_nodes", "response_policy:agg_sum"],
+            ..sub(
+                "latency|reset",
+                "2.8.13",
+                -2,
+                "[event [event ...]]",
+                "Forgets the samples of events.",
+                Run::Session(reset),
+            )
+        },
     ],
     ..row("latency", Group::Server, "2.8.13", -2, Flags::NONE, Run::Container)
 }];

@@ -24,6 +24,7 @@ const fn cluster_mode(name: &'static str, summary: &'static str, flags: Flags) -
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         summary: "Returns the server time.",
+        tips: &["nondeterministic_output"],
         ..row(
             "time",
             GROUP,
@@ -82,6 +83,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             },
             CommandSpec {
                 summary: "Returns all loaded modules.",
+                tips: &["nondeterministic_output_order"],
                 ..row(
                     "module|list",
                     GROUP,

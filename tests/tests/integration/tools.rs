@@ -1,7 +1,11 @@
 //! Goal: the tools that everybody has work unchanged. Method: redis-cli, redis-benchmark and
 //! redis-py against a fresh server, judged by their own output and exit status.
 
-use moon_tests::server::{Program, Server};
+use moon_tests::ask::text;
+use moon_tests::cmd;
+use moon_tests::server::{Program, Server, TempDir};
+use moon_tests::value::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -186,6 +190,85 @@ fn redis_cli_watches_latency_and_figures() {
     let words: Vec<&str> = lines[2].split_ascii_whitespace().collect();
     assert_eq!((words[0], words[2], words[3]), ("56", "1", "0"), "{lines:?}");
     assert!(words[1].ends_with('M') && words[4].parse::<u64>().is_ok(), "{lines:?}");
+}
+
+/// A terminal shows what COMMAND DOCS says.
+#[test]
+fn redis_cli_completes_and_helps() {
+    let server = moon();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat/hints.py");
+    let port = server.port().to_string();
+    let output = Command::new("python3").arg(script).arg(&port).output().expect("python runs");
+    assert!(output.status.success(), "{}", shown(&output));
+    let stats = redis_cli(&server, &["info", "commandstats"]);
+    assert!(stats.contains("cmdstat_command|docs:calls=1,"), "{stats}");
+}
+
+/// What `--pipe` brings is there; what `--rdb` and `--functions-rdb` take away starts a Redis.
+#[test]
+fn redis_cli_loads_and_takes_away() {
+    let server = moon();
+    let mut requests = Vec::new();
+    for i in 0..20_000 {
+        let words = cmd![["SET", "RPUSH"][i % 2], format!("{i}"), "v".repeat(i % 300)];
+        Value::Array(words.into_iter().map(Value::Bulk).collect()).encode(&mut requests);
+    }
+    requests.extend_from_slice(b"SADD 0 wrong\r\n");
+    let input = server.dir().join("requests");
+    fs::write(&input, requests).expect("a file");
+    let output = Command::new("redis-cli")
+        .args(["-p", &server.port().to_string(), "--pipe"])
+        .stdin(fs::File::open(&input).expect("the file"))
+        .output()
+        .expect("redis-cli runs");
+    assert!(shown(&output).contains("errors: 1, replies: 20001"), "{}", shown(&output));
+    let library = "#!lua name=lib\nredis.register_function('f', function() return 'here' end)";
+    assert_eq!(redis_cli(&server, &["function", "load", library]), "lib\n");
+
+    for (option, keys) in [("--rdb", "20000\n"), ("--functions-rdb", "0\n")] {
+        let dir = TempDir::new().expect("a directory");
+        let file = dir.path().join("dump.rdb");
+        let text = redis_cli(&server, &[option, file.to_str().expect("text")]);
+        assert!(!text.contains("rror"), "{text}");
+        let redis = Server::start_in(Program::redis(), dir.path()).expect("redis-server starts");
+        assert_eq!(redis_cli(&redis, &["dbsize"]), keys, "{option}");
+        assert_eq!(redis_cli(&redis, &["fcall", "f", "0"]), "here\n", "{option}");
+        if option == "--rdb" {
+            assert_eq!(redis_cli(&redis, &["debug", "digest"]).len(), 41);
+            assert_eq!(redis_cli(&redis, &["get", "298"]), "v".repeat(298) + "\n");
+            assert_eq!(redis_cli(&redis, &["lrange", "7", "0", "-1"]), "vvvvvvv\n");
+        }
+    }
+}
+
+/// The tips of every command and subcommand, as COMMAND tells them.
+fn tips(server: &Server) -> BTreeMap<String, Vec<String>> {
+    fn walk(row: &Value, into: &mut BTreeMap<String, Vec<String>>) {
+        let row = row.elements().expect("a row");
+        let tips = row[7].elements().unwrap_or_default().iter().map(text).collect();
+        into.insert(text(&row[0]), tips);
+        row[9].elements().unwrap_or_default().iter().for_each(|sub| walk(sub, into));
+    }
+    let reply = server.client().expect("a connection").line("COMMAND").expect("a reply");
+    let mut all = BTreeMap::new();
+    reply.elements().expect("rows").iter().for_each(|row| walk(row, &mut all));
+    all
+}
+
+/// Clients route by tips (node-redis).
+#[test]
+fn tips_are_those_of_redis() {
+    /// Changed since 7.0.
+    const NEWER: [&str; 7] =
+        ["acl|deluser", "acl|save", "acl|setuser", "latency|reset", "msetnx", "randomkey", "scan"];
+    let redis = Server::start(Program::redis()).expect("redis-server starts");
+    let (ours, theirs) = (tips(&moon()), tips(&redis));
+    let both: Vec<&String> = theirs.keys().filter(|name| ours.contains_key(*name)).collect();
+    assert!(both.len() > 300, "{}", both.len());
+    for name in both.into_iter().filter(|name| !NEWER.contains(&name.as_str())) {
+        assert_eq!(ours[name], theirs[name], "{name}");
+    }
+    assert_eq!(ours["scan"].len(), 3);
 }
 
 #[test]

@@ -282,6 +282,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         flags: FAST,
         complexity: PER_FIELD,
+        tips: ANY_OUTPUT,
         ..row(
             "hpttl",
             "7.4.0",
@@ -371,6 +372,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         flags: FAST,
         complexity: PER_FIELD,
+        tips: ANY_OUTPUT,
         ..row(
             "httl",
             "7.4.0",
