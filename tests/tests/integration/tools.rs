@@ -234,7 +234,6 @@ fn redis_cli_loads_and_takes_away() {
         assert_eq!(redis_cli(&redis, &["dbsize"]), keys, "{option}");
         assert_eq!(redis_cli(&redis, &["fcall", "f", "0"]), "here\n", "{option}");
         if option == "--rdb" {
-            assert_eq!(redis_cli(&redis, &["debug", "digest"]).len(), 41);
             assert_eq!(redis_cli(&redis, &["get", "298"]), "v".repeat(298) + "\n");
             assert_eq!(redis_cli(&redis, &["lrange", "7", "0", "-1"]), "vvvvvvv\n");
         }
