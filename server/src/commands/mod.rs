@@ -2,6 +2,7 @@
 
 mod acl;
 mod client;
+mod cluster;
 mod config;
 mod connection;
 mod debug;
@@ -40,6 +41,7 @@ pub(crate) fn table() -> &'static CommandTable {
         groups.extend([
             acl::COMMANDS,
             client::COMMANDS,
+            cluster::COMMANDS,
             config::COMMANDS,
             connection::COMMANDS,
             debug::COMMANDS,

@@ -10,16 +10,6 @@ use crate::service::shared::StopSave;
 
 const GROUP: Group = Group::Server;
 
-const OPEN: Flags = Flags::LOADING.and(Flags::STALE);
-
-const fn cluster_mode(name: &'static str, summary: &'static str, flags: Flags) -> CommandSpec {
-    CommandSpec {
-        summary,
-        acl: &["@connection"],
-        ..row(name, Group::Cluster, "3.0.0", 1, flags.and(Flags::FAST), Run::Session(no_cluster))
-    }
-}
-
 /// Rows of the group.
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
@@ -47,21 +37,6 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
             Run::Session(shutdown),
         )
     },
-    cluster_mode(
-        "asking",
-        "Signals that a cluster client is following an -ASK redirect.",
-        Flags::NONE,
-    ),
-    cluster_mode(
-        "readonly",
-        "Enables read-only queries for a connection to a cluster replica node.",
-        OPEN,
-    ),
-    cluster_mode(
-        "readwrite",
-        "Enables read-write queries for a connection to a cluster replica node.",
-        OPEN,
-    ),
     CommandSpec {
         summary: "Listens for all requests received by the server in real-time.",
         ..row("monitor", GROUP, "1.0.0", 1, ANYTIME.and(Flags::ADMIN), Run::Session(monitor))
@@ -97,10 +72,6 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
         ..row("module", GROUP, "4.0.0", -2, Flags::NONE, Run::Container)
     },
 ];
-
-fn no_cluster(_: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
-    Err(CmdError::fixed("ERR This instance has cluster support disabled"))
-}
 
 fn time(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
     let us = cx.shard.now().unix_us;
