@@ -41,10 +41,34 @@ pub(crate) fn from_value(value: Value<'_>, limits: &Limits) -> Option<CopiedValu
 
 /// Appends the DUMP payload of a value.
 pub(crate) fn put_payload(value: ValueRef<'_, Object>, out: &mut Vec<u8>) -> Result<(), Unfit> {
+    put_payload_for(&[redis_rdb::VERSION_MAX], value, out)
+}
+
+/// Appends the DUMP payload of a value in the oldest version that holds it.
+pub(crate) fn put_oldest_payload(
+    value: ValueRef<'_, Object>,
+    out: &mut Vec<u8>,
+) -> Result<(), Unfit> {
+    put_payload_for(&[redis_rdb::VERSION_LOWEST, redis_rdb::VERSION_MAX], value, out)
+}
+
+/// For readers of the first of these versions that the value has a form in.
+fn put_payload_for(
+    versions: &[u16],
+    value: ValueRef<'_, Object>,
+    out: &mut Vec<u8>,
+) -> Result<(), Unfit> {
     let mut body = Vec::new();
     let kind = put_body(value, &mut body);
     let value = Value::decode(&body, kind.code(), 0).expect("bodies just written are sound");
-    Encoder::default().dump(&value, out)
+    let mut done = Ok(());
+    for version in versions {
+        done = Encoder::new(*version).dump(&value, out);
+        if done.is_ok() {
+            break;
+        }
+    }
+    done
 }
 
 /// Why a payload was refused.

@@ -370,7 +370,7 @@ fn stats(out: &mut String, v: &View<'_>) {
     line(out, "tracking_total_keys", keys);
     line(out, "tracking_total_items", items);
     line(out, "tracking_total_prefixes", prefixes);
-    line(out, "migrate_cached_sockets", 0);
+    line(out, "migrate_cached_sockets", v.host.migrations.kept());
     line(out, "latest_fork_usec", 0);
     line(out, "total_forks", 0);
     line(out, "total_error_replies", s.error_replies);

@@ -11,6 +11,7 @@ mod info;
 mod latency;
 mod lolwut;
 mod memory;
+mod migrate;
 #[cfg(test)]
 mod page;
 mod pubsub;
@@ -50,6 +51,7 @@ pub(crate) fn table() -> &'static CommandTable {
             latency::COMMANDS,
             lolwut::COMMANDS,
             memory::COMMANDS,
+            migrate::COMMANDS,
             pubsub::COMMANDS,
             replication::COMMANDS,
             save::COMMANDS,

@@ -11,6 +11,7 @@ pub(crate) mod epoll;
 pub(crate) mod hub;
 pub(crate) mod listen;
 pub(crate) mod outbox;
+pub(crate) mod outward;
 pub(crate) mod secure;
 pub(crate) mod sys;
 pub(crate) mod uring;

@@ -53,6 +53,26 @@ impl ServerHost {
         self.clients.iter().enumerate().filter_map(|(i, c)| Some((i as Slot, c.as_ref()?)))
     }
 
+    /// Whether the request that has run is answered later.
+    #[inline]
+    pub(super) fn takes_time(&mut self) -> bool {
+        self.acks.take_asked()
+            || self.saver.take_asked()
+            || self.migrations.take_asked()
+            || self.stopping.take_asked()
+    }
+
+    /// Clients whose request waits for something: a key, a pause, the disk, another server.
+    pub(crate) fn blocked_clients(&self, shard: &Shard) -> usize {
+        shard.wait_figures().clients
+            + self.held.len()
+            + self.freer.waiting()
+            + self.acks.len()
+            + self.saver.waiting()
+            + self.migrations.waiting()
+            + self.stopping.waiting()
+    }
+
     /// The client whose request runs.
     pub(crate) fn me(&mut self) -> CmdResult<&mut Client> {
         let slot = self.current;

@@ -23,6 +23,7 @@ use super::hotkeys::HotKeys;
 use super::latency::Monitor;
 use super::lazyfree::Freer;
 use super::logins::Logins;
+use super::migrate::Migrations;
 use super::pubsub::PubSub;
 use super::replication::{Following, Replicas};
 use super::saver::Saver;
@@ -176,6 +177,10 @@ pub(crate) struct ServerHost {
     pub(crate) latency: Monitor,
     /// What writes snapshots.
     pub(crate) saver: Saver,
+    /// A stop that is under way.
+    pub(crate) stopping: Stopping,
+    /// What carries keys to other servers.
+    pub(crate) migrations: Migrations,
     /// What frees large values.
     pub(crate) freer: Freer,
     /// Clients that wait until their writes are safe.
@@ -255,6 +260,8 @@ impl ServerHost {
             hot_keys: HotKeys::new(super::shared::unix_ms(), ticks()),
             latency: Monitor::default(),
             saver: Saver::default(),
+            stopping: Stopping::default(),
+            migrations: Migrations::default(),
             freer: Freer::default(),
             acks: Acks::default(),
             slow_us: None,

@@ -16,6 +16,7 @@ pub(crate) mod hotkeys;
 pub(crate) mod latency;
 pub(crate) mod lazyfree;
 pub(crate) mod logins;
+pub(crate) mod migrate;
 mod notify;
 pub(crate) mod pubsub;
 pub(crate) mod pulse;
@@ -142,6 +143,7 @@ impl ShardService {
             }
             self.cron_ran = true;
             self.look_for_saves();
+            self.host.migrations.tend();
             let allocated = self.host.sample(&self.shard);
             let (_, garbage) = self.host.freer.pending(&self.shard.trash);
             let counted = self.shard.mem_bytes() + garbage as usize;
@@ -190,6 +192,9 @@ impl ShardService {
             } else {
                 log.flush();
             }
+        }
+        if self.host.migrations.is_active() {
+            self.settle_migrations();
         }
         if self.host.acks.len() > 0 {
             self.settle_acks();
@@ -359,6 +364,13 @@ impl Executor for ShardService {
             self.host.held.push(slot);
             return Next::Hold;
         }
+        if self.host.migrations.is_active()
+            && !session.master
+            && self.host.migrations.holds(&self.shard, session, args)
+        {
+            self.host.held.push(slot);
+            return Next::Hold;
+        }
         if self.log.as_ref().is_some_and(Log::is_degraded) {
             // The engine refuses writes; what is left to check is what reads would show.
             if self.refuse_suspect(slot, args, out) {
@@ -509,6 +521,8 @@ impl hub::Service for ShardService {
         self.host.acks.forget(slot);
         self.host.logins.forget(slot);
         self.host.saver.forget(slot);
+        self.host.stopping.forget(slot);
+        self.host.migrations.forget(slot);
         self.host.stop_listening(slot);
         self.shard.listen(self.host.wanted());
         // The slot's next connection must not get what was meant for this one.

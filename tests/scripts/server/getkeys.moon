@@ -19,3 +19,9 @@
 -ERR Invalid arguments specified for command
 > ROLE
 ["master", :0, []]
+> COMMAND GETKEYSANDFLAGS MIGRATE h p k 0 1 COPY
+[["k", [+RW, +access, +delete]]]
+> COMMAND GETKEYS MIGRATE h p "" 0 1 AUTH2 KEYS KEYS KEYS a b
+["a", "b"]
+> COMMAND GETKEYS MIGRATE h p "" 0 1 AUTH KEYS KEYS KEYS b
+["KEYS", "b"]

@@ -12,6 +12,7 @@ mod exchange;
 mod harness;
 mod hotkeys;
 mod inspect;
+mod key_migration;
 mod logins;
 mod migrate;
 mod process;

@@ -17,6 +17,11 @@ pub fn for_each_key(
     args: Args<'_>,
     mut f: impl FnMut(usize, &KeySpec),
 ) -> Result<(), BadKeyCount> {
+    if let (Some(exact), Some(key_spec)) = (spec.key_range, spec.keys.first()) {
+        let range = exact(args);
+        (range.start..range.end.min(args.len())).for_each(|i| f(i, key_spec));
+        return Ok(());
+    }
     for key_spec in spec.keys.iter().filter(|k| k.access != Access::NotKey) {
         match spec.key_use {
             Some(exact) if key_spec.usage.has(KeyUse::VARIABLE) => {

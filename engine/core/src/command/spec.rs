@@ -85,6 +85,8 @@ flags! {
     KEEPS_CACHING = 21, "";
     /// Runs what MULTI has queued, and is refused for what that demands.
     RUNS_QUEUE = 22, "";
+    /// Changes keys, in units that its function makes of its own accord.
+    WRITES = 23, "";
 }
 
 impl Flags {
@@ -242,6 +244,8 @@ impl KeyUse {
     pub const DELETE: KeyUse = KeyUse(8);
     /// The other flags depend on the arguments.
     pub const VARIABLE: KeyUse = KeyUse(16);
+    /// The spec does not find the keys of every request.
+    pub const INCOMPLETE: KeyUse = KeyUse(32);
 
     /// Both, for constants.
     pub const fn and(self, other: KeyUse) -> KeyUse {
@@ -261,6 +265,7 @@ impl KeyUse {
             (KeyUse::INSERT, "insert"),
             (KeyUse::DELETE, "delete"),
             (KeyUse::VARIABLE, "variable_flags"),
+            (KeyUse::INCOMPLETE, "incomplete"),
         ]
         .into_iter()
         .filter(move |(u, _)| self.has(*u))
@@ -422,6 +427,10 @@ pub struct CommandSpec {
     pub keys: &'static [KeySpec],
     /// What a request does with its keys, for specs whose use is [`KeyUse::VARIABLE`].
     pub key_use: Option<fn(Args<'_>) -> (Access, KeyUse)>,
+    /// Indices of a request's keys, where no spec can say; all are used as the first spec has it.
+    pub key_range: Option<fn(Args<'_>) -> std::ops::Range<usize>>,
+    /// Which databases it touches.
+    pub databases: DbSpec,
     /// Where channels are.
     pub channels: Option<ChannelSpec>,
     /// Options that read keys by pattern.
@@ -452,6 +461,8 @@ impl CommandSpec {
         syntax: "",
         keys: &[],
         key_use: None,
+        key_range: None,
+        databases: DbSpec::Own,
         channels: None,
         key_patterns: &[],
         flags: Flags::NONE,
@@ -464,7 +475,7 @@ impl CommandSpec {
 
     /// Whether it changes keys.
     pub const fn is_write(&self) -> bool {
-        matches!(self.run, Run::Write(_))
+        matches!(self.run, Run::Write(_)) || self.flags.has(Flags::WRITES)
     }
 
     /// Whether it reads keys and, as far as clients can tell, changes none: PFCOUNT may note what it

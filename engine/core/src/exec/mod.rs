@@ -9,6 +9,7 @@
 mod busy;
 mod context;
 mod evict;
+mod moving;
 pub(crate) mod multi;
 mod role;
 mod run;
@@ -19,6 +20,7 @@ mod wait;
 
 pub use context::{ReadCx, SessionCx, WriteCx};
 pub use evict::{Evictable, MemoryRules, Order};
+pub use moving::Packed;
 pub use role::Role;
 pub use run::{Host, Outcome, Sample};
 pub use session::{ClientReply, Session};

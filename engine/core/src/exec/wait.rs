@@ -193,6 +193,11 @@ impl Waiters {
         self.clients.is_empty()
     }
 
+    /// What runs again when its turn has come.
+    pub(super) fn commands(&self) -> impl Iterator<Item = (&'static Command, &[Box<[u8]>])> {
+        self.clients.values().map(|waiter| (waiter.command, &*waiter.words))
+    }
+
     fn add(&mut self, client: u64, db: u16, command: &'static Command, wait: Wait, args: Args<'_>) {
         let turn = self.next_turn;
         self.next_turn += 1;
