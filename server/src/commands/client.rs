@@ -453,8 +453,10 @@ fn unblock(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
 }
 
 fn unpause(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
-    host(cx)?.unpause();
-    cx.shard.expiry_paused = false;
+    let host = host(cx)?;
+    host.unpause();
+    let paused = host.is_paused();
+    cx.shard.expiry_paused = paused;
     cx.out.ok();
     Ok(())
 }

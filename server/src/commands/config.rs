@@ -226,6 +226,11 @@ fn resetstat(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
 }
 
 fn rewrite(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
+    rewrite_file(cx, false)
+}
+
+/// Writes the options in force into their file, or all of them.
+pub(super) fn rewrite_file(cx: &mut SessionCx<'_>, all: bool) -> CmdResult {
     let host = host(cx)?;
     let lines: Vec<String> = match host.shared.with_config(|c| c.text(OptionId::AclFile).is_empty())
     {
@@ -238,7 +243,7 @@ fn rewrite(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
     let result = host.shared.with_config(|config| {
         let mut config = config.clone();
         config.users = lines;
-        crate::config::rewrite(&config)
+        crate::config::rewrite(&config, all)
     });
     match result {
         Ok(()) => {

@@ -156,15 +156,7 @@ fn clients(out: &mut String, v: &View<'_>) {
     line(out, "client_recent_max_input_buffer", input);
     line(out, "client_recent_max_output_buffer", output);
     let waits = v.shard.wait_figures();
-    line(
-        out,
-        "blocked_clients",
-        waits.clients
-            + v.host.held.len()
-            + v.host.freer.waiting()
-            + v.host.acks.len()
-            + v.host.saver.waiting(),
-    );
+    line(out, "blocked_clients", v.host.blocked_clients(v.shard));
     line(out, "tracking_clients", v.host.tracking.clients);
     line(out, "pubsub_clients", subscribed);
     line(out, "watching_clients", watching);

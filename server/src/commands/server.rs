@@ -6,7 +6,7 @@ use moon_engine::error::{CmdError, CmdResult};
 use moon_engine::exec::SessionCx;
 
 use super::{ANYTIME, host, relisten, row};
-use crate::service::shared::StopSave;
+use crate::service::shared::{HowToStop, StopSave};
 
 const GROUP: Group = Group::Server;
 
@@ -82,37 +82,26 @@ fn time(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
 }
 
 fn shutdown(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
-    let (mut save, mut nosave, mut abort, mut other) = (false, false, false, false);
-    for i in 1..a.len() {
-        match () {
-            () if a.is(i, "SAVE") => save = true,
-            () if a.is(i, "NOSAVE") => nosave = true,
-            () if a.is(i, "NOW") || a.is(i, "FORCE") => other = true,
-            () if a.is(i, "ABORT") => abort = true,
-            () => return Err(CmdError::SYNTAX),
-        }
-    }
-    if (save && nosave) || (abort && (save || nosave || other)) {
-        return Err(CmdError::SYNTAX);
-    }
     let shared = host(cx)?.shared.clone();
-    if abort {
-        // A stop that has begun takes no more requests, so there is none to abort here.
-        return Err(CmdError::fixed("ERR No shutdown in progress."));
+    if a.len() == 2 && a.is(1, "ABORT") {
+        if !shared.is_stopping() || !host(cx)?.stopping.may_be_aborted() {
+            return Err(CmdError::fixed("ERR No shutdown in progress."));
+        }
+        shared.cancel_stop();
+        tracing::info!("Shutdown manually aborted.");
+        cx.out.ok();
+        return Ok(());
     }
-    if nosave {
+    let how = HowToStop::of(a.from(1).iter().copied()).ok_or(CmdError::SYNTAX)?;
+    if how.save == StopSave::No {
         cx.shard.abandon_script();
     } else {
         cx.shard.while_idle()?;
     }
-    if save {
-        shared.set_stop_save(StopSave::Yes);
-    } else if nosave {
-        shared.set_stop_save(StopSave::No);
-    }
     tracing::info!("stop asked for by SHUTDOWN");
-    shared.request_stop();
-    cx.session.close = true;
+    shared.request_stop(how);
+    let host = host(cx)?;
+    host.stopping.wait(host.current);
     Ok(())
 }
 

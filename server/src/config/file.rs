@@ -167,7 +167,7 @@ pub fn hostile(data: &[u8]) {
     if !errors.is_empty() {
         return;
     }
-    let (again, errors) = read(&super::rewrite::render(&config, text));
+    let (again, errors) = read(&super::rewrite::render(&config, text, false));
     assert!(errors.is_empty(), "rewritten: {}", errors[0]);
     for id in super::table::IDS.iter().copied() {
         assert_eq!(again.value(id), config.value(id), "{}", id.opt().name);
@@ -278,11 +278,7 @@ fn unescape(rest: &[u8], quote: u8) -> (Option<u8>, usize) {
 
 /// Writes a value so that [`split_words`] reads it back. Lists stay unquoted.
 pub(super) fn quote(text: &str, kind: Kind) -> String {
-    let list = matches!(
-        kind,
-        Kind::Words | Kind::Master | Kind::SavePoints | Kind::Percentiles | Kind::OutputLimits
-    );
-    if !text.is_empty() && (list || !text.contains([' ', '"', '\'', '\\', '#', '\t'])) {
+    if !text.is_empty() && (kind.is_list() || !text.contains([' ', '"', '\'', '\\', '#', '\t'])) {
         return text.to_string();
     }
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))

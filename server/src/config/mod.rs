@@ -21,7 +21,7 @@ pub use file::hostile;
 pub use glob::matches as glob_matches;
 pub(crate) use rewrite::{replace_file, rewrite};
 pub use table::OptionId;
-use table::{Change, Effect, IDS, Kind, TABLE};
+use table::{Change, Effect, IDS, TABLE};
 pub use value::{OutputLimit, Value, memory as memory_size};
 
 /// Where a value came from.
@@ -87,13 +87,9 @@ impl Default for Config {
             .iter()
             .map(|opt| {
                 let words = file::split_words(opt.default).expect("defaults are well formed");
-                let words = match opt.kind {
-                    Kind::Words
-                    | Kind::Master
-                    | Kind::SavePoints
-                    | Kind::Percentiles
-                    | Kind::OutputLimits => words,
-                    _ => vec![opt.default.to_string()],
+                let words = match opt.kind.is_list() {
+                    true => words,
+                    false => vec![opt.default.to_string()],
                 };
                 let value = value::parse(opt.kind, &words, None).expect("defaults parse");
                 Setting { value, origin: Origin::Default }

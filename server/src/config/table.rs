@@ -36,12 +36,29 @@ pub enum Kind {
     Master,
     /// Pairs of seconds and changes, or an empty string.
     SavePoints,
+    /// Words of SHUTDOWN, or `default`.
+    StopWords,
     /// Letters of keyspace event classes.
     EventClasses,
     /// Numbers from 0 to 100.
     Percentiles,
     /// Groups of class, hard limit, soft limit, soft seconds.
     OutputLimits,
+}
+
+impl Kind {
+    /// Whether its text is several words, each read for itself.
+    pub fn is_list(self) -> bool {
+        matches!(
+            self,
+            Self::Words
+                | Self::Master
+                | Self::SavePoints
+                | Self::StopWords
+                | Self::Percentiles
+                | Self::OutputLimits
+        )
+    }
 }
 
 /// When a new value takes effect.
@@ -201,7 +218,9 @@ Process, Real {
     Dir = "dir", Kind::Text, "", Immutable, "Data directory; empty picks the user's data directory.";
     Hz = "hz", Kind::Int(1, 500), "10", Live, "How often a second expiry and housekeeping run.";
     ActiveExpireEffort = "active-expire-effort", Kind::Int(1, 10), "1", Live, "How much time expiry may take.";
-    ShutdownTimeout = "shutdown-timeout", Kind::Secs(0, I32), "10", Live, "Seconds a shutdown waits for replies to leave.";
+    ShutdownTimeout = "shutdown-timeout", Kind::Secs(0, I32), "10", Live, "Seconds a stop waits for replicas to catch up, and then for replies to leave.";
+    ShutdownOnSigterm = "shutdown-on-sigterm", Kind::StopWords, "default", Live, "How SIGTERM stops the server: words of SHUTDOWN (`save`, `nosave`, `now`, `force`), or `default`.";
+    ShutdownOnSigint = "shutdown-on-sigint", Kind::StopWords, "default", Live, "The same of SIGINT.";
     SlowlogLogSlowerThan = "slowlog-log-slower-than", Kind::Int(-1, MAX), "10000", Live, "Microseconds from which on a command goes into the slow log; 0 logs all, -1 none.";
     SlowlogMaxLen = "slowlog-max-len", Kind::Int(0, MAX), "128", Live, "Entries that the slow log keeps.";
     LatencyMonitorThreshold = "latency-monitor-threshold", Kind::Int(0, MAX), "0", Live, "Milliseconds from which on the latency monitor takes a sample; 0 is off.";
@@ -331,8 +350,6 @@ Compatibility, Compat {
     ClusterEnabled = "cluster-enabled", Kind::Enum(&["no"]), "no", Immutable, "Cluster mode is not available.";
     EnableModuleCommand = "enable-module-command", Kind::Enum(&["no", "yes", "local"]), "no", Immutable, "Modules cannot be loaded.";
     PropagationErrorBehavior = "propagation-error-behavior", Kind::Enum(&["ignore", "panic", "panic-on-replicas"]), "ignore", Live, "An effect that does not apply always stops recovery.";
-    ShutdownOnSigterm = "shutdown-on-sigterm", Kind::Words, "default", Live, "A stop always syncs the log; there is nothing to save or to skip.";
-    ShutdownOnSigint = "shutdown-on-sigint", Kind::Words, "default", Live, "A stop always syncs the log; there is nothing to save or to skip.";
     ActiveRehashing = "activerehashing", Kind::Bool, "yes", Live, "The table never rehashes as a whole.";
     ActiveDefrag = "activedefrag", Kind::Bool, "no", Live, "Defragmentation of Redis.";
     DynamicHz = "dynamic-hz", Kind::Bool, "yes", Live, "Timer setting of Redis.";

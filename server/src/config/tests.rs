@@ -123,6 +123,7 @@ fn another(id: OptionId) -> Option<String> {
         Kind::Words => "one two".into(),
         Kind::Master => "other.example 6379".into(),
         Kind::SavePoints => "60 7".into(),
+        Kind::StopWords => "nosave now".into(),
         Kind::EventClasses => "Ex".into(),
         Kind::Percentiles => "25 75".into(),
         Kind::OutputLimits => "normal 1 2 3 slave 4 5 6 pubsub 7 8 9".into(),

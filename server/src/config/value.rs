@@ -44,6 +44,7 @@ pub fn parse(kind: Kind, words: &[String], old: Option<&Value>) -> Result<Value,
         }
         Kind::Master => return master(words),
         Kind::SavePoints => return save_points(words),
+        Kind::StopWords => return stop_words(words),
         Kind::Percentiles => return percentiles(words),
         Kind::OutputLimits => return output_limits(words, old),
         _ => {}
@@ -195,6 +196,25 @@ fn save_points(words: &[String]) -> Result<Value, String> {
         points.push((secs, changes));
     }
     Ok(Value::Save(points))
+}
+
+/// Words of SHUTDOWN in Redis' order, each once; `default` adds nothing to others.
+fn stop_words(words: &[String]) -> Result<Value, String> {
+    const KNOWN: [&str; 5] = ["default", "save", "nosave", "now", "force"];
+    let words = flatten(words);
+    let given = |known: &str| words.iter().any(|word| word.eq_ignore_ascii_case(known));
+    if !words.iter().all(|word| KNOWN.iter().any(|known| word.eq_ignore_ascii_case(known))) {
+        return Err(format!("argument(s) must be one of the following: {}", KNOWN.join(", ")));
+    }
+    if given("save") && given("nosave") {
+        return Err("shutdown options SAVE and NOSAVE can't be used simultaneously".into());
+    }
+    let mut kept: Vec<String> =
+        KNOWN.iter().skip(1).filter(|known| given(known)).map(|k| (*k).to_string()).collect();
+    if kept.is_empty() {
+        kept.push("default".into());
+    }
+    Ok(Value::Words(kept))
 }
 
 fn master(words: &[String]) -> Result<Value, String> {
@@ -353,6 +373,13 @@ mod tests {
         assert_eq!(one(Kind::SavePoints, ""), Ok(Value::Save(vec![])));
         assert!(one(Kind::SavePoints, "1").is_err());
         assert!(one(Kind::SavePoints, "0 1").is_err());
+        let stop =
+            |text| one(Kind::StopWords, text).map(|v| Shown(Kind::StopWords, &v).to_string());
+        assert_eq!(stop("force NOSAVE now"), Ok("nosave now force".into()));
+        assert_eq!(stop("default"), Ok("default".into()));
+        assert_eq!(stop("default now"), Ok("now".into()));
+        assert!(stop("save nosave").unwrap_err().contains("simultaneously"));
+        assert!(stop("never").unwrap_err().ends_with("default, save, nosave, now, force"));
         let all = one(Kind::OutputLimits, "normal 1 2 3 slave 4 5 6 pubsub 7 8 9").unwrap();
         let part = parse(Kind::OutputLimits, &["pubsub 32mb 8mb 60".into()], Some(&all)).unwrap();
         assert_eq!(

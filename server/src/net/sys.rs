@@ -52,9 +52,7 @@ pub(crate) fn tcp_listener(addr: SocketAddr, backlog: i32) -> io::Result<OwnedFd
                 sin_addr: libc::in_addr { s_addr: u32::from(*a.ip()).to_be() },
                 sin_zero: [0; 8],
             };
-            let len = mem::size_of_val(&sin) as libc::socklen_t;
-            // SAFETY: the pointer and length describe `sin`.
-            unsafe { libc::bind(fd.as_raw_fd(), (&raw const sin).cast(), len) }
+            f((&raw const sin).cast(), mem::size_of_val(&sin) as libc::socklen_t)
         }
         SocketAddr::V6(a) => {
             let sin6 = libc::sockaddr_in6 {
@@ -219,7 +217,9 @@ impl Drop for Pages {
 }
 
 /// The signals that stop the server.
-pub(crate) const STOP_SIGNALS: [c_int; 2] = [libc::SIGTERM, libc::SIGINT];
+pub(crate) const STOP_SIGNALS: [c_int; 2] = [libc::SIGTERM, INTERRUPT];
+/// That of a terminal.
+pub(crate) const INTERRUPT: c_int = libc::SIGINT;
 
 /// The signal that has files opened again.
 pub(crate) const RELOAD_SIGNAL: c_int = libc::SIGHUP;

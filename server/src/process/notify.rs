@@ -95,7 +95,8 @@ impl Notify {
             self.send("WATCHDOG=1");
         }
         let phase = shared.pulse.phase();
-        if shared.is_stopping() && !self.stopping {
+        // Before that it may still be given up.
+        if matches!(phase, Phase::Stopping | Phase::Ended) && !self.stopping {
             self.stopping = true;
             self.send("STOPPING=1\nSTATUS=stopping");
         }

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::notify::Notify;
 use super::{EXIT_ENVIRONMENT, log};
+use crate::config::OptionId;
 use crate::net::sys;
 use crate::runtime::ShardEnd;
 use crate::service::pulse::Phase;
-use crate::service::shared::{Shared, unix_secs};
+use crate::service::shared::{HowToStop, Shared, unix_secs};
 use crate::tls;
 
 /// How often it looks after the log and the progress.
@@ -20,20 +21,21 @@ const DUMP_WAIT: Duration = Duration::from_millis(500);
 
 /// Waits for the end of the shard's thread; the exit code.
 pub(super) fn supervise(shared: &Shared, thread: JoinHandle<ShardEnd>, mut notify: Notify) -> u8 {
-    let mut stop_signals = 0;
+    let mut signalled = false;
     let mut kept_at = Instant::now();
     let mut certificates = tls::Watch::default();
     look_at_certificates(shared, &mut certificates);
     while !thread.is_finished() && shared.pulse.phase() != Phase::Ended {
         match sys::wait_signal(notify.pause()) {
             Some(signal) if sys::STOP_SIGNALS.contains(&signal) => {
-                stop_signals += 1;
-                if stop_signals > 1 {
+                // One that was given up does not count.
+                if signalled && shared.is_stopping() {
                     tracing::warn!(signal, "second signal: stopping at once");
                     sys::exit_now(128 + signal);
                 }
+                signalled = true;
                 tracing::info!(signal, "stop asked for by a signal");
-                shared.request_stop();
+                shared.request_stop(how_to_stop(shared, signal));
             }
             Some(sys::RELOAD_SIGNAL) => reload(shared),
             Some(sys::DUMP_SIGNAL) => dump(shared),
@@ -54,7 +56,7 @@ pub(super) fn supervise(shared: &Shared, thread: JoinHandle<ShardEnd>, mut notif
     notify.look(shared, Instant::now());
     match thread.join() {
         Ok(ShardEnd::Stopped) => {
-            tracing::info!("stopped");
+            tracing::info!("stopped: ready to exit, bye bye...");
             0
         }
         Ok(ShardEnd::Failed(code, text)) => {
@@ -68,6 +70,19 @@ pub(super) fn supervise(shared: &Shared, thread: JoinHandle<ShardEnd>, mut notif
         // Only where panics unwind; the crash report has been written.
         Err(_) => 101,
     }
+}
+
+/// What the options say about a signal.
+fn how_to_stop(shared: &Shared, signal: i32) -> HowToStop {
+    let option = match signal {
+        sys::INTERRUPT => OptionId::ShutdownOnSigint,
+        _ => OptionId::ShutdownOnSigterm,
+    };
+    shared.with_config(|config| {
+        let words = config.words(option).iter().map(|word| word.as_bytes());
+        // Words were checked when they were set.
+        HowToStop::of(words.filter(|word| *word != b"default")).unwrap_or_default()
+    })
 }
 
 fn look_at_certificates(shared: &Shared, watch: &mut tls::Watch) {

@@ -28,7 +28,7 @@ use crate::net::{Driver, Wait, sys};
 use crate::service::ShardService;
 use crate::service::figures::Figures;
 use crate::service::pulse;
-use crate::service::shared::Shared;
+use crate::service::shared::{HowToStop, Shared};
 use busy_poll::BusyPoll;
 use startup::{Recovered, StartError, Startup};
 
@@ -86,10 +86,13 @@ pub(crate) enum Turned {
 enum Phase {
     Recovering(Startup),
     Serving,
-    /// Replies leave until this time (monotonic milliseconds).
-    Draining(u64),
+    /// Writes wait, and replicas catch up until this time (monotonic milliseconds). Up to the next phase but
+    /// one the stop may be given up.
+    Holding(HowToStop, u64),
     /// The data are saved; true once that has begun.
-    Saving(bool),
+    Saving(HowToStop, bool),
+    /// Replies leave until this time.
+    Draining(u64),
     Closing(Rc<RefCell<Option<Result<(), StartError>>>>),
     Ended(Option<ShardEnd>),
 }
@@ -104,8 +107,6 @@ pub(crate) struct ShardLoop<D> {
     sweep_at_ms: u64,
     probe_at_ms: u64,
     busy_poll: BusyPoll,
-    /// Why the last save before the stop failed.
-    failed_save: Option<String>,
     now_us: u64,
     /// Microseconds from the start of the process to the zero of the runtime's clock.
     base_us: u64,
@@ -137,7 +138,6 @@ impl<D: Driver> ShardLoop<D> {
         Ok(Self {
             hub: Hub::new(driver, service),
             busy_poll: BusyPoll::default(),
-            failed_save: None,
             rt,
             gate,
             shared,
@@ -180,8 +180,7 @@ impl<D: Driver> ShardLoop<D> {
             self.probe(now_ms);
             self.tell();
             self.advance(now_ms);
-        } else if matches!(self.phase, Phase::Recovering(_) | Phase::Saving(_) | Phase::Closing(_))
-        {
+        } else if !matches!(self.phase, Phase::Serving | Phase::Draining(_)) {
             self.advance(now_ms);
         }
         Ok(match self.phase {
@@ -247,7 +246,37 @@ impl<D: Driver> ShardLoop<D> {
                 Some(Err(e)) => self.phase = Phase::Ended(Some(ShardEnd::failed(&e))),
                 Some(Ok(recovered)) => self.serve(recovered),
             },
-            Phase::Serving if stopping => {
+            // Housekeeping begins it, and that may be held up for a test.
+            Phase::Serving if stopping && !self.hub.service.host.cron_paused => {
+                let how = self.shared.stopping().unwrap_or_default();
+                let until = self.hub.service.begin_stop(how, now_ms);
+                self.gate.open();
+                self.phase = Phase::Holding(how, until);
+            }
+            Phase::Holding(..) | Phase::Saving(..) if !stopping => self.go_on(),
+            Phase::Holding(how, until) if now_ms >= *until || self.hub.service.may_stop(*how) => {
+                if !self.hub.service.end_script(how) {
+                    return;
+                }
+                self.hub.service.stop_saving();
+                self.gate.open();
+                self.phase = Phase::Saving(*how, false);
+            }
+            // Its own turns and the writer keep the loop awake.
+            Phase::Saving(..) if !self.hub.service.has_saved() => {}
+            Phase::Saving(how, begun) => {
+                if !*begun && self.hub.service.save_last(*how) {
+                    *begun = true;
+                    self.gate.open();
+                    return;
+                }
+                if *begun && !self.hub.service.host.saver.last_save.ok {
+                    if !how.force {
+                        tracing::warn!("Error trying to save the DB, can't exit.");
+                        return self.go_on();
+                    }
+                    tracing::warn!("Error trying to save the DB. Exit anyway.");
+                }
                 let secs = self.shared.with_config(|c| c.int(OptionId::ShutdownTimeout)) as u64;
                 tracing::info!("stopping: no new connections, replies leave");
                 self.shared.pulse.set_phase(pulse::Phase::Stopping);
@@ -256,26 +285,7 @@ impl<D: Driver> ShardLoop<D> {
                 self.gate.open();
                 self.phase = Phase::Draining(now_ms + secs * 1000);
             }
-            Phase::Draining(until)
-                if (self.hub.count == 0 && !self.hub.service.is_busy()) || now_ms >= *until =>
-            {
-                self.hub.service.shard.abandon_script();
-                self.hub.service.stop_saving();
-                self.gate.open();
-                self.phase = Phase::Saving(false);
-            }
-            // Its own turns and the writer keep the loop awake.
-            Phase::Saving(_) if !self.hub.service.has_saved() => {}
-            Phase::Saving(begun) => {
-                if !*begun && self.hub.service.save_last() {
-                    *begun = true;
-                    self.gate.open();
-                    return;
-                }
-                if *begun && let Err(why) = self.hub.service.last_save() {
-                    // The log, if there is one, is closed all the same.
-                    self.failed_save = Some(why);
-                }
+            Phase::Draining(until) if self.hub.count == 0 || now_ms >= *until => {
                 let result = Rc::new(RefCell::new(None));
                 match self.hub.service.take_log() {
                     None => *result.borrow_mut() = Some(Ok(())),
@@ -294,16 +304,20 @@ impl<D: Driver> ShardLoop<D> {
             Phase::Closing(result) => {
                 let taken = result.borrow_mut().take();
                 if let Some(result) = taken {
-                    let result = match self.failed_save.take() {
-                        Some(why) => result.and(Err(StartError::Save(why))),
-                        None => result,
-                    };
                     let end = result.map_or_else(|e| ShardEnd::failed(&e), |()| ShardEnd::Stopped);
                     self.phase = Phase::Ended(Some(end));
                 }
             }
-            Phase::Serving | Phase::Draining(_) | Phase::Ended(_) => {}
+            Phase::Serving | Phase::Holding(..) | Phase::Draining(_) | Phase::Ended(_) => {}
         }
+    }
+
+    /// Serves as before: the stop is given up.
+    fn go_on(&mut self) {
+        tracing::warn!("the server does not stop, and goes on");
+        self.hub.service.give_stop_up();
+        self.gate.open();
+        self.phase = Phase::Serving;
     }
 
     /// Puts the recovered data in place of the waiting room.

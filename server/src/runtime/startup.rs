@@ -42,8 +42,6 @@ pub(crate) enum StartError {
     Log(LogError),
     /// There is a log, and the server is told to do without.
     Logged(PathBuf),
-    /// The last save before the stop failed.
-    Save(String),
 }
 
 impl StartError {
@@ -52,7 +50,7 @@ impl StartError {
         match self {
             Self::Recovery(e) => e.exit_code(),
             Self::Logged(_) => DECISION,
-            Self::Log(_) | Self::Save(_) => 1,
+            Self::Log(_) => 1,
         }
     }
 }
@@ -68,7 +66,6 @@ impl fmt::Display for StartError {
                  start with --appendonly yes, or on another --dir",
                 list.display()
             ),
-            Self::Save(why) => write!(f, "the data could not be saved before the stop: {why}"),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! changes in [`ServerHost::change_client`] only.
 
 use moon_engine::error::{CmdError, CmdResult};
-use moon_engine::exec::Session;
+use moon_engine::exec::{Session, Shard};
 
 use super::client::Client;
 use super::host::ServerHost;

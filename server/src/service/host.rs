@@ -30,6 +30,7 @@ use super::saver::Saver;
 use super::shared::Shared;
 use super::slowlog::SlowLog;
 use super::stats::{NetStats, Rates, Turns};
+use super::stopping::Stopping;
 use super::tracking::Tracking;
 use crate::config::{Config, OptionId};
 use crate::net::hub::{HubLimits, Order};
@@ -412,6 +413,17 @@ impl ServerHost {
     pub(crate) fn unpause(&mut self) {
         self.pause = None;
         self.resume_held();
+    }
+
+    /// What keeps requests back: CLIENT PAUSE, or a stop that is under way.
+    #[inline]
+    pub(super) fn pause_in_force(&self) -> Option<Pause> {
+        self.pause.or(self.stopping.pause)
+    }
+
+    /// Whether there is any.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.pause_in_force().is_some()
     }
 
     /// Runs held requests at the next turn; whoever must still wait is held again.

@@ -26,6 +26,7 @@ mod secured;
 pub(crate) mod shared;
 pub(crate) mod slowlog;
 pub(crate) mod stats;
+mod stopping;
 pub(crate) mod tracking;
 mod waits;
 
@@ -127,7 +128,7 @@ impl ShardService {
         let now_ms = self.shard.now().mono_us / 1000;
         if self.host.pause.is_some_and(|pause| now_ms >= pause.until_ms) {
             self.host.unpause();
-            self.shard.expiry_paused = false;
+            self.shard.expiry_paused = self.host.is_paused();
         }
         if now_ms >= self.expire_at_ms && (self.host.cron_paused || self.is_busy()) {
             self.expire_at_ms = now_ms + self.host.period_ms();
@@ -149,7 +150,7 @@ impl ShardService {
             let counted = self.shard.mem_bytes() + garbage as usize;
             self.shard.outside_bytes = allocated.saturating_sub(counted);
             // Eviction would change keys, as expiry would.
-            let idle = !self.is_busy() && self.host.pause.is_none();
+            let idle = !self.is_busy() && !self.host.is_paused();
             if idle && self.shard.make_room_idle(&mut self.host) {
                 self.expire_at_ms = now_ms;
             }
@@ -358,7 +359,7 @@ impl Executor for ShardService {
             return next;
         }
         let Some(Some(session)) = self.sessions.get_mut(slot as usize) else { return Next::Close };
-        if let Some(pause) = self.host.pause
+        if let Some(pause) = self.host.pause_in_force()
             && waits(&self.shard, session, pause, args)
         {
             self.host.held.push(slot);
@@ -399,7 +400,7 @@ impl Executor for ShardService {
                 Next::Wait
             }
             Outcome::Done if self.host.logins.take_hold() => Next::Hold,
-            Outcome::Done if self.host.acks.take_asked() || self.host.saver.take_asked() => {
+            Outcome::Done if self.host.takes_time() => {
                 self.host.observe(slot, session);
                 Next::Wait
             }

@@ -15,10 +15,10 @@ use moon_formats::rrdshard::{Extension, Preamble, VERSION, file_flags};
 use moon_storage::io::{Disk, Runtime};
 use moon_storage::log::Log;
 use moon_storage::parts::{Parts, ShardPaths};
-use moon_storage::snapshot::{Env, Job, Kind, Pace, Retention, Rewrite, State};
+use moon_storage::snapshot::{Env, Job, Kind, Pace, Retention, Rewrite, SnapshotError, State};
 
 use super::ShardService;
-use super::shared::StopSave;
+use super::shared::{HowToStop, StopSave};
 use crate::config::{Config, OptionId, Value};
 use crate::net::Slot;
 use crate::net::conn::Next;
@@ -329,7 +329,8 @@ impl Saver {
 impl ShardService {
     /// Looks whether a save point has been reached or the log has grown long. A few times a second.
     pub(super) fn look_for_saves(&mut self) {
-        if self.host.saver.running.is_some() || self.shard.loading {
+        if self.host.saver.running.is_some() || self.shard.loading || self.host.shared.is_stopping()
+        {
             return;
         }
         let now_secs = self.shard.now().unix_ms / 1000;
@@ -370,6 +371,9 @@ impl ShardService {
                 }
             }
         }
+        if self.host.saver.is_slowed(&self.shard) {
+            return;
+        }
         let Some(running) = &mut self.host.saver.running else { return };
         let State::Done(result) = running.job.turn(&mut self.shard) else { return };
         let rewrite = running.job.is_rewrite();
@@ -385,10 +389,27 @@ impl ShardService {
                 );
                 self.ended(rewrite, Ok((done.bytes, done.took_us)));
             }
+            Err(SnapshotError::Cancelled) => {
+                tracing::info!("{} given up", if rewrite { "a new base is" } else { "a save is" });
+                self.cancelled();
+            }
             Err(error) => {
                 tracing::warn!("{}: {error}", if rewrite { "no new base" } else { "save failed" });
                 self.ended(rewrite, Err(error.to_string()));
             }
+        }
+    }
+
+    /// What was under way was not wanted any more, which is no failure.
+    fn cancelled(&mut self) {
+        self.host.saver.running = None;
+        self.answer_save("-ERR Background save cancelled\r\n");
+    }
+
+    fn answer_save(&mut self, reply: &str) {
+        for slot in std::mem::take(&mut self.host.saver.waiting) {
+            self.host.deliver(slot, reply.as_bytes());
+            self.host.orders.push(Order::Answered(slot, Next::Continue));
         }
     }
 
@@ -422,30 +443,19 @@ impl ShardService {
             Ok(_) => "+OK\r\n".to_string(),
             Err(why) => format!("-ERR {}\r\n", why.replace(['\r', '\n'], " ")),
         };
-        for slot in std::mem::take(&mut self.host.saver.waiting) {
-            self.host.deliver(slot, reply.as_bytes());
-            self.host.orders.push(Order::Answered(slot, Next::Continue));
-        }
+        self.answer_save(&reply);
     }
 
     /// Begins the save before a stop, if there is to be one.
-    pub(crate) fn save_last(&mut self) -> bool {
+    pub(crate) fn save_last(&mut self, how: HowToStop) -> bool {
         let none = self.host.shared.with_config(|c| c.is_set(OptionId::Save));
         let saver = &mut self.host.saver;
-        let save = match self.host.shared.stop_save() {
+        let save = match how.save {
             StopSave::Yes => true,
             StopSave::No => false,
             StopSave::AsConfigured => saver.saves_at_stop(self.log.is_some(), none),
         };
         save && saver.ground.is_some() && saver.want_save(false).is_ok()
-    }
-
-    /// How the last save went.
-    pub(crate) fn last_save(&self) -> Result<(), String> {
-        match self.host.saver.last_save.ok {
-            true => Ok(()),
-            false => Err("see the line before".into()),
-        }
     }
 
     /// Gives up what is under way: the server stops.

@@ -40,16 +40,72 @@ pub(crate) struct Facts {
     pub(crate) started_unix_secs: u64,
 }
 
-/// SHUTDOWN's word on saving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
+/// Whether the data are saved before the server stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum StopSave {
     /// As save points and log say.
-    AsConfigured = 0,
+    #[default]
+    AsConfigured,
     /// SAVE.
-    Yes = 1,
+    Yes,
     /// NOSAVE.
-    No = 2,
+    No,
+}
+
+/// How the server is to stop: the words of SHUTDOWN, and of the options for signals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct HowToStop {
+    pub(crate) save: StopSave,
+    /// NOW: without waiting for replicas.
+    pub(crate) now: bool,
+    /// FORCE: also if the data cannot be saved.
+    pub(crate) force: bool,
+}
+
+impl HowToStop {
+    /// Set in the form of every wish to stop.
+    const WANTED: u8 = 1;
+
+    /// By its words; `None` if one is unknown, or two contradict each other.
+    pub(crate) fn of<'a>(words: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+        let mut how = Self::default();
+        let (mut save, mut nosave) = (false, false);
+        for word in words {
+            match () {
+                () if word.eq_ignore_ascii_case(b"save") => save = true,
+                () if word.eq_ignore_ascii_case(b"nosave") => nosave = true,
+                () if word.eq_ignore_ascii_case(b"now") => how.now = true,
+                () if word.eq_ignore_ascii_case(b"force") => how.force = true,
+                () => return None,
+            }
+        }
+        how.save = match (save, nosave) {
+            (true, true) => return None,
+            (true, false) => StopSave::Yes,
+            (false, true) => StopSave::No,
+            (false, false) => StopSave::AsConfigured,
+        };
+        Some(how)
+    }
+
+    fn to_bits(self) -> u8 {
+        let save = match self.save {
+            StopSave::AsConfigured => 0,
+            StopSave::Yes => 2,
+            StopSave::No => 4,
+        };
+        Self::WANTED | save | u8::from(self.now) << 3 | u8::from(self.force) << 4
+    }
+
+    fn from_bits(bits: u8) -> Option<Self> {
+        let save = match bits & 6 {
+            2 => StopSave::Yes,
+            4 => StopSave::No,
+            _ => StopSave::AsConfigured,
+        };
+        let how = Self { save, now: bits & 8 != 0, force: bits & 16 != 0 };
+        (bits & Self::WANTED != 0).then_some(how)
+    }
 }
 
 /// Progress of the recovery, for the log line of each second and for INFO.
@@ -83,8 +139,8 @@ pub(crate) struct Shared {
     pub(crate) progress: Progress,
     /// What the shard's thread says about itself.
     pub(crate) pulse: Pulse,
-    stop: AtomicBool,
-    stop_save: AtomicU8,
+    /// [`HowToStop`] as bits; 0 while nobody wants it.
+    stop: AtomicU8,
     /// Wakes the shard thread.
     pub(crate) wake: Arc<OwnedFd>,
 }
@@ -105,8 +161,7 @@ impl Shared {
             facts,
             progress: Progress::default(),
             pulse: Pulse::default(),
-            stop: AtomicBool::new(false),
-            stop_save: AtomicU8::new(StopSave::AsConfigured as u8),
+            stop: AtomicU8::new(0),
             wake,
         })
     }
@@ -177,30 +232,26 @@ impl Shared {
         f(&mut self.listeners.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Says whether the data are saved before the server stops.
-    pub(crate) fn set_stop_save(&self, save: StopSave) {
-        self.stop_save.store(save as u8, Ordering::SeqCst);
-    }
-
-    /// Whether the data are saved before the server stops.
-    pub(crate) fn stop_save(&self) -> StopSave {
-        match self.stop_save.load(Ordering::SeqCst) {
-            1 => StopSave::Yes,
-            2 => StopSave::No,
-            _ => StopSave::AsConfigured,
-        }
-    }
-
-    /// Asks the server to stop in good order.
-    pub(crate) fn request_stop(&self) {
-        self.stop.store(true, Ordering::SeqCst);
+    /// Asks the server to stop in good order. Who has asked before is heeded.
+    pub(crate) fn request_stop(&self, how: HowToStop) {
+        let _ = self.stop.compare_exchange(0, how.to_bits(), Ordering::SeqCst, Ordering::SeqCst);
         sys::eventfd_wake(&self.wake);
     }
 
-    /// True once a stop was asked for.
+    /// The server goes on after all.
+    pub(crate) fn cancel_stop(&self) {
+        self.stop.store(0, Ordering::SeqCst);
+    }
+
+    /// How the server is to stop, if it is.
+    pub(crate) fn stopping(&self) -> Option<HowToStop> {
+        HowToStop::from_bits(self.stop.load(Ordering::SeqCst))
+    }
+
+    /// True while a stop is asked for.
     #[inline]
     pub(crate) fn is_stopping(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.load(Ordering::Relaxed) != 0
     }
 }
 
@@ -223,4 +274,22 @@ pub(crate) fn random(bytes: &mut [u8]) -> std::io::Result<()> {
 /// Bytes as lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_to_stop_is_read_and_kept() {
+        let of = |text: &str| HowToStop::of(text.split_ascii_whitespace().map(str::as_bytes));
+        for text in ["", "save", "NOSAVE", "now force", "nosave now force", "force save"] {
+            let how = of(text).expect("words that go together");
+            assert_eq!(HowToStop::from_bits(how.to_bits()), Some(how), "{text}");
+        }
+        assert_eq!(of("nosave").map(|how| how.save), Some(StopSave::No));
+        assert_eq!(of("save nosave"), None);
+        assert_eq!(of("later"), None);
+        assert_eq!(HowToStop::from_bits(0), None);
+    }
 }

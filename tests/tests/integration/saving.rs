@@ -204,3 +204,132 @@ fn a_server_without_a_log_does_not_leave_one_behind() {
     let mut c = again(&mut server);
     assert_eq!(line(&mut c, "GET a"), "1");
 }
+
+/// Bytes of the save file; none without one.
+fn saved_bytes(server: &Server) -> Option<u64> {
+    fs::metadata(server.dir().join("shard-0/shard-0.rrdshard")).ok().map(|m| m.len())
+}
+
+#[test]
+fn a_signal_stops_as_its_option_says() {
+    let (mut server, mut c) = start(NO_LOG);
+    line(&mut c, "SET a 1");
+    assert_eq!(line(&mut c, "CONFIG SET shutdown-on-sigterm nosave"), "OK");
+    assert_eq!(server.terminate().expect("an end").code(), Some(0));
+    assert_eq!(saved_bytes(&server), None);
+    let mut c = again(&mut server);
+    assert_eq!(line(&mut c, "EXISTS a"), ":0");
+    // The other signal has an option of its own.
+    line(&mut c, "SET a 2");
+    line(&mut c, "CONFIG SET shutdown-on-sigterm nosave");
+    server.signal("-INT").expect("a signal");
+    assert_eq!(server.wait_exit().expect("an end").code(), Some(0));
+    assert!(saved_bytes(&server).is_some());
+    let mut c = again(&mut server);
+    assert_eq!(line(&mut c, "GET a"), "2");
+    drop(server);
+
+    // `save` where nothing would be saved otherwise: there is a log.
+    let (mut server, mut c) = start(&["--shutdown-on-sigterm", "save now"]);
+    assert_eq!(
+        line(&mut c, "CONFIG GET shutdown-on-sigterm"),
+        "[\"shutdown-on-sigterm\", \"save now\"]"
+    );
+    line(&mut c, "SET a 1");
+    server.terminate().expect("an end");
+    assert!(saved_bytes(&server).is_some());
+}
+
+#[test]
+fn a_server_that_cannot_save_goes_on_unless_it_is_forced() {
+    let (mut server, mut c) = start(&[NO_LOG, &["--shutdown-timeout", "2"]].concat());
+    line(&mut c, "SET a 1");
+    let tmp = server.dir().join("shard-0/shard-0.rrdshard.tmp");
+    fs::create_dir_all(tmp.join("x")).expect("a directory");
+    for _ in 0..2 {
+        server.signal("-TERM").expect("a signal");
+        until("it has given up", || server.log_text().contains("can't exit"));
+        assert_eq!(line(&mut c, "SET b 2"), "OK");
+    }
+    assert_eq!(line(&mut c, "SHUTDOWN SAVE"), "-ERR Errors trying to SHUTDOWN. Check logs.");
+    assert_eq!(line(&mut c, "APPEND b 2"), ":2");
+    assert!(server.is_running());
+    line(&mut c, "CONFIG SET shutdown-on-sigterm force");
+    assert_eq!(server.terminate().expect("an end").code(), Some(0));
+    assert_eq!(saved_bytes(&server), None);
+}
+
+#[test]
+fn a_stop_that_is_aborted_leaves_everything_as_it_was() {
+    let (server, mut c) = start(NO_LOG);
+    assert_eq!(line(&mut c, "SHUTDOWN ABORT"), "-ERR No shutdown in progress.");
+    line(&mut c, "DEBUG POPULATE 100000 key 100");
+    line(&mut c, "CONFIG SET snapshot-mb-per-sec 1");
+    server.signal("-TERM").expect("a signal");
+    let mut other = c.another().expect("a connection");
+    let writer = spawn(move || line(&mut other, "SET late 1"));
+    until("it is being saved", || info(&mut c, "rdb_bgsave_in_progress") == "1");
+    // Reads go on, writes wait.
+    assert_eq!(line(&mut c, "DBSIZE"), ":100000");
+    assert_eq!(line(&mut c, "EXISTS late"), ":0");
+    assert_eq!(line(&mut c, "SHUTDOWN ABORT"), "OK");
+    assert_eq!(writer.join().expect("a reply"), "OK");
+    assert_eq!(line(&mut c, "EXISTS late"), ":1");
+    assert_eq!(info(&mut c, "rdb_bgsave_in_progress"), "0");
+    assert_eq!(info(&mut c, "rdb_last_bgsave_status"), "ok");
+    assert!(saved_bytes(&server).is_none());
+}
+
+#[test]
+fn a_stop_amid_a_save_gives_it_up_and_saves_what_there_is() {
+    let (mut server, mut c) = start(NO_LOG);
+    line(&mut c, "DEBUG POPULATE 50000 key 100");
+    line(&mut c, "CONFIG SET snapshot-mb-per-sec 1");
+    line(&mut c, "BGSAVE");
+    until("it is being written", || info(&mut c, "rdb_bgsave_in_progress") == "1");
+    line(&mut c, "SET later 1");
+    line(&mut c, "CONFIG SET snapshot-mb-per-sec 0");
+    let digest = line(&mut c, "DEBUG DIGEST");
+    assert_eq!(server.terminate().expect("an end").code(), Some(0));
+    assert!(!server.dir().join("shard-0/shard-0.rrdshard.tmp").exists());
+    let mut c = again(&mut server);
+    assert_eq!(line(&mut c, "DEBUG DIGEST"), digest);
+}
+
+#[test]
+fn a_log_is_not_begun_beside_a_lone_save() {
+    let (mut server, mut c) = start(NO_LOG);
+    line(&mut c, "SET a 1");
+    server.terminate().expect("an end");
+    let before = saved_bytes(&server).expect("a save");
+    let program = Program::moon().with(&["--appendonly", "yes"]);
+    let error = Server::start_in(program, server.dir()).expect_err("refused").to_string();
+    assert!(error.contains("exit status: 2"), "{error}");
+    assert!(error.contains("--appendonly no"), "{error}");
+    assert_eq!(saved_bytes(&server), Some(before));
+    assert!(!server.dir().join("appendonlydir").exists());
+    let mut c = again(&mut server);
+    assert_eq!(line(&mut c, "GET a"), "1");
+}
+
+#[test]
+fn a_script_that_does_not_end_is_not_saved_half() {
+    let (mut server, mut c) =
+        start(&[NO_LOG, &["--shutdown-timeout", "1", "--busy-reply-threshold", "100"]].concat());
+    line(&mut c, "SET before 1");
+    // One that has written nothing is stopped, and the rest saved.
+    let mut s = c.another().expect("a connection");
+    s.queue(&cmd!["EVAL", "while true do end", "0"]);
+    s.flush().expect("sent");
+    until("the server is busy", || line(&mut c, "PING").starts_with("-BUSY"));
+    assert_eq!(server.terminate().expect("an end").code(), Some(0));
+    let mut c = again(&mut server);
+    assert_eq!(line(&mut c, "GET before"), "1");
+    let mut s = c.another().expect("a connection");
+    s.queue(&cmd!["EVAL", "redis.call('SET', 'before', '2') while true do end", "0"]);
+    s.flush().expect("sent");
+    until("the server is busy", || line(&mut c, "PING").starts_with("-BUSY"));
+    assert_eq!(server.terminate().expect("an end").code(), Some(0));
+    let mut c = again(&mut server);
+    assert_eq!(line(&mut c, "GET before"), "1");
+}

@@ -159,6 +159,19 @@ impl Shard {
         self.busy = None;
     }
 
+    /// Has a paused script end with an error at its next turn, as SCRIPT KILL does. False if it has written,
+    /// so that only [`Self::abandon_script`] is left.
+    pub fn stop_script(&mut self) -> bool {
+        match &mut self.busy {
+            Some(busy) if busy.running().wrote => false,
+            Some(busy) => {
+                busy.pausing.running.stop();
+                true
+            }
+            None => true,
+        }
+    }
+
     /// SCRIPT KILL and FUNCTION KILL.
     pub(crate) fn kill_script(&mut self, function: bool) -> CmdResult {
         let busy = self.busy.as_mut().ok_or(NOT_BUSY)?;

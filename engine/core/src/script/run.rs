@@ -229,12 +229,15 @@ impl Running {
         command: &'static Command,
         args: Args<'_>,
     ) -> CmdResult {
-        let full = shard.eviction.full;
-        shard.eviction.full = full && !self.allow_oom && !self.wrote;
+        let before = (shard.eviction.full, shard.lacks_replicas, shard.save_failed);
+        shard.eviction.full &= !self.allow_oom && !self.wrote;
+        shard.lacks_replicas &= !self.wrote;
+        shard.save_failed &= !self.wrote;
         let admitted = shard.admit_command(host, session, command, args, Context::Lua);
-        shard.eviction.full = full;
+        (shard.eviction.full, shard.lacks_replicas, shard.save_failed) = before;
         admitted.map_err(|e| match e.as_str().strip_prefix("NOPERM ") {
             Some(why) => CmdError::text(format!("ERR ACL failure in script: {why}")),
+            None if e.code() == "MASTERDOWN" => STALE,
             None => e,
         })
     }

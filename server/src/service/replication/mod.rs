@@ -277,6 +277,12 @@ impl Replicas {
         online.filter(|r| offset <= if by_log { r.acked_durable } else { r.acked }).count()
     }
 
+    /// Whether all of them have everything.
+    pub(crate) fn have_all(&self) -> bool {
+        let end = self.offset();
+        self.list.iter().all(|r| r.acked >= end || matches!(r.state, State::Served))
+    }
+
     /// Has all replicas say what they have.
     pub(crate) fn ask_for_confirmation(&self) {
         if !self.list.is_empty() {
