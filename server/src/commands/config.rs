@@ -220,6 +220,7 @@ fn text(bytes: &[u8]) -> String {
 fn resetstat(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
     cx.shard.stats.reset();
     cx.shard.scripts.evicted = 0;
+    cx.shard.scripts.count_freed_anew();
     host(cx)?.reset_stats();
     cx.out.ok();
     Ok(())

@@ -209,8 +209,9 @@ fn memory_section(out: &mut String, v: &View<'_>) {
     line(out, "mem_allocator", "jemalloc");
     line(out, "active_defrag_running", 0);
     let (pending, _) = v.host.freer.pending(&v.shard.trash);
-    line(out, "lazyfree_pending_objects", pending);
-    line(out, "lazyfreed_objects", v.host.freer.freed());
+    let (freed, left) = v.shard.scripts.freed_later();
+    line(out, "lazyfree_pending_objects", pending + left);
+    line(out, "lazyfreed_objects", v.host.freer.freed() + freed);
 }
 
 fn scripts(out: &mut String, v: &View<'_>) {

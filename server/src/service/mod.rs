@@ -163,6 +163,9 @@ impl ShardService {
                 self.serve_waiting();
             }
         }
+        if self.shard.scripts.has_leftovers() {
+            self.shard.scripts.sweep();
+        }
         if !self.shard.trash.is_empty() {
             self.host.freer.take_out(&mut self.shard.trash, &self.host.shared);
         }
@@ -297,6 +300,7 @@ impl ShardService {
             || !self.host.listening.is_empty()
             || self.host.following.as_ref().is_some_and(Following::has_arrived)
             || self.host.saver.wants_turn()
+            || self.shard.scripts.has_leftovers()
             || self.is_busy()
     }
 

@@ -9,6 +9,7 @@ mod debug;
 mod differential;
 mod disk;
 mod exchange;
+mod flushes;
 mod harness;
 mod hotkeys;
 mod inspect;

@@ -51,12 +51,12 @@ impl Role {
     }
 
     /// Refuses a write of a client where another server is the one to write.
-    pub(super) fn admit_write(self) -> CmdResult {
+    pub(crate) fn admit_write(self) -> CmdResult {
         if self.is_read_only() { Err(READ_ONLY) } else { Ok(()) }
     }
 
     /// Refuses what would show old data; `flags` are those that all of a request has.
-    pub(super) fn admit_stale(self, flags: Flags) -> CmdResult {
+    pub(crate) fn admit_stale(self, flags: Flags) -> CmdResult {
         if self.is_stale() && !flags.has(Flags::STALE) { Err(MASTER_DOWN) } else { Ok(()) }
     }
 }

@@ -238,15 +238,7 @@ impl Shard {
             return Err(OOM);
         }
         if demands.writes {
-            if let Some(log) = self.journal.log() {
-                log.admit(demands.shrinks)?;
-            }
-            if self.save_failed {
-                return Err(SAVE_FAILED);
-            }
-            if self.lacks_replicas {
-                return Err(NO_REPLICAS);
-            }
+            self.admit_write(demands.shrinks)?;
             // EXEC was let in with what it runs, though that may change the role.
             if !(session.in_exec && from == Context::Multi) {
                 self.role.admit_write()?;
@@ -267,6 +259,21 @@ impl Shard {
         self.role.admit_stale(demands.all)?;
         if self.loading && !demands.all.has(Flags::LOADING) {
             return Err(LOADING);
+        }
+        Ok(())
+    }
+
+    /// The refusals of a write that have their reason in the state of the server.
+    #[inline]
+    pub(crate) fn admit_write(&self, shrinks: bool) -> CmdResult {
+        if let Some(log) = self.journal.log() {
+            log.admit(shrinks)?;
+        }
+        if self.save_failed {
+            return Err(SAVE_FAILED);
+        }
+        if self.lacks_replicas {
+            return Err(NO_REPLICAS);
         }
         Ok(())
     }

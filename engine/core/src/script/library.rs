@@ -217,10 +217,11 @@ impl Scripts {
         removed.is_some()
     }
 
-    /// Removes all libraries and what they left in their interpreter.
-    pub(crate) fn flush_libraries(&mut self) {
+    /// Removes all libraries and what they left in their interpreter; `later` frees it bit by bit.
+    pub(crate) fn flush_libraries(&mut self, later: bool) {
+        let count = self.libraries.functions_len();
         self.libraries = Libraries::default();
-        self.functions = None;
+        self.attic.put(self.functions.take(), count, later);
     }
 
     /// Whether a function says that it never writes; `None` if there is none of this name.

@@ -11,6 +11,7 @@
 //!
 //! [`Shard::execute`]: crate::exec::Shard
 
+mod attic;
 mod bit;
 mod call;
 mod cjson;
@@ -73,6 +74,7 @@ pub struct Scripts {
     /// State of `math.random`: it goes on from script to script.
     random: Rc<Cell<Drand>>,
     libraries: Libraries,
+    attic: attic::Attic,
 }
 
 impl Scripts {
@@ -123,11 +125,32 @@ impl Scripts {
         self.cache.get(&as_sha(sha)?).map(|cached| cached.flags.never_write())
     }
 
-    /// Forgets all cached scripts, and what they left in their interpreter.
-    pub(crate) fn flush(&mut self) {
+    /// Forgets all cached scripts, and what they left in their interpreter; `later` frees it bit by bit.
+    pub(crate) fn flush(&mut self, later: bool) {
+        self.attic.put(self.eval.take(), self.cache.len(), later);
         self.cache.clear();
         self.queue.clear();
-        self.eval = None;
+    }
+
+    /// Whether [`Self::sweep`] has something to do.
+    #[inline]
+    pub fn has_leftovers(&self) -> bool {
+        !self.attic.is_empty()
+    }
+
+    /// Frees some of what flushes have left.
+    pub fn sweep(&mut self) {
+        self.attic.sweep();
+    }
+
+    /// Scripts, functions and interpreters that were freed so; and those that will be.
+    pub fn freed_later(&self) -> (u64, u64) {
+        self.attic.figures()
+    }
+
+    /// Counts the former from nothing (CONFIG RESETSTAT).
+    pub fn count_freed_anew(&mut self) {
+        self.attic.count_anew();
     }
 
     /// Makes sure that a script is cached; `kept` as SCRIPT LOAD does.

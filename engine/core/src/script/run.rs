@@ -24,6 +24,7 @@ const UNKNOWN: CmdError = CmdError::fixed("ERR Unknown Redis command called from
 const ARITY: CmdError =
     CmdError::fixed("ERR Wrong number of args calling Redis command from script");
 const NOT_ALLOWED: CmdError = CmdError::fixed("ERR This Redis command is not allowed from script");
+const STALE: CmdError = CmdError::fixed("ERR Can not execute the command on a stale replica");
 const READ_ONLY: CmdError =
     CmdError::fixed("ERR Write commands are not allowed from read-only scripts.");
 
@@ -71,12 +72,17 @@ impl Request {
         let declared = !self.flags.has(ScriptFlags::UNDECLARED);
         let no_writes = declared && self.flags.has(ScriptFlags::NO_WRITES);
         let allow_oom = declared && self.flags.has(ScriptFlags::ALLOW_OOM);
+        if !cx.session.master {
+            let stale = declared && self.flags.has(ScriptFlags::ALLOW_STALE);
+            cx.shard.role().admit_stale(if stale { Flags::STALE } else { Flags::NONE })?;
+        }
         if declared && !no_writes {
-            if let Some(log) = cx.shard.journal.log() {
-                log.admit(false)?;
-            }
             if read_only {
                 return Err(WRITER);
+            }
+            if !cx.session.master {
+                cx.shard.admit_write(false)?;
+                cx.shard.role().admit_write()?;
             }
         }
         if declared && !no_writes && !allow_oom && cx.shard.eviction.full {
@@ -219,8 +225,8 @@ impl Running {
         Ok(())
     }
 
-    /// The refusals of the executor. What has written is not refused for want of memory: it could not be
-    /// undone (Redis `script.c`, `scriptVerifyOOM`).
+    /// The refusals of the executor. What has written is not refused for what has come up meanwhile: it could
+    /// not be undone (Redis `script.c`, `scriptVerifyWriteCommandAllow`).
     fn admit(
         &self,
         shard: &mut Shard,

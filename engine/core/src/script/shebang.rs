@@ -29,12 +29,12 @@ impl ScriptFlags {
         ("allow-cross-slot-keys", ScriptFlags::ALLOW_CROSS_SLOT),
     ];
 
-    /// Whether all of `other` is set.
     /// Whether a script with these flags says that it never writes.
     pub(crate) fn never_write(self) -> bool {
         self.has(ScriptFlags::NO_WRITES) && !self.has(ScriptFlags::UNDECLARED)
     }
 
+    /// Whether all of `other` is set.
     pub(crate) fn has(self, other: ScriptFlags) -> bool {
         self.0 & other.0 == other.0
     }

@@ -132,6 +132,8 @@ pub(super) const RAN: u32 = 2;
 
 /// What a text answers that would be longer than [`MEMORY_MAX`].
 pub(super) const NOT_ENOUGH_MEMORY: &str = "not enough memory";
+/// Steps of the collector at a time in an interpreter that is taken apart.
+const DISMANTLING_STEPS: u32 = 50;
 
 /// What a stopped script answers.
 pub(super) const KILLED: &str = "ERR Script killed by user with SCRIPT KILL...";
@@ -238,6 +240,17 @@ impl Vm {
         if self.kept.raw_set(id, false).is_ok() {
             self.ids.borrow_mut().1.push(id);
         }
+    }
+
+    /// Forgets all of them, for good.
+    pub(super) fn forget_all(&self) {
+        // Without memory for it they are freed with the interpreter.
+        let _ = self.kept.clear();
+    }
+
+    /// Frees some of what nobody needs; true at the end of a round.
+    pub(super) fn collect_some(&self) -> bool {
+        (0..DISMANTLING_STEPS).any(|_| self.lua.gc_step().unwrap_or(true))
     }
 
     /// Starts a run: the clock is what the host says.

@@ -179,7 +179,8 @@ fn flush(cx: &mut WriteCx<'_>, a: Args<'_>) -> CmdResult {
     if a.len() == 3 && !a.is(2, "SYNC") && !a.is(2, "ASYNC") {
         return Err(CmdError::fixed("ERR FUNCTION FLUSH only supports SYNC|ASYNC option"));
     }
-    cx.ks.scripts.flush_libraries();
+    let later = if a.len() == 3 { a.is(2, "ASYNC") } else { cx.ks.lazy_free().user_flush };
+    cx.ks.scripts.flush_libraries(later);
     cx.ks.unit.touch_quietly();
     cx.out.ok();
     Ok(())

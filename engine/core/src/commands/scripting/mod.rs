@@ -197,7 +197,8 @@ fn script_flush(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
     if a.len() == 3 && !a.is(2, "SYNC") && !a.is(2, "ASYNC") {
         return Err(CmdError::fixed("ERR SCRIPT FLUSH only support SYNC|ASYNC option"));
     }
-    cx.shard.scripts.flush();
+    let later = if a.len() == 3 { a.is(2, "ASYNC") } else { cx.shard.trash.lazy.user_flush };
+    cx.shard.scripts.flush(later);
     cx.out.ok();
     Ok(())
 }
