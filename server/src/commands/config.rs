@@ -122,7 +122,7 @@ fn set(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
                 ));
             }
             let tls = match ids.iter().find(|id| tls::concerns(**id)) {
-                Some(id) => Some(tls::load(config).map_err(|error| {
+                Some(id) => Some(tls::Ends::load(config).map_err(|error| {
                     *config = before.clone();
                     let name = id.opt().name;
                     tracing::error!(%error, "CONFIG SET {name}: TLS stays as it was");

@@ -286,6 +286,11 @@ Security, Real {
     TlsCipherSuites = "tls-ciphersuites", Kind::Text, "", Live, "Cipher suites of TLS 1.3, divided by colons; empty is all.";
     TlsCiphers = "tls-ciphers", Kind::Text, "", Live, "Cipher suites of TLS 1.2 as OpenSSL names them; empty is all.";
     TlsPreferServerCiphers = "tls-prefer-server-ciphers", Kind::Bool, "no", Live, "The server's order of cipher suites counts, not the client's.";
+    TlsReplication = "tls-replication", Kind::Bool, "no", Live, "The link to the followed server speaks TLS; replicas are told of tls-port.";
+    TlsCluster = "tls-cluster", Kind::Bool, "no", Live, "MIGRATE speaks TLS to the other server.";
+    TlsClientCertFile = "tls-client-cert-file", Kind::Text, "", Live, "Certificate that is shown to other servers; empty is that of tls-cert-file.";
+    TlsClientKeyFile = "tls-client-key-file", Kind::Text, "", Live, "Its private key, in PEM.";
+    TlsClientKeyFilePass = "tls-client-key-file-pass", Kind::Text, "", Live, "Password of this key if it is encrypted.";
     TlsSessionCaching = "tls-session-caching", Kind::Bool, "yes", Live, "Clients may resume sessions, by tickets that they keep.";
 }
 Compatibility, Compat {
@@ -329,11 +334,6 @@ Compatibility, Compat {
     ReplDisklessSyncMaxReplicas = "repl-diskless-sync-max-replicas", Kind::Int(0, I32), "0", Live, "Replication option of Redis.";
     ReplDisklessLoad = "repl-diskless-load", Kind::Enum(&["disabled", "on-empty-db", "swapdb"]), "disabled", Live, "Replication option of Redis.";
     ReplDisableTcpNodelay = "repl-disable-tcp-nodelay", Kind::Bool, "no", Live, "Replication option of Redis.";
-    TlsReplication = "tls-replication", Kind::Bool, "no", Live, "TLS option of Redis.";
-    TlsCluster = "tls-cluster", Kind::Bool, "no", Live, "TLS option of Redis.";
-    TlsClientCertFile = "tls-client-cert-file", Kind::Text, "", Live, "TLS option of Redis.";
-    TlsClientKeyFile = "tls-client-key-file", Kind::Text, "", Live, "TLS option of Redis.";
-    TlsClientKeyFilePass = "tls-client-key-file-pass", Kind::Text, "", Live, "TLS option of Redis.";
     TlsDhParamsFile = "tls-dh-params-file", Kind::Text, "", Live, "No cipher suite here needs one.";
     TlsSessionCacheSize = "tls-session-cache-size", Kind::Int(0, I32), "20480", Live, "Sessions live in tickets, not in the server.";
     TlsSessionCacheTimeout = "tls-session-cache-timeout", Kind::Int(0, I32), "300", Live, "Tickets are good for 12 hours at most.";

@@ -18,7 +18,7 @@ use super::secure::Secure;
 use super::{Driver, Event, Slot, Wait};
 pub(crate) use limits::HubLimits;
 use secured::Secured;
-pub(crate) use service::{Admitted, Note, Order, Rejected, Service};
+pub(crate) use service::{Admitted, Link, Note, Order, Rejected, Service};
 
 struct Peer {
     conn: Conn,
@@ -260,7 +260,8 @@ impl<D: Driver, S: Service> Hub<D, S> {
     }
 
     /// Takes in the way to a master.
-    fn admit_link(&mut self, socket: OwnedFd, mut first: Vec<u8>) {
+    fn admit_link(&mut self, link: Link) {
+        let Link { socket, secure, mut first } = link;
         let slot = self.free_slot();
         if !self.service.open_link(slot, &socket) {
             self.free.push(slot);
@@ -271,7 +272,7 @@ impl<D: Driver, S: Service> Hub<D, S> {
             self.free.push(slot);
             return;
         }
-        self.seat(slot, None, true);
+        self.seat(slot, secure, true);
         if let Some(Some(peer)) = self.peers.get_mut(slot as usize) {
             peer.queued = true;
             self.ready.push(slot);
@@ -297,8 +298,8 @@ impl<D: Driver, S: Service> Hub<D, S> {
                 None => self.driver.unlisten(index),
             }
         }
-        if let Some((socket, first)) = self.service.take_link() {
-            self.admit_link(socket, first);
+        if let Some(link) = self.service.take_link() {
+            self.admit_link(link);
         }
         for order in self.service.take_orders() {
             let slot = order.slot();

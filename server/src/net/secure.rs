@@ -14,11 +14,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
-use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic,
 };
+use rustls::{ClientConfig, ServerConfig};
 
 /// Most ciphertext of unfinished records that is kept: the longest handshake message (64 KiB) in
 /// records, and what one read may add.
@@ -33,6 +35,8 @@ const RECORD_OVERHEAD: usize = 32;
 const RECORD_MAX: usize = 16 << 10;
 /// First byte of every TLS connection: a handshake record.
 const HANDSHAKE: u8 = 22;
+/// First byte of a record that says why there will be none; from servers only.
+const ALERT: u8 = 21;
 
 /// Why a connection cannot go on.
 #[derive(Debug)]
@@ -64,9 +68,35 @@ impl From<rustls::Error> for Fault {
     }
 }
 
+/// Which end of the connection this is.
+enum End {
+    Server(UnbufferedServerConnection),
+    Client(UnbufferedClientConnection),
+}
+
+/// Evaluates `$then` with `$tls` as the connection of either end: what is done with them is the same, their
+/// types are not.
+macro_rules! at_either_end {
+    ($end:expr, $tls:ident => $then:expr) => {
+        match $end {
+            End::Server($tls) => $then,
+            End::Client($tls) => $then,
+        }
+    };
+}
+
+/// What is to be written.
+#[derive(Clone, Copy)]
+enum Say<'a> {
+    /// Plaintext.
+    Data(&'a [u8]),
+    /// Nothing follows.
+    Goodbye,
+}
+
 /// The TLS side of one connection.
 pub(crate) struct Secure {
-    tls: UnbufferedServerConnection,
+    tls: End,
     /// Ciphertext of unfinished records, or of a handshake that waits for its turn.
     incoming: Vec<u8>,
     /// Ciphertext made and not handed to the driver.
@@ -92,8 +122,24 @@ impl Secure {
     /// # Errors
     /// No randomness.
     pub(crate) fn accept(config: Arc<ServerConfig>) -> Result<Box<Self>, rustls::Error> {
-        Ok(Box::new(Self {
-            tls: UnbufferedServerConnection::new(config)?,
+        Ok(Self::new(End::Server(UnbufferedServerConnection::new(config)?)))
+    }
+
+    /// The client's side of a connection to the server of this name. [`Self::open`] with no bytes makes the
+    /// first ones.
+    ///
+    /// # Errors
+    /// No randomness.
+    pub(crate) fn connect(
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> Result<Box<Self>, rustls::Error> {
+        Ok(Self::new(End::Client(UnbufferedClientConnection::new(config, name)?)))
+    }
+
+    fn new(tls: End) -> Box<Self> {
+        Box::new(Self {
+            tls,
             incoming: Vec::new(),
             wire: Vec::new(),
             outgoing: Vec::new(),
@@ -103,7 +149,7 @@ impl Secure {
             finished: false,
             deferred: false,
             since_ms: 0,
-        }))
+        })
     }
 
     /// Whether the handshake goes on, which makes the next bytes expensive.
@@ -114,14 +160,16 @@ impl Secure {
 
     /// True once, when the handshake has ended well.
     pub(crate) fn take_established(&mut self) -> bool {
-        let now = !self.established && !self.tls.is_handshaking();
+        let now = !self.established && !at_either_end!(&self.tls, tls => tls.is_handshaking());
         self.established |= now;
         now
     }
 
     /// The peer's certificate in DER, if it has shown one.
     pub(crate) fn peer_certificate(&self) -> Option<&[u8]> {
-        self.tls.peer_certificates()?.first().map(|c| &**c)
+        let shown: Option<&[CertificateDer<'_>]> =
+            at_either_end!(&self.tls, tls => tls.peer_certificates());
+        shown?.first().map(|c| &**c)
     }
 
     /// Bytes kept of what has come.
@@ -157,7 +205,9 @@ impl Secure {
             && let Some(first) = self.incoming.first().or(bytes.first())
         {
             self.begun = true;
-            if *first != HANDSHAKE {
+            let speaks =
+                *first == HANDSHAKE || (*first == ALERT && matches!(self.tls, End::Client(_)));
+            if !speaks {
                 return Err(Fault::Plain);
             }
         }
@@ -183,28 +233,19 @@ impl Secure {
         let mut taken = 0;
         let mut closed = false;
         loop {
-            let UnbufferedStatus { discard, state } =
-                self.tls.process_tls_records(&mut buf[taken..]);
-            let mut more = true;
-            match state {
-                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                    while let Some(record) = traffic.next_record() {
-                        clear.extend_from_slice(record?.payload);
-                    }
-                }
-                Ok(ConnectionState::EncodeTlsData(mut data)) => encode(&mut data, &mut self.wire),
-                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                Ok(ConnectionState::PeerClosed) => closed = true,
-                Ok(_) => more = false,
+            let (wire, rest) = (&mut self.wire, &mut buf[taken..]);
+            let (discard, stepped) = at_either_end!(&mut self.tls, tls => {
+                step(tls.process_tls_records(rest), wire, clear)
+            });
+            taken += discard;
+            match stepped {
+                Ok(Step::More) => {}
+                Ok(Step::PeerClosed) => closed = true,
+                Ok(Step::Done) => return Ok((taken, closed)),
                 Err(error) => {
-                    taken += discard;
                     self.say_why(&mut buf[taken..]);
                     return Err(error.into());
                 }
-            }
-            taken += discard;
-            if !more {
-                return Ok((taken, closed));
             }
         }
     }
@@ -212,10 +253,13 @@ impl Secure {
     /// Puts the alert that belongs to an error into `wire`.
     #[cold]
     fn say_why(&mut self, rest: &mut [u8]) {
-        let UnbufferedStatus { state, .. } = self.tls.process_tls_records(rest);
-        if let Ok(ConnectionState::EncodeTlsData(mut alert)) = state {
-            encode(&mut alert, &mut self.wire);
-        }
+        let wire = &mut self.wire;
+        at_either_end!(&mut self.tls, tls => {
+            let UnbufferedStatus { state, .. } = tls.process_tls_records(rest);
+            if let Ok(ConnectionState::EncodeTlsData(mut alert)) = state {
+                encode(&mut alert, wire);
+            }
+        });
         self.finished = true;
     }
 
@@ -256,7 +300,7 @@ impl Secure {
             return Ok(());
         }
         let part = &outgoing[*sealed..end];
-        write(tls, incoming, wire, sealed_len(part.len()), |t, room| t.encrypt(part, room))?;
+        write(tls, incoming, wire, Say::Data(part))?;
         *sealed = end;
         if end == outgoing.len() {
             *sealed = 0;
@@ -274,9 +318,7 @@ impl Secure {
             self.finished = true;
             let Self { tls, incoming, wire, .. } = self;
             // A peer that is not told sees the end of the stream.
-            let _ = write(tls, incoming, wire, 2 * RECORD_OVERHEAD, |t, room| {
-                t.queue_close_notify(room)
-            });
+            let _ = write(tls, incoming, wire, Say::Goodbye);
         }
     }
 
@@ -295,47 +337,120 @@ fn sealed_len(len: usize) -> usize {
     len + (len / RECORD_MAX + 1) * RECORD_OVERHEAD
 }
 
-/// Has `f` write behind `wire`, for which `room` bytes are probably enough.
+/// What a step of the state machine has come to.
+enum Step {
+    More,
+    /// The peer says that it will send no more.
+    PeerClosed,
+    Done,
+}
+
+/// Does what the state of a connection asks for; returns how many bytes it has used up.
+fn step<Data>(
+    status: UnbufferedStatus<'_, '_, Data>,
+    wire: &mut Vec<u8>,
+    clear: &mut Vec<u8>,
+) -> (usize, Result<Step, rustls::Error>) {
+    let UnbufferedStatus { discard, state } = status;
+    let step = match state {
+        Ok(ConnectionState::ReadTraffic(mut traffic)) => loop {
+            match traffic.next_record() {
+                Some(Ok(record)) => clear.extend_from_slice(record.payload),
+                Some(Err(error)) => break Err(error),
+                None => break Ok(Step::More),
+            }
+        },
+        Ok(ConnectionState::EncodeTlsData(mut data)) => {
+            encode(&mut data, wire);
+            Ok(Step::More)
+        }
+        Ok(ConnectionState::TransmitTlsData(data)) => {
+            data.done();
+            Ok(Step::More)
+        }
+        Ok(ConnectionState::PeerClosed) => Ok(Step::PeerClosed),
+        Ok(_) => Ok(Step::Done),
+        Err(error) => Err(error),
+    };
+    (discard, step)
+}
+
+/// Writes behind `wire`.
 fn write(
-    tls: &mut UnbufferedServerConnection,
+    end: &mut End,
     incoming: &mut Vec<u8>,
     wire: &mut Vec<u8>,
-    mut room: usize,
-    mut f: impl FnMut(
-        &mut WriteTraffic<'_, ServerConnectionData>,
-        &mut [u8],
-    ) -> Result<usize, EncryptError>,
+    say: Say<'_>,
 ) -> Result<(), Fault> {
     loop {
         // Not an empty slice: what is known of a message in pieces points into these bytes.
-        let UnbufferedStatus { discard, state } = tls.process_tls_records(incoming);
-        match state? {
-            ConnectionState::WriteTraffic(mut traffic) => {
-                let at = wire.len();
-                let written = loop {
-                    wire.resize(at + room, 0);
-                    match f(&mut traffic, &mut wire[at..]) {
-                        Ok(written) => break Ok(written),
-                        // More than what is said now was waiting to be said.
-                        Err(EncryptError::InsufficientSize(need)) => room = need.required_size,
-                        Err(EncryptError::EncryptExhausted) => {
-                            break Err(rustls::Error::EncryptError);
-                        }
-                    }
-                };
-                wire.truncate(at + *written.as_ref().unwrap_or(&0));
+        let (discard, written) = at_either_end!(end, tls => {
+            write_step(tls.process_tls_records(incoming), wire, say)
+        });
+        match written {
+            Ok(done) => {
                 incoming.drain(..discard);
-                return written.map(drop).map_err(Fault::Tls);
+                if done {
+                    return Ok(());
+                }
             }
-            ConnectionState::EncodeTlsData(mut data) => encode(&mut data, wire),
-            ConnectionState::TransmitTlsData(data) => data.done(),
-            _ => return Err(Fault::Tls(rustls::Error::HandshakeNotComplete)),
+            Err(error) => return Err(Fault::Tls(error)),
         }
-        incoming.drain(..discard);
     }
 }
 
-fn encode(data: &mut EncodeTlsData<'_, ServerConnectionData>, wire: &mut Vec<u8>) {
+/// One step on the way there; true when it is written.
+fn write_step<Data>(
+    status: UnbufferedStatus<'_, '_, Data>,
+    wire: &mut Vec<u8>,
+    what: Say<'_>,
+) -> (usize, Result<bool, rustls::Error>) {
+    let UnbufferedStatus { discard, state } = status;
+    let done = match state {
+        Ok(ConnectionState::WriteTraffic(mut traffic)) => say(&mut traffic, wire, what),
+        Ok(ConnectionState::EncodeTlsData(mut data)) => {
+            encode(&mut data, wire);
+            Ok(false)
+        }
+        Ok(ConnectionState::TransmitTlsData(data)) => {
+            data.done();
+            Ok(false)
+        }
+        Ok(_) => Err(rustls::Error::HandshakeNotComplete),
+        Err(error) => Err(error),
+    };
+    (discard, done)
+}
+
+fn say<Data>(
+    traffic: &mut WriteTraffic<'_, Data>,
+    wire: &mut Vec<u8>,
+    what: Say<'_>,
+) -> Result<bool, rustls::Error> {
+    // Probably enough.
+    let mut room = match what {
+        Say::Data(data) => sealed_len(data.len()),
+        Say::Goodbye => 2 * RECORD_OVERHEAD,
+    };
+    let at = wire.len();
+    let written = loop {
+        wire.resize(at + room, 0);
+        let written = match what {
+            Say::Data(data) => traffic.encrypt(data, &mut wire[at..]),
+            Say::Goodbye => traffic.queue_close_notify(&mut wire[at..]),
+        };
+        match written {
+            Ok(written) => break Ok(written),
+            // More than what is said now was waiting to be said.
+            Err(EncryptError::InsufficientSize(need)) => room = need.required_size,
+            Err(EncryptError::EncryptExhausted) => break Err(rustls::Error::EncryptError),
+        }
+    };
+    wire.truncate(at + *written.as_ref().unwrap_or(&0));
+    written.map(|_| true)
+}
+
+fn encode<Data>(data: &mut EncodeTlsData<'_, Data>, wire: &mut Vec<u8>) {
     let at = wire.len();
     if let Err(EncodeError::InsufficientSize(need)) = data.encode(&mut []) {
         wire.resize(at + need.required_size, 0);

@@ -101,7 +101,7 @@ fn problems(config: &Config) -> Vec<String> {
         problems
             .push("nothing to listen on: port and tls-port are 0, unixsocket is not set".into());
     }
-    if let Err(e) = tls::load(config) {
+    if let Err(e) = tls::Ends::load(config) {
         problems.push(format!("TLS: {e}"));
     }
     let users = acl::configured(config);
@@ -273,7 +273,7 @@ fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
     let listening =
         |l: &listen::Listener| Listening { name: l.name.clone(), kind: l.kind, is_open: true };
     let listening = listeners.iter().map(listening).collect();
-    let tls = tls::load(&config).map_err(|e| io::Error::other(format!("TLS: {e}")))?;
+    let tls = tls::Ends::load(&config).map_err(|e| io::Error::other(format!("TLS: {e}")))?;
     let shared = Shared::new(config, listening, tls, facts, Arc::new(sys::eventfd()?));
     if !admin_listeners.is_empty() {
         admin::start(admin_listeners, shared.clone())?;

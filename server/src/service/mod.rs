@@ -583,7 +583,7 @@ impl hub::Service for ShardService {
         std::mem::take(&mut self.host.listening)
     }
 
-    fn take_link(&mut self) -> Option<(OwnedFd, Vec<u8>)> {
+    fn take_link(&mut self) -> Option<hub::Link> {
         self.take_arrived()
     }
 

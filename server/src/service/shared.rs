@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use rustls::ClientConfig;
+
 use super::acl::UsersText;
 use super::pulse::Pulse;
 use crate::config::{Config, OptionId, Value};
@@ -135,6 +137,8 @@ pub(crate) struct Shared {
     listeners: Mutex<Vec<Listening>>,
     /// What new TLS connections are accepted with.
     tls: Mutex<Option<Arc<Tls>>>,
+    /// What TLS connections to other servers are made with.
+    tls_client: Mutex<Option<Arc<ClientConfig>>>,
     pub(crate) facts: Facts,
     pub(crate) progress: Progress,
     /// What the shard's thread says about itself.
@@ -149,7 +153,7 @@ impl Shared {
     pub(crate) fn new(
         config: Config,
         listeners: Vec<Listening>,
-        tls: Option<Tls>,
+        tls: tls::Ends,
         facts: Facts,
         wake: Arc<OwnedFd>,
     ) -> Arc<Self> {
@@ -157,7 +161,8 @@ impl Shared {
             config: Mutex::new(config),
             generation: AtomicU64::new(0),
             listeners: Mutex::new(listeners),
-            tls: Mutex::new(tls.map(Arc::new)),
+            tls: Mutex::new(tls.server.map(Arc::new)),
+            tls_client: Mutex::new(tls.client),
             facts,
             progress: Progress::default(),
             pulse: Pulse::default(),
@@ -212,8 +217,15 @@ impl Shared {
     }
 
     /// Puts something else in its place.
-    pub(crate) fn set_tls(&self, tls: Option<Tls>) {
-        *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = tls.map(Arc::new);
+    pub(crate) fn set_tls(&self, ends: tls::Ends) {
+        *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = ends.server.map(Arc::new);
+        *self.tls_client.lock().unwrap_or_else(PoisonError::into_inner) = ends.client;
+    }
+
+    /// What a connection to another server is made with, if `option` says that it is to speak TLS.
+    pub(crate) fn tls_client(&self, option: OptionId) -> Option<Arc<ClientConfig>> {
+        self.with_config(|config| config.bool(option))
+            .then(|| self.tls_client.lock().unwrap_or_else(PoisonError::into_inner).clone())?
     }
 
     /// Reads certificates and keys again; what is in force stays if that fails.
@@ -221,8 +233,8 @@ impl Shared {
     /// # Errors
     /// They do not go together, or cannot be read.
     pub(crate) fn reload_tls(&self) -> Result<bool, TlsError> {
-        let tls = self.with_config(tls::load)?;
-        let on = tls.is_some();
+        let tls = self.with_config(tls::Ends::load)?;
+        let on = tls.server.is_some() || tls.client.is_some();
         self.set_tls(tls);
         Ok(on)
     }

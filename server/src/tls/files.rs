@@ -45,8 +45,12 @@ fn scan(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsErr
         .map_err(|e| failed(path, format!("bad PEM: {e}")))
 }
 
-/// The private key of a file, decrypted with `password` if it is encrypted.
-pub(super) fn key(path: &Path, password: &str) -> Result<PrivateKeyDer<'static>, TlsError> {
+/// The private key of a file, decrypted with `password`, the value of `option`, if it is encrypted.
+pub(super) fn key(
+    path: &Path,
+    password: &str,
+    option: OptionId,
+) -> Result<PrivateKeyDer<'static>, TlsError> {
     let text = read(path)?;
     let contains = |word: &[u8]| text.windows(word.len()).any(|w| w == word);
     if contains(b"Proc-Type: 4,ENCRYPTED") {
@@ -57,7 +61,7 @@ pub(super) fn key(path: &Path, password: &str) -> Result<PrivateKeyDer<'static>,
         ));
     }
     if contains(b"BEGIN ENCRYPTED PRIVATE KEY") {
-        return decrypt(path, &text, password);
+        return decrypt(path, &text, password, option.opt().name);
     }
     PrivateKeyDer::from_pem_slice(&text).map_err(|e| match e {
         pem::Error::NoItemsFound => failed(path, "no private key (BEGIN PRIVATE KEY) in it"),
@@ -65,9 +69,14 @@ pub(super) fn key(path: &Path, password: &str) -> Result<PrivateKeyDer<'static>,
     })
 }
 
-fn decrypt(path: &Path, text: &[u8], password: &str) -> Result<PrivateKeyDer<'static>, TlsError> {
+fn decrypt(
+    path: &Path,
+    text: &[u8],
+    password: &str,
+    option: &str,
+) -> Result<PrivateKeyDer<'static>, TlsError> {
     if password.is_empty() {
-        return Err(failed(path, "the key is encrypted: set tls-key-file-pass"));
+        return Err(failed(path, format!("the key is encrypted: set {option}")));
     }
     // The reader of PEM passes over sections it does not know, this one among them; under another
     // name it is one of them.
@@ -80,7 +89,7 @@ fn decrypt(path: &Path, text: &[u8], password: &str) -> Result<PrivateKeyDer<'st
         .map_err(|e| failed(path, format!("the key is encrypted in a form not known: {e}")))?;
     let key = info
         .decrypt(password)
-        .map_err(|e| failed(path, format!("tls-key-file-pass does not decrypt the key: {e}")))?;
+        .map_err(|e| failed(path, format!("{option} does not decrypt the key: {e}")))?;
     Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
 }
 

@@ -7,6 +7,7 @@
 //! * A connection keeps what it was accepted with; a reload is for new connections. Tickets of old
 //!   sessions end with it, so nobody resumes what a new authority would not let in.
 
+mod client;
 mod expiry;
 mod files;
 mod names;
@@ -19,7 +20,7 @@ use moon_formats::x509;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::CertificateDer;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::config::{Config, OptionId};
 pub(crate) use expiry::Watch;
@@ -75,7 +76,26 @@ pub(crate) struct Tls {
     pub(crate) authority: Option<Facts>,
 }
 
-/// Whether an option is one of those that [`load`] reads.
+/// What connections are made with, in either direction.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    /// Those of clients; `None` if no port speaks TLS.
+    pub(crate) server: Option<Tls>,
+    /// Those to other servers; `None` if they are not to.
+    pub(crate) client: Option<Arc<ClientConfig>>,
+}
+
+impl Ends {
+    /// Reads everything that the options name.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with the option or file it is in.
+    pub(crate) fn load(config: &Config) -> Result<Self, TlsError> {
+        Ok(Self { server: load(config)?, client: client::load(config)? })
+    }
+}
+
+/// Whether an option is one of those that [`Ends::load`] reads.
 pub(crate) fn concerns(id: OptionId) -> bool {
     use OptionId as O;
     matches!(
@@ -92,6 +112,11 @@ pub(crate) fn concerns(id: OptionId) -> bool {
             | O::TlsCiphers
             | O::TlsPreferServerCiphers
             | O::TlsSessionCaching
+            | O::TlsReplication
+            | O::TlsCluster
+            | O::TlsClientCertFile
+            | O::TlsClientKeyFile
+            | O::TlsClientKeyFilePass
     )
 }
 
@@ -108,12 +133,9 @@ pub(crate) fn load(config: &Config) -> Result<Option<Tls>, TlsError> {
     let key_path = path(config, O::TlsKeyFile, "tls-key-file is not set, but tls-port is")?;
     let chain = files::certificates(&cert_path)?;
     let own = Facts::of(&cert_path, &chain[0])?;
-    let key = files::key(&key_path, config.text(O::TlsKeyFilePass))?;
+    let key = files::key(&key_path, config.text(O::TlsKeyFilePass), O::TlsKeyFilePass)?;
     let authorities = files::authorities(config)?;
-    let provider = Arc::new(CryptoProvider {
-        cipher_suites: names::suites(config)?,
-        ..ring::default_provider()
-    });
+    let provider = provider(config)?;
     let rules = |e: rustls::Error| TlsError::Rules(e.to_string());
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&names::versions(config.text(O::TlsProtocols))?)
@@ -124,13 +146,8 @@ pub(crate) fn load(config: &Config) -> Result<Option<Tls>, TlsError> {
     let builder = match clients(config, authorities.is_empty())? {
         Clients::Anonymous => builder.with_no_client_auth(),
         wanted => {
-            let mut roots = RootCertStore::empty();
-            for (path, certificate) in authorities {
-                roots
-                    .add(certificate)
-                    .map_err(|e| TlsError::File(path, format!("no certificate authority: {e}")))?;
-            }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            let roots = Arc::new(roots(authorities)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
             let verifier = match wanted {
                 Clients::Optional => verifier.allow_unauthenticated(),
                 _ => verifier,
@@ -151,6 +168,22 @@ pub(crate) fn load(config: &Config) -> Result<Option<Tls>, TlsError> {
     Ok(Some(Tls { server: Arc::new(server), own, authority }))
 }
 
+/// Algorithms, as the options have them.
+fn provider(config: &Config) -> Result<Arc<CryptoProvider>, TlsError> {
+    let cipher_suites = names::suites(config)?;
+    Ok(Arc::new(CryptoProvider { cipher_suites, ..ring::default_provider() }))
+}
+
+fn roots(authorities: Vec<(PathBuf, CertificateDer<'static>)>) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for (path, certificate) in authorities {
+        roots
+            .add(certificate)
+            .map_err(|e| TlsError::File(path, format!("no certificate authority: {e}")))?;
+    }
+    Ok(roots)
+}
+
 fn path(config: &Config, id: OptionId, unset: &'static str) -> Result<PathBuf, TlsError> {
     match config.text(id) {
         "" => Err(TlsError::Unset(unset)),
@@ -163,7 +196,7 @@ fn mismatch(path: &Path, error: rustls::Error) -> TlsError {
     let text = error.to_string();
     let what = match error {
         rustls::Error::InconsistentKeys(_) => {
-            "tls-key-file holds the key of another certificate".to_string()
+            "the key file beside it holds the key of another certificate".to_string()
         }
         _ if text.contains("UnsupportedCertVersion") => {
             "the certificate is of X.509 version 1; make one of version 3, which has extensions \

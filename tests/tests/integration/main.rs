@@ -22,6 +22,7 @@ mod saving;
 mod scripts;
 mod supervision;
 mod tls;
+mod tls_links;
 mod tools;
 mod waiting;
 mod wire;

@@ -17,17 +17,17 @@ fn openssl(args: &[&str]) -> Output {
 }
 
 /// An authority and what it has signed.
-struct Certs(TempDir);
+pub(crate) struct Certs(TempDir);
 
 impl Certs {
-    fn new() -> Certs {
+    pub(crate) fn new() -> Certs {
         let certs = Certs(TempDir::new().unwrap());
         certs.authority("ca");
         certs.sign("server", "ca", "/CN=localhost", "subjectAltName=DNS:localhost");
         certs
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.0.path().join(name).display().to_string()
     }
 
@@ -39,7 +39,7 @@ impl Certs {
         key
     }
 
-    fn authority(&self, name: &str) {
+    pub(crate) fn authority(&self, name: &str) {
         let (key, pem) = (self.key(name), self.path(&format!("{name}.pem")));
         let subject = format!("/O={name}/CN=authority");
         let args = ["req", "-x509", "-new", "-key", &key, "-subj", &subject, "-out", &pem];
@@ -47,7 +47,7 @@ impl Certs {
     }
 
     /// A certificate of version 3, good for ten days.
-    fn sign(&self, name: &str, authority: &str, subject: &str, extensions: &str) {
+    pub(crate) fn sign(&self, name: &str, authority: &str, subject: &str, extensions: &str) {
         let (key, csr) = (self.key(name), self.path("csr"));
         let request = openssl(&["req", "-new", "-key", &key, "-subj", subject, "-out", &csr]);
         assert!(request.status.success(), "{}", String::from_utf8_lossy(&request.stderr));

@@ -50,8 +50,8 @@ pub(crate) trait Service: Executor {
     /// The client of a waiting connection has gone: nothing may be taken out for it any more.
     fn lost(&mut self, slot: Slot);
 
-    /// A socket that did not come by a listener, with bytes read from it already: the way to a master.
-    fn take_link(&mut self) -> Option<(OwnedFd, Vec<u8>)> {
+    /// A socket that did not come by a listener: the way to a master.
+    fn take_link(&mut self) -> Option<Link> {
         None
     }
 
@@ -78,6 +78,15 @@ pub(crate) struct Admitted {
     pub(crate) socket: OwnedFd,
     /// What stands between its bytes and the requests, if anything.
     pub(crate) secure: Option<Box<Secure>>,
+}
+
+/// A socket over which much has been said already.
+pub(crate) struct Link {
+    pub(crate) socket: OwnedFd,
+    /// TLS, if it speaks it.
+    pub(crate) secure: Option<Box<Secure>>,
+    /// What has been said and was not looked at yet.
+    pub(crate) first: Vec<u8>,
 }
 
 /// A socket that is not let in: who it is, to be told what.

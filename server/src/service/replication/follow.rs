@@ -21,7 +21,7 @@ use super::link::{self, Event, Start, Target};
 use crate::config::{Config, OptionId};
 use crate::net::Slot;
 use crate::net::conn::Next;
-use crate::net::hub::Order;
+use crate::net::hub::{Link, Order};
 use crate::service::ShardService;
 use crate::service::host::ServerHost;
 
@@ -40,7 +40,7 @@ enum State {
     /// An attempt is under way.
     Attempt(Receiver<Event>, Stage),
     /// A socket, with what came over it already, is to become a connection.
-    Arrived(std::os::fd::OwnedFd, Vec<u8>),
+    Arrived(Link),
     /// That is being done.
     Opening,
     /// The stream comes over this connection.
@@ -248,9 +248,13 @@ impl ShardService {
         let target = shared.with_config(|config: &Config| Target {
             host,
             port,
+            from: config.text(OptionId::BindSourceAddr).parse().ok(),
             user: config.text(OptionId::MasterUser).into(),
             password: config.text(OptionId::MasterAuth).into(),
-            own_port: config.int(OptionId::Port) as u16,
+            own_port: match config.bool(OptionId::TlsReplication) {
+                true => config.int(OptionId::TlsPort) as u16,
+                false => config.int(OptionId::Port) as u16,
+            },
             timeout: Duration::from_secs(config.int(OptionId::ReplTimeout) as u64),
             dir: shared.facts.dir.clone(),
             databases: config.int(OptionId::Databases) as u64,
@@ -324,7 +328,7 @@ impl ShardService {
                     *stage = Stage::Loading(Some(loading));
                 }
             }
-            Event::Stream { socket, first, start } => {
+            Event::Stream { socket, secure, first, start } => {
                 match start {
                     Start::Continued(id) => {
                         if let (Some(id), Some(have)) = (id, &mut following.have) {
@@ -342,7 +346,7 @@ impl ShardService {
                         self.shard.loading = false;
                     }
                 }
-                following.state = State::Arrived(socket, first);
+                following.state = State::Arrived(Link { socket, secure, first });
                 let strangers = self.host.replicas.take_over(following.have.as_ref());
                 self.host.orders.extend(strangers.into_iter().map(Order::Kill));
             }
@@ -403,10 +407,10 @@ impl ShardService {
     }
 
     /// The socket that is to become the connection of the stream, and what came over it already.
-    pub(in crate::service) fn take_arrived(&mut self) -> Option<(std::os::fd::OwnedFd, Vec<u8>)> {
+    pub(in crate::service) fn take_arrived(&mut self) -> Option<Link> {
         let following = self.host.following.as_mut().filter(|f| f.has_arrived())?;
         match std::mem::replace(&mut following.state, State::Opening) {
-            State::Arrived(socket, first) => Some((socket, first)),
+            State::Arrived(link) => Some(link),
             _ => None,
         }
     }

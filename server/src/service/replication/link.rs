@@ -9,7 +9,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 use moon_formats::redis_rdb::{FileReader, Item, Limits, Step};
 
 use super::MARK_LEN;
+use crate::config::OptionId;
+use crate::net::outward::Outward;
+use crate::net::secure::Secure;
 use crate::net::sys;
 use crate::service::shared::Shared;
 
@@ -33,6 +36,8 @@ const LINE_MAX: usize = 64 << 10;
 pub(super) struct Target {
     pub(super) host: String,
     pub(super) port: u16,
+    /// Address of this machine that the connection is to come from.
+    pub(super) from: Option<IpAddr>,
     /// `masteruser`, `masterauth`.
     pub(super) user: String,
     pub(super) password: String,
@@ -69,6 +74,8 @@ pub(super) enum Event {
     Stream {
         /// The connection.
         socket: OwnedFd,
+        /// TLS, if it speaks it.
+        secure: Option<Box<Secure>>,
         /// Bytes read beyond what was agreed.
         first: Vec<u8>,
         /// Where it begins.
@@ -106,7 +113,10 @@ impl Out {
 }
 
 fn attempt(target: &Target, out: &Out) -> io::Result<()> {
-    let mut wire = Wire::connect(target)?;
+    let tls = out.shared.tls_client(OptionId::TlsReplication);
+    let stream =
+        Outward::connect(&target.host, target.port, target.timeout, tls.as_ref(), target.from)?;
+    let mut wire = Wire { stream, ahead: Vec::new() };
     out.say(Event::Connected)?;
     wire.greet(target)?;
     let start = match wire.ask(target)? {
@@ -118,10 +128,10 @@ fn attempt(target: &Target, out: &Out) -> io::Result<()> {
             Start::Full(start)
         }
     };
-    wire.stream.set_read_timeout(None)?;
-    wire.stream.set_nonblocking(true)?;
-    let first = std::mem::take(&mut wire.ahead);
-    out.say(Event::Stream { socket: wire.stream.into(), first, start })
+    let (socket, secure, more) = wire.stream.into_parts()?;
+    let mut first = wire.ahead;
+    first.extend(more);
+    out.say(Event::Stream { socket, secure, first, start })
 }
 
 /// Reads the whole file, to know that it decodes and that this server has its databases.
@@ -192,7 +202,7 @@ enum Answer {
 
 /// The connection while the two sides agree.
 struct Wire {
-    stream: TcpStream,
+    stream: Outward,
     /// Bytes read and not used yet.
     ahead: Vec<u8>,
 }
@@ -202,22 +212,6 @@ fn bad(text: impl Into<String>) -> io::Error {
 }
 
 impl Wire {
-    fn connect(target: &Target) -> io::Result<Self> {
-        let mut last = bad("the name of the master has no address");
-        for address in (target.host.as_str(), target.port).to_socket_addrs()? {
-            match TcpStream::connect_timeout(&address, target.timeout) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    stream.set_read_timeout(Some(target.timeout))?;
-                    stream.set_write_timeout(Some(target.timeout))?;
-                    return Ok(Self { stream, ahead: Vec::new() });
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
     fn fill(&mut self) -> io::Result<()> {
         let mut chunk = [0; 64 << 10];
         match self.stream.read(&mut chunk)? {
@@ -268,7 +262,7 @@ impl Wire {
                 false => self.call(&["AUTH", &target.user, &target.password])?,
             };
             if answer.starts_with('-') {
-                return Err(bad(format!("AUTH was answered: {answer}")));
+                return Err(bad(format!("Unable to AUTH to MASTER: {answer}")));
             }
         }
         // A master that does not know these can do without.
