@@ -14,6 +14,7 @@ use crate::memory::{self, Allocator};
 use crate::net::sys;
 use crate::service::figures::Figures;
 use crate::service::pulse::Phase;
+use crate::service::saver::KindFigures;
 use crate::service::shared::{Shared, unix_secs};
 
 /// Values of one label; what is beyond them is counted under `other`.
@@ -174,9 +175,35 @@ Gauge "disk_free_bytes" [""] "Free bytes of the data directory's file system." =
 Gauge "disk_size_bytes" [""] "Its size." => |v, s| of_log(v, |l| if let Some(space) = sized(l) { s.one(space.total) });
 Gauge "recovery_seconds" [""] "How long the recovery took at the start." => |v, s| of(v, |f| if let Some((_, us)) = f.recovered { s.one(micros(us)) });
 Gauge "recovery_records" [""] "Records that it read." => |v, s| of(v, |f| if let Some((records, _)) = f.recovered { s.one(records) });
+Counter "snapshots_total" ["kind"] "Snapshots written: `save` for SAVE, BGSAVE and save points, `rewrite` for a new base of the log." => |v, s| snapshots(v, s, |k| Some(k.done as f64));
+Counter "snapshot_failures_total" ["kind"] "Snapshots that failed." => |v, s| snapshots(v, s, |k| Some(k.failed as f64));
+Gauge "snapshot_in_progress" ["kind"] "1 while one is being written." => |v, s| snapshots(v, s, |k| Some(f64::from(u8::from(k.running))));
+Gauge "snapshot_duration_seconds" ["kind"] "How long the last took." => |v, s| snapshots(v, s, |k| k.took_us.map(micros));
+Gauge "snapshot_pending_bytes" [""] "What changes have had written ahead of the snapshot under way, in memory." => |v, s| of(v, |f| s.one(f.saver.pending_bytes));
+Gauge "base_age_seconds" [""] "Age of what a start reads first: the base of the log, or the save without one." => |v, s| of(v, |f| if f.saver.base_secs > 0 { s.one(unix_secs().saturating_sub(f.saver.base_secs)) });
+Gauge "base_bytes" [""] "Size of the base of the log." => |v, s| of(v, |f| s.one(f.saver.base_bytes));
+Gauge "replicas" [""] "Replicas that follow the stream." => |v, s| of(v, |f| s.one(f.replication.online));
+Counter "replication_syncs_total" ["kind"] "Replicas that were given a file (`full`), went on where they were (`partial`), or could not (`refused`, which leads to a file)." => |v, s| of(v, |f| {
+    s.put(&[("kind", "full")], f.replication.syncs.full);
+    s.put(&[("kind", "partial")], f.replication.syncs.partial_ok);
+    s.put(&[("kind", "refused")], f.replication.syncs.partial_err);
+});
+Counter "replication_transmit_bytes_total" [""] "Bytes sent to replicas." => |v, s| of(v, |f| s.one(f.replication.syncs.bytes_out));
+Gauge "replication_offset" [""] "Position in the stream, in bytes: of a replica, that of its master's stream." => |v, s| of(v, |f| s.one(f.replication.offset));
+Gauge "replication_lag_bytes" [""] "What the slowest replica has not confirmed." => |v, s| of(v, |f| if let Some((bytes, _)) = f.replication.lag { s.one(bytes) });
+Gauge "replication_lag_ms" [""] "Milliseconds since the quietest replica was heard of; replicas confirm every second." => |v, s| of(v, |f| if let Some((_, ms)) = f.replication.lag { s.one(ms) });
 Gauge "replica_link_up" [""] "1 while the stream of the master comes; replicas only." => |v, s| of(v, |f| if let Some(up) = f.link_up { s.one(u8::from(up)) });
 Counter "shard_turns_total" ["shard"] "Turns of a shard's thread." => |v, s| of(v, |f| s.put(&[SHARD], f.turns.count));
 Counter "shard_busy_seconds_total" ["shard"] "Time that its thread worked rather than waited; the rate is its load." => |v, s| of(v, |f| s.put(&[SHARD], f.turns.busy as f64 * v.tick_secs));
+}
+
+fn snapshots(v: &View<'_>, s: &mut Samples, figure: impl Fn(&KindFigures) -> Option<f64>) {
+    let Some(f) = v.figures else { return };
+    for (kind, figures) in [("save", &f.saver.save), ("rewrite", &f.saver.rewrite)] {
+        if let Some(value) = figure(figures) {
+            s.put(&[("kind", kind)], value);
+        }
+    }
 }
 
 fn micros(us: u64) -> f64 {
@@ -233,8 +260,12 @@ fn by_db(
 fn memory_kinds(v: &View<'_>, s: &mut Samples) {
     let Some(f) = v.figures else { return };
     let keyspace: usize = f.dbs.iter().map(|db| db.bytes).sum();
-    let named =
-        [("keyspace", keyspace), ("clients", f.clients_bytes), ("lua_scripts", f.scripts_bytes)];
+    let named = [
+        ("keyspace", keyspace),
+        ("clients", f.clients_bytes),
+        ("lua_scripts", f.scripts_bytes),
+        ("replication_backlog", f.replication.kept_bytes),
+    ];
     let mut rest = v.memory.allocated;
     for (kind, bytes) in named {
         s.put(&[("kind", kind)], bytes);

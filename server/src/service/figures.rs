@@ -7,6 +7,8 @@ use moon_storage::log::LogStatus;
 
 use super::ShardService;
 use super::pubsub::Kind;
+use super::replication;
+use super::saver::SaverFigures;
 use super::stats::{NetStats, Turns};
 
 /// Figures of one database that holds keys.
@@ -44,6 +46,8 @@ pub(crate) struct Figures {
     pub(crate) patterns: usize,
     /// The link to the master is up, of a replica.
     pub(crate) link_up: Option<bool>,
+    pub(crate) saver: SaverFigures,
+    pub(crate) replication: replication::Figures,
     /// Records and microseconds of the recovery.
     pub(crate) recovered: Option<(u64, u64)>,
 }
@@ -72,7 +76,7 @@ impl Figures {
             pace: host.pace(),
             clients: host.client_count,
             clients_max: host.clients_max,
-            blocked: shard.wait_figures().clients + host.freer.waiting() + host.acks.len(),
+            blocked: host.blocked_clients(shard),
             clients_bytes: host.clients_bytes,
             output_bytes,
             scripts_bytes: eval + functions + texts + libraries,
@@ -82,6 +86,8 @@ impl Figures {
             channels: host.pubsub.count(Kind::Channel),
             patterns: host.pubsub.count(Kind::Pattern),
             link_up: host.following.as_ref().map(|f| f.is_up()),
+            saver: host.saver.figures(shard),
+            replication: host.replicas.figures(shard.now().mono_us / 1000),
             recovered: host.recovered,
         }
     }

@@ -56,10 +56,36 @@ pub(crate) enum Refused {
     NoLog,
 }
 
+/// Figures for /metrics.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SaverFigures {
+    pub(crate) save: KindFigures,
+    pub(crate) rewrite: KindFigures,
+    /// What a start would read first: when it was made, in seconds since 1970, and its bytes; 0 for none.
+    pub(crate) base_secs: u64,
+    pub(crate) base_bytes: u64,
+    /// What has been written ahead of the writer, in bytes.
+    pub(crate) pending_bytes: usize,
+}
+
+/// Figures of the snapshots of a kind.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct KindFigures {
+    pub(crate) done: u64,
+    pub(crate) failed: u64,
+    pub(crate) running: bool,
+    /// How long the last took, in microseconds.
+    pub(crate) took_us: Option<u64>,
+}
+
 /// How the last snapshot of a kind went.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Last {
     pub(crate) ok: bool,
+    /// Those that failed, ever.
+    failed: u64,
+    /// Microseconds it took.
+    took_us: Option<u64>,
     /// Seconds it took; `None` before the first.
     pub(crate) secs: Option<u64>,
     pub(crate) tried_secs: u64,
@@ -67,7 +93,7 @@ pub(crate) struct Last {
 
 impl Default for Last {
     fn default() -> Self {
-        Self { ok: true, secs: None, tried_secs: 0 }
+        Self { ok: true, failed: 0, took_us: None, secs: None, tried_secs: 0 }
     }
 }
 
@@ -99,6 +125,8 @@ pub(crate) struct Saver {
     pub(crate) saves: u64,
     pub(crate) rewrites: u64,
     base_bytes: u64,
+    /// When the base in force was made, in seconds since 1970; 0 without one.
+    base_secs: u64,
     /// Bytes of the log at the cut of the base in force.
     base_log_bytes: u64,
     // Options.
@@ -131,6 +159,7 @@ impl Saver {
     pub(crate) fn begin(&mut self, ground: Ground) {
         self.base_bytes = ground.base_bytes;
         self.saved_secs = ground.saved_secs;
+        self.base_secs = if ground.parts.is_some() { ground.saved_secs } else { 0 };
         self.rewrite_wanted = ground.needs_rewrite && ground.parts.is_some();
         self.ground = Some(ground);
     }
@@ -158,6 +187,24 @@ impl Saver {
     /// Bytes written of what is under way, and since when in milliseconds of the monotonic clock.
     pub(crate) fn progress(&self) -> Option<(u64, u64)> {
         self.running.as_ref().map(|r| (r.job.bytes_written(), r.started_ms))
+    }
+
+    /// Figures for /metrics.
+    pub(crate) fn figures(&self, shard: &Shard) -> SaverFigures {
+        let kind = |last: &Last, done, running| KindFigures {
+            done,
+            failed: last.failed,
+            running,
+            took_us: last.took_us,
+        };
+        let has_parts = self.ground.as_ref().is_some_and(|g| g.parts.is_some());
+        SaverFigures {
+            save: kind(&self.last_save, self.saves, self.is_saving()),
+            rewrite: kind(&self.last_rewrite, self.rewrites, self.is_rewriting()),
+            base_secs: if has_parts { self.base_secs } else { self.saved_secs },
+            base_bytes: self.base_bytes,
+            pending_bytes: shard.snapshot_pending(),
+        }
     }
 
     /// Has the data set saved. `later` leaves it to begin when what is under way has ended.
@@ -417,8 +464,12 @@ impl ShardService {
         let now_secs = self.shard.now().unix_ms / 1000;
         let saver = &mut self.host.saver;
         let running = saver.running.take();
+        let before = if rewrite { saver.last_rewrite } else { saver.last_save };
+        let took_us = result.as_ref().ok().map(|(_, took_us)| *took_us);
         let last = Last {
             ok: result.is_ok(),
+            failed: before.failed + u64::from(result.is_err()),
+            took_us: took_us.or(before.took_us),
             secs: result.as_ref().ok().map(|(_, took_us)| took_us / 1_000_000),
             tried_secs: now_secs,
         };
@@ -427,6 +478,7 @@ impl ShardService {
             if let (Ok((bytes, _)), Some(running)) = (&result, running) {
                 saver.rewrites += 1;
                 saver.base_bytes = *bytes;
+                saver.base_secs = now_secs;
                 saver.base_log_bytes = running.log_bytes;
             }
             return;

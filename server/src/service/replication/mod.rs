@@ -10,6 +10,7 @@
 //! * The stream is fed from the first replica on until `repl-backlog-ttl` after the last has gone.
 //! * What is sent leaves under the watermark of replies: no replica holds what the log could lose.
 
+mod figures;
 mod follow;
 mod link;
 pub(crate) mod stream;
@@ -24,6 +25,7 @@ use super::shared::{hex, random};
 use crate::config::{Config, OptionId, OutputLimit};
 use crate::net::Slot;
 use crate::net::hub::Order;
+pub(crate) use figures::Figures;
 pub(crate) use follow::Following;
 use stream::Feed;
 
@@ -121,15 +123,6 @@ impl Replica {
         let soft = self.behind_since_ms.is_some_and(|at| now_ms - at > limit.soft_secs * 1000);
         soft || (limit.hard > 0 && behind >= limit.hard)
     }
-}
-
-/// What INFO and ROLE show of a replica.
-pub(crate) struct ReplicaFigures {
-    pub(crate) address: String,
-    pub(crate) port: u16,
-    pub(crate) state: &'static str,
-    pub(crate) offset: u64,
-    pub(crate) lag_secs: u64,
 }
 
 /// Counters of INFO.
@@ -398,22 +391,6 @@ fn new_id() -> String {
 }
 
 impl ServerHost {
-    /// Figures of all replicas.
-    pub(crate) fn replica_figures(&self, now_ms: u64) -> Vec<ReplicaFigures> {
-        let figures = |r: &Replica| {
-            let peer = self.client(r.slot).map(|c| c.peer.addr.clone()).unwrap_or_default();
-            let host = peer.rsplit_once(':').map_or(peer.as_str(), |(host, _)| host);
-            ReplicaFigures {
-                address: r.announced.address.clone().unwrap_or_else(|| host.into()),
-                port: r.announced.port,
-                state: r.state_name(),
-                offset: r.acked,
-                lag_secs: now_ms.saturating_sub(r.acked_ms) / 1000,
-            }
-        };
-        self.replicas.list.iter().map(figures).collect()
-    }
-
     /// Makes the current connection a replica; what it is sent first is appended to `out`.
     ///
     /// # Errors
