@@ -23,7 +23,7 @@ fn ask(users: &Users, user: &str, line: &str) -> Result<(), Reason> {
     let args = Args::new(&words);
     let command = table().resolve(args).unwrap_or_else(|e| panic!("{line}: {}", e.as_str()));
     let user = users.get(user.as_bytes()).unwrap().borrow();
-    check(&user, command, args).map_err(|Denial { reason, .. }| reason)
+    check(&user, command, args, 0).map_err(|Denial { reason, .. }| reason)
 }
 
 fn with(rules: &str) -> Users {
@@ -34,7 +34,7 @@ fn with(rules: &str) -> Users {
 
 #[test]
 fn rules_and_what_they_allow() {
-    use Reason::{Command, Key, Pattern};
+    use Reason::{Command, Database, Key, Pattern};
     for (rules, line, want) in [
         ("+@all ~*", "GET k", Ok(())),
         ("+get ~*", "GET k", Ok(())),
@@ -55,6 +55,27 @@ fn rules_and_what_they_allow() {
         ("+@all ~k", "SORT k GET #", Err(Pattern)),
         ("+@all ~k %R~*", "SORT k BY w*", Ok(())),
         ("+@all ~k", "SORT k STORE d", Err(Key)),
+        ("+@all ~* db=0", "GET k", Ok(())),
+        ("+@all ~* db=1,2", "GET k", Err(Database)),
+        ("+@all ~* db=1,2", "DBSIZE", Err(Database)),
+        ("+@all ~* db=1,2", "EVAL x 1 k", Err(Database)),
+        ("+@all ~* db=1,2", "EVAL x 0", Ok(())),
+        ("+@all ~* db=1 db=2", "SELECT 2", Ok(())),
+        ("+@all ~* db=1 db=2", "SELECT 0", Err(Database)),
+        ("+@all ~* db=1 db=2", "SELECT x", Ok(())),
+        ("+@all ~* db=0", "SELECT 1", Err(Database)),
+        ("+@all ~* db=0", "MOVE k 1", Err(Database)),
+        ("+@all ~* db=0,1", "MOVE k 1", Ok(())),
+        ("+@all ~* db=0", "COPY k d DB 1", Err(Database)),
+        ("+@all ~* db=0", "COPY k d", Ok(())),
+        ("+@all ~* db=0", "SWAPDB 0 1", Err(Database)),
+        ("+@all ~* db=0,1", "SWAPDB 0 1", Ok(())),
+        ("+@all ~* db=0", "FLUSHDB", Ok(())),
+        ("+@all ~* db=0", "FLUSHALL", Err(Database)),
+        ("+@all ~* db=1", "PING", Ok(())),
+        ("+@all ~* resetdbs", "GET k", Err(Database)),
+        ("+@all ~* resetdbs alldbs", "GET k", Ok(())),
+        ("+@all ~a db=1 (+get ~b db=0)", "GET b", Ok(())),
         ("+select|0 ~*", "SELECT 0", Ok(())),
         ("+select|0 ~*", "SELECT 1", Err(Command)),
         ("+object|freq ~*", "OBJECT FREQ k", Ok(())),
@@ -152,6 +173,10 @@ fn rule() -> impl Strategy<Value = String> {
         "&*",
         "&c*",
         "resetchannels",
+        "db=0",
+        "db=3,1",
+        "resetdbs",
+        "alldbs",
         "+@all",
         "-@all",
         "+get",

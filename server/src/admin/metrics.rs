@@ -115,6 +115,7 @@ Counter "acl_denied_total" ["kind"] "Requests denied for want of a right." => |v
     s.put(&[("kind", "command")], f.net.denied_commands);
     s.put(&[("kind", "key")], f.net.denied_keys);
     s.put(&[("kind", "channel")], f.net.denied_channels);
+    s.put(&[("kind", "database")], f.net.denied_databases);
     s.put(&[("kind", "certificate")], f.net.denied_certificates);
 });
 Counter "tls_handshakes_total" ["result"] "TLS handshakes by how they ended; `plain` are peers that did not speak TLS." => |v, s| of(v, |f| {

@@ -220,7 +220,7 @@ fn dryrun(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         let name = command.spec.name;
         return Err(CmdError::text(format!("ERR wrong number of arguments for '{name}' command")));
     }
-    match acl::check(&user.borrow(), command, args) {
+    match acl::check(&user.borrow(), command, args, cx.session.db) {
         Ok(()) => cx.out.ok(),
         Err(denial) => {
             cx.out.bulk(denial.explain(&user.borrow(), command, args).as_bytes());
@@ -255,6 +255,16 @@ fn put_selector(out: &mut Reply<'_>, selector: &Selector) {
     out.bulk(&selector.describe_keys());
     out.bulk(b"channels");
     out.bulk(&selector.describe_channels());
+    // Redis knows no such right, and clients made for it see none that was not used.
+    if let Some(databases) = selector.describe_databases() {
+        out.bulk(b"databases");
+        out.bulk(databases.as_bytes());
+    }
+}
+
+/// Pairs that [`put_selector`] writes.
+fn selector_pairs(selector: &Selector) -> usize {
+    3 + usize::from(selector.describe_databases().is_some())
 }
 
 fn getuser(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
@@ -264,7 +274,7 @@ fn getuser(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
     };
     let user = user.borrow();
     let out = &mut cx.out;
-    out.map(6);
+    out.map(3 + user.selectors().first().map_or(0, selector_pairs));
     out.bulk(b"flags");
     let flags = user.flags();
     out.set(flags.len());
@@ -280,7 +290,7 @@ fn getuser(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
     out.bulk(b"selectors");
     out.array(selectors.len());
     for selector in selectors {
-        out.map(3);
+        out.map(selector_pairs(selector));
         put_selector(out, selector);
     }
     Ok(())

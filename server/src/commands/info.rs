@@ -384,6 +384,7 @@ fn stats(out: &mut String, v: &View<'_>) {
     line(out, "acl_access_denied_cmd", n.denied_commands);
     line(out, "acl_access_denied_key", n.denied_keys);
     line(out, "acl_access_denied_channel", n.denied_channels);
+    line(out, "acl_access_denied_db", n.denied_databases);
     line(out, "acl_access_denied_tls_cert", n.denied_certificates);
 }
 

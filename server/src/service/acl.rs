@@ -194,6 +194,15 @@ impl ServerHost {
                 self.stats.denied_channels += 1;
                 ("channel", args.get(denial.at))
             }
+            Reason::Database => {
+                self.stats.denied_databases += 1;
+                let object = match denial.at {
+                    0 => session.db.to_string().into_bytes(),
+                    at => args.get(at).to_vec(),
+                };
+                let user = session.user.as_ref().map(|u| u.borrow().name().to_vec());
+                return self.log_denied("database", context, &object, user.unwrap_or_default());
+            }
             // Redis keeps no record of it: the command itself refuses.
             Reason::Pattern => return,
         };

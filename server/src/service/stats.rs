@@ -28,6 +28,7 @@ pub(crate) struct NetStats {
     pub(crate) denied_commands: u64,
     pub(crate) denied_keys: u64,
     pub(crate) denied_channels: u64,
+    pub(crate) denied_databases: u64,
 }
 
 /// Turns of the shard's thread and what they take, in clock ticks.

@@ -38,6 +38,8 @@ pub enum Reason {
     Key,
     /// A channel.
     Channel,
+    /// A database.
+    Database,
     /// Reading every key, which a pattern in an option needs (SORT BY, GET).
     Pattern,
 }
@@ -58,6 +60,7 @@ impl Denial {
             Reason::Command => CmdError::text(format!("NOPERM {}", no_command(user, command))),
             Reason::Key => CmdError::fixed("NOPERM No permissions to access a key"),
             Reason::Channel => CmdError::fixed("NOPERM No permissions to access a channel"),
+            Reason::Database => CmdError::fixed("NOPERM No permissions to access a database"),
             Reason::Pattern => CmdError::text(format!("ERR {}", no_pattern(args.get(self.at)))),
         }
     }
@@ -68,6 +71,7 @@ impl Denial {
             Reason::Command => "no permission to execute the command or subcommand",
             Reason::Key | Reason::Pattern => "no permission to touch the specified keys",
             Reason::Channel => "no permission to access one of the channels used as arguments",
+            Reason::Database => "no permission to access the database",
         };
         CmdError::text(format!(
             "NOPERM ACLs rules changed between the moment the transaction was accumulated and the \
@@ -82,6 +86,10 @@ impl Denial {
             Reason::Pattern => return no_pattern(args.get(self.at)),
             Reason::Key => "key",
             Reason::Channel => "channel",
+            Reason::Database => {
+                let name = String::from_utf8_lossy(user.name());
+                return format!("User {name} has no permissions to access the database");
+            }
         };
         let name = String::from_utf8_lossy(user.name());
         let object = String::from_utf8_lossy(args.get(self.at));
@@ -99,20 +107,20 @@ fn no_pattern(option: &[u8]) -> String {
     format!("{option} option of SORT denied due to insufficient ACL permissions.")
 }
 
-/// Whether some selector of the user grants the request.
+/// Whether some selector of the user grants the request of a connection that is in database `db`.
 ///
 /// # Errors
 /// What the selector that comes closest does not grant.
 #[inline]
-pub fn check(user: &User, command: &Command, args: Args<'_>) -> Result<(), Denial> {
-    if user.is_unrestricted() { Ok(()) } else { check_selectors(user, command, args) }
+pub fn check(user: &User, command: &Command, args: Args<'_>, db: u16) -> Result<(), Denial> {
+    if user.is_unrestricted() { Ok(()) } else { check_selectors(user, command, args, db) }
 }
 
 #[cold]
-fn check_selectors(user: &User, command: &Command, args: Args<'_>) -> Result<(), Denial> {
+fn check_selectors(user: &User, command: &Command, args: Args<'_>, db: u16) -> Result<(), Denial> {
     let mut closest = Denial { reason: Reason::Command, at: 0 };
     for selector in user.selectors() {
-        match grants(selector, command, args) {
+        match grants(selector, command, args, db) {
             Ok(()) => return Ok(()),
             Err(denial) => closest = closest.max(denial),
         }
@@ -120,12 +128,15 @@ fn check_selectors(user: &User, command: &Command, args: Args<'_>) -> Result<(),
     Err(closest)
 }
 
-fn grants(selector: &Selector, command: &Command, args: Args<'_>) -> Result<(), Denial> {
+fn grants(selector: &Selector, command: &Command, args: Args<'_>, db: u16) -> Result<(), Denial> {
     let spec = command.spec;
     if !spec.flags.has(Flags::NO_AUTH)
         && !selector.allows_command(command, (args.len() > 1).then(|| args.get(1)))
     {
         return Err(Denial { reason: Reason::Command, at: 0 });
+    }
+    if let Some(at) = selector.databases.lacks(spec, args, db) {
+        return Err(Denial { reason: Reason::Database, at });
     }
     if !selector.has_all_keys() {
         let mut denied = None;

@@ -12,6 +12,7 @@
 //! * Passwords exist as SHA-256 only, and are compared in constant time.
 
 mod check;
+mod databases;
 mod selector;
 mod user;
 

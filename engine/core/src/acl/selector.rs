@@ -3,6 +3,7 @@
 //! Invariant: `rules`, applied in order to all or no commands, give `bits` and `first_args` again.
 
 use super::CATEGORIES;
+use super::databases::Databases;
 use crate::command::{Command, CommandTable, KeyUse};
 use crate::glob::glob_match;
 
@@ -88,6 +89,7 @@ pub struct Selector {
     keys: Vec<KeyPattern>,
     all_channels: bool,
     channels: Vec<Box<[u8]>>,
+    pub(super) databases: Databases,
 }
 
 impl Selector {
@@ -103,6 +105,7 @@ impl Selector {
             keys: Vec::new(),
             all_channels: open_channels,
             channels: Vec::new(),
+            databases: Databases::All,
         }
     }
 
@@ -115,7 +118,7 @@ impl Selector {
     }
 
     pub(super) fn is_unrestricted(&self) -> bool {
-        self.all_commands && self.all_keys && self.all_channels
+        self.all_commands && self.all_keys && self.all_channels && self.databases == Databases::All
     }
 
     pub(super) fn has_all_keys(&self) -> bool {
@@ -230,6 +233,14 @@ impl Selector {
         } else if is("resetchannels") {
             self.all_channels = false;
             self.channels.clear();
+        } else if is("alldbs") {
+            self.databases = Databases::All;
+        } else if is("resetdbs") {
+            self.databases = Databases::These(Vec::new());
+        } else if let Some((name, list)) = rule.split_at_checked(3)
+            && name.eq_ignore_ascii_case(b"db=")
+        {
+            self.databases.add(list)?;
         } else if is("allcommands") || is("+@all") {
             self.set_all(true);
         } else if is("nocommands") || is("-@all") {
@@ -348,6 +359,11 @@ impl Selector {
         each.collect::<Vec<_>>().join(&b' ')
     }
 
+    /// Rules of the databases; none if all may be used.
+    pub fn describe_databases(&self) -> Option<String> {
+        self.databases.describe()
+    }
+
     /// Rules that make this selector.
     pub(super) fn describe(&self) -> Vec<u8> {
         let mut words = vec![self.describe_keys()];
@@ -355,6 +371,7 @@ impl Selector {
             words.push(b"resetchannels".to_vec());
         }
         words.push(self.describe_channels());
+        words.extend(self.databases.describe().map(String::into_bytes));
         words.push(self.describe_commands().into_bytes());
         words.retain(|w| !w.is_empty());
         words.join(&b' ')

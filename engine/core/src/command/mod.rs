@@ -9,6 +9,7 @@ pub mod syntax;
 pub mod table;
 
 pub use spec::{
-    Access, ChannelSpec, CommandSpec, Flags, Group, KeySpec, KeyUse, PatternOption, Run, Secret,
+    Access, ChannelSpec, CommandSpec, DbSpec, Flags, Group, KeySpec, KeyUse, PatternOption, Run,
+    Secret,
 };
 pub use table::{Command, CommandTable};

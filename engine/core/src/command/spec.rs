@@ -397,6 +397,19 @@ pub struct PatternOption {
     pub only_with_star: bool,
 }
 
+/// Databases that a command touches beside that of its connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DbSpec {
+    /// None.
+    Own,
+    /// Those that these arguments name.
+    Named(&'static [usize]),
+    /// The one named after this keyword.
+    After(&'static str),
+    /// All of them.
+    All,
+}
+
 /// Arguments that are nobody's business.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Secret {

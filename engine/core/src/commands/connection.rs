@@ -1,7 +1,7 @@
 //! Connection commands that need no server around the engine.
 
 use crate::args::Args;
-use crate::command::{CommandSpec, Flags, Group, Run};
+use crate::command::{CommandSpec, DbSpec, Flags, Group, Run};
 use crate::commands::generic;
 use crate::error::{CmdError, CmdResult};
 use crate::exec::SessionCx;
@@ -32,6 +32,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         name: "select",
+        databases: DbSpec::Named(&[1]),
         group: Group::Connection,
         summary: "Changes the database of the connection.",
         arity: 2,

@@ -224,7 +224,7 @@ impl Shard {
             return Err(NOT_IN_MULTI);
         }
         if let Some(user) = &session.user
-            && let Err(denial) = acl::check(&user.borrow(), command, args)
+            && let Err(denial) = acl::check(&user.borrow(), command, args, session.db)
         {
             host.denied(session, command, args, denial, from);
             return Err(match session.in_exec && from == Context::Multi {

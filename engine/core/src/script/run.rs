@@ -252,7 +252,9 @@ impl Running {
         with_args(&self.vm.lent.words.borrow(), |args| {
             let command = shard.table().resolve(args).ok()?;
             let user = session.user.as_ref();
-            Some(user.is_none_or(|user| acl::check(&user.borrow(), command, args).is_ok()))
+            let may =
+                |user: &acl::Handle| acl::check(&user.borrow(), command, args, session.db).is_ok();
+            Some(user.is_none_or(may))
         })
     }
 

@@ -21,7 +21,9 @@ mod walk;
 pub(super) use expire::expire_at;
 
 use crate::command::spec::{Begin, Find};
-use crate::command::{Access, CommandSpec, Flags, Group, KeySpec, KeyUse, PatternOption, Run};
+use crate::command::{
+    Access, CommandSpec, DbSpec, Flags, Group, KeySpec, KeyUse, PatternOption, Run,
+};
 use crate::error::{CmdError, CmdResult};
 use moon_formats::number::parse_i64;
 
@@ -55,6 +57,7 @@ rows_of!(Group::Generic);
 /// Rows of the group, and of the server group's commands on whole databases.
 pub const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
+        databases: DbSpec::After("DB"),
         flags: Flags::DENYOOM,
         complexity: "O(N) worst case for collections, where N is the number of elements. O(1) \
                      for strings.",
@@ -161,6 +164,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         )
     },
     CommandSpec {
+        databases: DbSpec::Named(&[2]),
         flags: FAST,
         ..row(
             "move",
@@ -429,6 +433,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         )
     },
     CommandSpec {
+        databases: DbSpec::All,
         flags: Flags::SHRINKS,
         group: Group::Server,
         complexity: "O(N) where N is the number of keys in all databases",
@@ -500,6 +505,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         )
     },
     CommandSpec {
+        databases: DbSpec::Named(&[1, 2]),
         group: Group::Server,
         flags: FAST,
         complexity: "O(N) where N is the number of clients that watch keys or wait for keys of \
