@@ -65,6 +65,9 @@ fn debug(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
             host(cx)?.replicas.change_id();
             cx.out.ok();
         }
+        () if n == 2 && a.is(1, "CONFIG-REWRITE-FORCE-ALL") => {
+            return super::config::rewrite_file(cx, true);
+        }
         () if a.is(1, "DIGEST-VALUE") => digest_value(cx, a),
         () if n == 3 && a.is(1, "ERROR") => {
             let text = String::from_utf8_lossy(a.get(2)).replace(['\r', '\n'], " ");
@@ -384,6 +387,7 @@ fn help(cx: &mut SessionCx<'_>) {
         "DEBUG",
         &[
             ("ASSERT", "Crash by a failed assertion."),
+            ("CONFIG-REWRITE-FORCE-ALL", "Like CONFIG REWRITE, but write all options."),
             ("DIGEST", "Return a digest of all databases, the same as Redis would."),
             ("DIGEST-VALUE <key> [<key> ...]", "Return digests of the values of keys."),
             ("ERROR <string>", "Return an error with <string> as message."),

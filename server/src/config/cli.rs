@@ -49,9 +49,12 @@ pub fn parse_args(args: &[String]) -> Result<(Action, Config), Vec<ConfigError>>
             }
             continue;
         };
-        let (name, inline) = match flag.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_string())),
-            None => (flag, None),
+        // As one line of a file, too: `--name value` in one argument.
+        let (name, inline, quoted) = match flag.find(['=', ' ']) {
+            Some(at) => {
+                (&flag[..at], Some(flag[at + 1..].to_string()), flag[at..].starts_with(' '))
+            }
+            None => (flag, None, false),
         };
         match name {
             "help" => action = Action::Help,
@@ -78,13 +81,18 @@ pub fn parse_args(args: &[String]) -> Result<(Action, Config), Vec<ConfigError>>
             }
             _ => {
                 let Some(id) = OptionId::find(name) else {
-                    errors.push(error(format!("unknown option '--{name}'")));
+                    errors.push(error(format!(
+                        "unknown option '--{name}': Bad directive or wrong number of arguments"
+                    )));
                     while rest.next_if(|w| !w.starts_with("--")).is_some() {}
                     continue;
                 };
                 let mut words = Vec::new();
                 if let Some(value) = inline {
-                    words.push(value);
+                    match if quoted { super::file::split_words(&value) } else { Ok(vec![value]) } {
+                        Ok(given) => words.extend(given),
+                        Err(why) => errors.push(error(format!("--{name}: {why}"))),
+                    }
                 } else {
                     while let Some(word) = rest.next_if(|w| !w.starts_with("--")) {
                         words.push(word.clone());
@@ -172,8 +180,11 @@ pub(super) fn placeholder(kind: Kind) -> String {
         Kind::Enum(words) => words.join("|"),
         Kind::EventClasses => "LETTERS".into(),
         Kind::Text | Kind::FileName => "TEXT".into(),
+        Kind::Address => "ADDRESS".into(),
         Kind::Percentiles => "NUMBERS...".into(),
-        Kind::Words | Kind::Master | Kind::SavePoints | Kind::OutputLimits => "WORDS...".into(),
+        Kind::Words | Kind::Master | Kind::SavePoints | Kind::StopWords | Kind::OutputLimits => {
+            "WORDS...".into()
+        }
     }
 }
 

@@ -28,6 +28,8 @@ pub enum Kind {
     Enum(&'static [&'static str]),
     /// Free text; empty means "none".
     Text,
+    /// An IP address; empty means "none".
+    Address,
     /// A file name without a directory part.
     FileName,
     /// One or more words.
@@ -185,6 +187,7 @@ const MIB: i64 = 1 << 20;
 options! {
 Network, Real {
     Bind = "bind", Kind::Words, "127.0.0.1", Live, "Addresses to listen on; `-addr` may be missing, `*` is every IPv4, `::` every IPv6 address.";
+    BindSourceAddr = "bind-source-addr", Kind::Address, "", Live, "Address that the link to a followed server comes from; empty leaves it to the system.";
     Port = "port", Kind::Int(0, 65535), "6379", Live, "TCP port; 0 opens none.";
     TlsPort = "tls-port", Kind::Int(0, 65535), "0", Live, "TCP port that speaks TLS; 0 opens none.";
     UnixSocket = "unixsocket", Kind::Text, "", Immutable, "Path of a Unix socket to listen on.";
@@ -358,6 +361,7 @@ Compatibility, Compat {
     CrashMemcheckEnabled = "crash-memcheck-enabled", Kind::Bool, "yes", Live, "Crash log setting of Redis.";
 }
 Compatibility, Hidden {
+    RdbKeySaveDelay = "rdb-key-save-delay", Kind::Int(-I32, I32), "0", Live, "Microseconds for each key that a save takes at least, for Redis' tests.";
     KeyLoadDelay = "key-load-delay", Kind::Int(-I32, I32), "0", Live, "Slows Redis' loading down for its tests.";
 }
 }

@@ -120,6 +120,7 @@ fn another(id: OptionId) -> Option<String> {
         Kind::Enum(words) => (*words.iter().find(|w| **w != default)?).to_string(),
         Kind::Text => "some text".into(),
         Kind::FileName => "name".into(),
+        Kind::Address => "127.0.0.2".into(),
         Kind::Words => "one two".into(),
         Kind::Master => "other.example 6379".into(),
         Kind::SavePoints => "60 7".into(),

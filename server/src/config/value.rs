@@ -2,6 +2,7 @@
 //! (`src/config.c`, the `set` functions of each config type).
 
 use std::fmt;
+use std::net::IpAddr;
 
 use super::table::Kind;
 
@@ -97,8 +98,16 @@ pub fn parse(kind: Kind, words: &[String], old: Option<&Value>) -> Result<Value,
             Some(classes) => Ok(Value::Text(classes.letters())),
             None => Err("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.".into()),
         },
-        Kind::Text | Kind::FileName => Ok(Value::Text(word.clone())),
-        Kind::Words | Kind::Master | Kind::SavePoints | Kind::Percentiles | Kind::OutputLimits => {
+        Kind::Address if !word.is_empty() && word.parse::<IpAddr>().is_err() => {
+            Err("argument must be an IP address".into())
+        }
+        Kind::Text | Kind::Address | Kind::FileName => Ok(Value::Text(word.clone())),
+        Kind::Words
+        | Kind::Master
+        | Kind::SavePoints
+        | Kind::StopWords
+        | Kind::Percentiles
+        | Kind::OutputLimits => {
             unreachable!("handled above")
         }
     }

@@ -4,7 +4,7 @@
 use std::ffi::c_int;
 use std::io;
 use std::mem;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -33,18 +33,12 @@ fn set_int(fd: &OwnedFd, level: c_int, name: c_int, value: c_int) -> io::Result<
     .map(drop)
 }
 
-/// A non-blocking listening TCP socket. IPv6 sockets take IPv6 only, so that `*` and `::`
-/// can stand side by side.
-pub(crate) fn tcp_listener(addr: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {
-    let domain = if addr.is_ipv6() { libc::AF_INET6 } else { libc::AF_INET };
-    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // SAFETY: no pointers.
-    let fd = own(unsafe { libc::socket(domain, kind, 0) })?;
-    set_int(&fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
-    if addr.is_ipv6() {
-        set_int(&fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
-    }
-    let bound = match addr {
+/// Calls `f` with an address as the kernel has it: pointer and length, good during the call.
+fn with_address(
+    addr: SocketAddr,
+    f: impl FnOnce(*const libc::sockaddr, libc::socklen_t) -> c_int,
+) -> io::Result<c_int> {
+    check(match addr {
         SocketAddr::V4(a) => {
             let sin = libc::sockaddr_in {
                 sin_family: libc::AF_INET as libc::sa_family_t,
@@ -62,12 +56,48 @@ pub(crate) fn tcp_listener(addr: SocketAddr, backlog: i32) -> io::Result<OwnedFd
                 sin6_addr: libc::in6_addr { s6_addr: a.ip().octets() },
                 sin6_scope_id: a.scope_id(),
             };
-            let len = mem::size_of_val(&sin6) as libc::socklen_t;
-            // SAFETY: the pointer and length describe `sin6`.
-            unsafe { libc::bind(fd.as_raw_fd(), (&raw const sin6).cast(), len) }
+            f((&raw const sin6).cast(), mem::size_of_val(&sin6) as libc::socklen_t)
         }
-    };
-    check(bound)?;
+    })
+}
+
+/// Connects from an address of this machine.
+pub(crate) fn connect_from(
+    from: IpAddr,
+    to: SocketAddr,
+    timeout: Duration,
+) -> io::Result<TcpStream> {
+    let domain = if to.is_ipv6() { libc::AF_INET6 } else { libc::AF_INET };
+    // SAFETY: no pointers.
+    let fd = own(unsafe { libc::socket(domain, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
+    let stream = TcpStream::from(fd);
+    // It bounds `connect` too (socket(7)).
+    stream.set_write_timeout(Some(timeout))?;
+    let fd = stream.as_raw_fd();
+    // SAFETY: the pointer and length describe an address.
+    with_address(SocketAddr::new(from, 0), |at, len| unsafe { libc::bind(fd, at, len) })?;
+    // SAFETY: the pointer and length describe an address.
+    let connected = with_address(to, |at, len| unsafe { libc::connect(fd, at, len) });
+    connected.map_err(|e| match e.raw_os_error() {
+        Some(libc::EINPROGRESS) => io::ErrorKind::TimedOut.into(),
+        _ => e,
+    })?;
+    Ok(stream)
+}
+
+/// A non-blocking listening TCP socket. IPv6 sockets take IPv6 only, so that `*` and `::`
+/// can stand side by side.
+pub(crate) fn tcp_listener(addr: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {
+    let domain = if addr.is_ipv6() { libc::AF_INET6 } else { libc::AF_INET };
+    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: no pointers.
+    let fd = own(unsafe { libc::socket(domain, kind, 0) })?;
+    set_int(&fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+    if addr.is_ipv6() {
+        set_int(&fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, 1)?;
+    }
+    // SAFETY: the pointer and length describe an address.
+    with_address(addr, |at, len| unsafe { libc::bind(fd.as_raw_fd(), at, len) })?;
     // SAFETY: no pointers.
     check(unsafe { libc::listen(fd.as_raw_fd(), backlog) })?;
     Ok(fd)

@@ -185,6 +185,7 @@ impl ShardService {
         if self.host.replicas.is_active() {
             self.feed_replicas();
         }
+        self.host.saver.wake(now_ms);
         if self.host.saver.wants_turn() {
             self.save_on();
         }
@@ -285,7 +286,7 @@ impl ShardService {
         if let Some(pause) = self.host.pause {
             due_ms = due_ms.min(pause.until_ms);
         }
-        due_ms = due_ms.min(self.link_due_ms());
+        due_ms = due_ms.min(self.link_due_ms()).min(self.host.saver.due_ms());
         let deadlines = [self.shard.next_deadline(), self.host.acks.next_deadline()];
         for us in deadlines.into_iter().flatten() {
             due_ms = due_ms.min(us.div_ceil(1000));

@@ -99,6 +99,7 @@ impl Default for Last {
 
 struct Running {
     job: Job,
+    is_cancelled: bool,
     /// `dirty` at the cut.
     dirty: u64,
     started_ms: u64,
@@ -136,6 +137,10 @@ pub(crate) struct Saver {
     growth_min: u64,
     cow_max: usize,
     pace: Pace,
+    /// Microseconds for each key that a snapshot takes at least.
+    key_delay_us: u64,
+    /// Nothing is done before this time, in milliseconds of the monotonic clock; 0 is no such time.
+    slow_until_ms: u64,
     retention: Retention,
     databases: u16,
 }
@@ -153,6 +158,8 @@ impl Saver {
         self.cow_max = config.size(OptionId::SnapshotCowMax);
         self.pace.bytes_per_sec = (config.int(OptionId::SnapshotMbPerSec) as u64) << 20;
         self.databases = config.int(OptionId::Databases) as u16;
+        self.key_delay_us = u64::try_from(config.int(OptionId::RdbKeySaveDelay)).unwrap_or(0);
+        self.slow_until_ms = 0;
     }
 
     /// Begins to be of use: the data are there.
@@ -233,6 +240,8 @@ impl Saver {
         match &mut self.running {
             Some(running) if !running.job.is_rewrite() => {
                 running.job.cancel(shard);
+                self.slow_until_ms = 0;
+                running.is_cancelled = true;
                 true
             }
             _ => wanted,
@@ -276,9 +285,35 @@ impl Saver {
     #[inline]
     pub(super) fn wants_turn(&self) -> bool {
         match &self.running {
-            Some(running) => running.job.wants_turn(),
+            Some(running) => self.slow_until_ms == 0 && running.job.wants_turn(),
             None => (self.save_wanted || self.rewrite_wanted) && self.ground.is_some(),
         }
+    }
+
+    /// When it goes on if it is slowed down.
+    pub(super) fn due_ms(&self) -> u64 {
+        if self.slow_until_ms == 0 { u64::MAX } else { self.slow_until_ms }
+    }
+
+    /// Goes on if it is time.
+    pub(super) fn wake(&mut self, now_ms: u64) {
+        if self.slow_until_ms <= now_ms {
+            self.slow_until_ms = 0;
+        }
+    }
+
+    /// Whether what is under way is too early, for a test that wants it slow.
+    fn is_slowed(&mut self, shard: &Shard) -> bool {
+        let (Some(running), 1..) = (&self.running, self.key_delay_us) else { return false };
+        if running.is_cancelled {
+            return false;
+        }
+        let keys = shard.snapshot_progress().map_or(0, |progress| progress.keys_total);
+        let took_ms = keys.saturating_mul(self.key_delay_us) / 1000;
+        let end_ms = running.started_ms.saturating_add(took_ms);
+        let early = shard.now().mono_us / 1000 < end_ms;
+        self.slow_until_ms = if early { end_ms } else { 0 };
+        early
     }
 
     /// Whether so much has been written ahead of the writer that nothing more may change for now.
@@ -365,6 +400,7 @@ impl Saver {
         );
         self.running = Some(Running {
             job: Job::begin(kind, env, cut),
+            is_cancelled: false,
             dirty: shard.journal.dirty,
             started_ms: now.mono_us / 1000,
             log_bytes: log.map_or(0, |log| log.status().written_bytes),
@@ -514,8 +550,10 @@ impl ShardService {
     pub(crate) fn stop_saving(&mut self) {
         self.host.saver.save_wanted = false;
         self.host.saver.rewrite_wanted = false;
+        self.host.saver.slow_until_ms = 0;
         if let Some(running) = &mut self.host.saver.running {
             running.job.cancel(&mut self.shard);
+            running.is_cancelled = true;
         }
     }
 
