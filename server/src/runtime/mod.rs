@@ -89,8 +89,8 @@ enum Phase {
     /// Writes wait, and replicas catch up until this time (monotonic milliseconds). Up to the next phase but
     /// one the stop may be given up.
     Holding(HowToStop, u64),
-    /// The data are saved; true once that has begun.
-    Saving(HowToStop, bool),
+    /// The data are saved; once that has begun, how many saves there had been before.
+    Saving(HowToStop, Option<u64>),
     /// Replies leave until this time.
     Draining(u64),
     Closing(Rc<RefCell<Option<Result<(), StartError>>>>),
@@ -260,17 +260,18 @@ impl<D: Driver> ShardLoop<D> {
                 }
                 self.hub.service.stop_saving();
                 self.gate.open();
-                self.phase = Phase::Saving(*how, false);
+                self.phase = Phase::Saving(*how, None);
             }
             // Its own turns and the writer keep the loop awake.
             Phase::Saving(..) if !self.hub.service.has_saved() => {}
             Phase::Saving(how, begun) => {
-                if !*begun && self.hub.service.save_last(*how) {
-                    *begun = true;
+                let saves = self.hub.service.host.saver.saves;
+                if begun.is_none() && self.hub.service.save_last(*how) {
+                    *begun = Some(saves);
                     self.gate.open();
                     return;
                 }
-                if *begun && !self.hub.service.host.saver.last_save.ok {
+                if *begun == Some(saves) {
                     if !how.force {
                         tracing::warn!("Error trying to save the DB, can't exit.");
                         return self.go_on();

@@ -94,8 +94,9 @@ impl ShardService {
         true
     }
 
-    /// Everything is as before.
+    /// Everything is as before, but for saves that were under way.
     pub(crate) fn give_stop_up(&mut self) {
+        self.stop_saving();
         self.host.stopping.pause = None;
         self.shard.expiry_paused = self.host.is_paused();
         self.host.resume_held();
