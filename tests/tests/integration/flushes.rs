@@ -11,8 +11,9 @@ const MANY: usize = 1000;
 fn load(client: &mut Client) {
     for n in 0..MANY {
         let code = format!(
-            "#!lua name=lib{n}\nlocal kept = string.rep('{n}', 1000)\n\
-             redis.register_function('f{n}', function() return #kept end)"
+            "#!lua name=lib{n}\nlocal kept = '{}'\n\
+             redis.register_function('f{n}', function() return #kept end)",
+            format!("{n}").repeat(1000)
         );
         client.queue(&cmd!["FUNCTION", "LOAD", code]);
         client.queue(&cmd!["SCRIPT", "LOAD", format!("return {n}")]);
