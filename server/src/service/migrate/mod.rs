@@ -86,6 +86,9 @@ struct Waiter {
     silent: bool,
 }
 
+/// How threads tell what came of their loads, by number.
+type Channel = (Sender<(u64, Arrived)>, Receiver<(u64, Arrived)>);
+
 /// All keys on their way.
 #[derive(Default)]
 pub(crate) struct Migrations {
@@ -94,7 +97,7 @@ pub(crate) struct Migrations {
     /// Loads that no thread carries yet.
     waiting: VecDeque<(u64, Load)>,
     threads: usize,
-    done: Option<(Sender<(u64, Arrived)>, Receiver<(u64, Arrived)>)>,
+    done: Option<Channel>,
     /// How often each key is on its way, whatever its database.
     names: HashMap<Box<[u8]>, usize>,
     next: u64,
