@@ -1,6 +1,7 @@
 //! Tests of the option table, the command line and the configuration file.
 
 use super::file::Reader;
+use super::table::Kind;
 use super::*;
 
 fn args(line: &[&str]) -> Result<(Action, Config), Vec<ConfigError>> {
@@ -151,7 +152,7 @@ fn every_option_goes_through_every_door() {
             Change::Live | Change::Protected => {
                 assert!(result.is_ok(), "{}: {result:?}", opt.name);
                 assert_eq!(set.shown(id), shown, "{} by CONFIG SET", opt.name);
-                let (again, errors) = text(&rewrite::render(&set, "# mine\n"));
+                let (again, errors) = text(&rewrite::render(&set, "# mine\n", false));
                 assert_eq!(errors, [], "{} rewritten", opt.name);
                 assert_eq!(again.shown(id), shown, "{} rewritten", opt.name);
                 changed += 1;
