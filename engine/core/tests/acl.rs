@@ -59,7 +59,7 @@ fn rules_and_what_they_allow() {
         ("+@all ~* db=1,2", "GET k", Err(Database)),
         ("+@all ~* db=1,2", "DBSIZE", Err(Database)),
         ("+@all ~* db=1,2", "EVAL x 1 k", Err(Database)),
-        ("+@all ~* db=1,2", "EVAL x 0", Ok(())),
+        ("+@all ~* db=1,2", "EVAL x 0", Err(Database)),
         ("+@all ~* db=1 db=2", "SELECT 2", Ok(())),
         ("+@all ~* db=1 db=2", "SELECT 0", Err(Database)),
         ("+@all ~* db=1 db=2", "SELECT x", Ok(())),
