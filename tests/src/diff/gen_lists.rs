@@ -36,7 +36,7 @@ pub(super) fn command(g: &mut Generator) -> Command {
                 g.member()
             ]
         }
-        29..=31 => cmd!["LREM", key, g.int(), g.member()],
+        29..=31 => cmd!["LREM", key, g.int().max(-i64::MAX), g.member()],
         32..=33 => cmd!["LTRIM", key, g.int(), g.int()],
         34..=38 => lpos(g, key),
         39..=42 => cmd!["LMOVE", key, g.key(Type::List), side(g), side(g)],
