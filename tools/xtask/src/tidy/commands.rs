@@ -19,7 +19,7 @@ const FREE: [&str; 3] =
     ["tools/xtask/", "server/src/service/replication/", "server/src/service/migrate/"];
 
 /// Command names that are everyday words of a server's source as well.
-const WORDS: [&str; 63] = [
+const WORDS: [&str; 64] = [
     "acl",
     "append",
     "asking",
@@ -56,6 +56,7 @@ const WORDS: [&str; 63] = [
     "persist",
     "ping",
     "publish",
+    "pubsub",
     "quit",
     "readonly",
     "readwrite",
