@@ -217,7 +217,8 @@ impl Replay<'_, '_> {
                 }
                 Err(e) if is_cut(&e) && self.last => {
                     let text = "a command that a crash has cut off at the end of the file";
-                    lose(self.losses, "tail", text, format!("offset {offset}").as_bytes());
+                    let rest = format!("offset {offset}, {} bytes", input.rest().len());
+                    lose(self.losses, "tail", text, rest.as_bytes());
                     break;
                 }
                 Err(e) => return Err(Failure::decode(&path, &e)),

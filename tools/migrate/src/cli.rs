@@ -64,7 +64,8 @@ pub(crate) struct Run {
     /// Shards of the target; this version has one.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1))]
     pub(crate) shards: u16,
-    /// Databases of the target; by default 16, or as many as the source uses.
+    /// Databases of the target; by default what a directory of Moon has, 16 otherwise, and never
+    /// fewer than the source uses.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=65534))]
     pub(crate) databases: Option<u16>,
     /// RDB version of a Redis target: 10 is read by Redis 7.0, 11 by Redis 7.2 and Valkey 7.2 to

@@ -32,7 +32,7 @@ use journal::{Journal, State, is_taken, new_tree};
 use source::Source;
 
 /// Databases of a new directory, unless told otherwise.
-const DATABASES: u64 = 16;
+const DATABASES: u16 = 16;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -64,10 +64,8 @@ fn say(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
 fn look(run: &Run) -> Result<(Source, u16), Failure> {
     let mut source = Source::open(&run.from)?;
     let needed = source.facts.databases_needed();
-    let databases = u64::from(run.databases.unwrap_or(0)).max(match run.databases {
-        Some(_) => 0,
-        None => needed.max(DATABASES),
-    });
+    let usual = u64::from(source.databases().unwrap_or(DATABASES));
+    let databases = run.databases.map_or(needed.max(usual), u64::from);
     if databases < needed {
         return Err(Failure::refused(format!(
             "the source uses {needed} databases, and the target is to have {databases}"
@@ -198,15 +196,13 @@ fn export_to(run: &Run, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 fn verify(run: &Run, out: &mut dyn Write) -> Result<(), Failure> {
-    let to = &run.to.0;
-    let mut source = Source::open(&run.from)?;
-    if to.kind == Kind::Moon && source.facts.digest.is_none() {
-        // The server may have written since: only the digest can tell, and only of a whole.
+    // A server may have written since: only the digest can tell, and only of a whole.
+    let whole = |place| {
+        let mut source = Source::open(place)?;
         source.load(u16::try_from(source.facts.databases_needed()).unwrap_or(u16::MAX))?;
-    }
-    let mut target = Source::open(to)?;
-    target.load(u16::try_from(target.facts.databases_needed()).unwrap_or(u16::MAX))?;
-    source.load(u16::try_from(source.facts.databases_needed()).unwrap_or(u16::MAX))?;
+        Ok(source)
+    };
+    let (source, target) = (whole(&run.from)?, whole(&run.to.0)?);
     match source.facts.difference(&target.facts) {
         Some(why) => Err(Failure::differs(why)),
         None => say(out, &format!("{} keys, no difference\n", source.facts.keys())),

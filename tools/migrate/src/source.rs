@@ -28,7 +28,7 @@ pub(crate) struct Source {
     pub(crate) facts: Facts,
     keys: Keys,
     /// Keeps a server from starting in it.
-    _directory: Option<Directory>,
+    directory: Option<Directory>,
 }
 
 impl Source {
@@ -61,7 +61,7 @@ impl Source {
 
     fn rdb(file: PathBuf) -> Result<Source, Failure> {
         let facts = rdb::survey(&file)?;
-        Ok(Source { facts, keys: Keys::File(file), _directory: None })
+        Ok(Source { facts, keys: Keys::File(file), directory: None })
     }
 
     fn aof(parts: &aof::Parts) -> Result<Source, Failure> {
@@ -73,7 +73,7 @@ impl Source {
         Ok(source)
     }
 
-    /// A directory of Moon; `locked` if it is in nobody else's hands but ours.
+    /// A directory of Moon; with `lock` it must be in nobody else's hands, and stays in ours.
     pub(crate) fn open_directory(path: &Path, lock: bool) -> Result<Source, Failure> {
         let directory = lock.then(|| whole::open(path)).transpose()?;
         let databases = directory.as_ref().map_or(AOF_DATABASES, |d| d.marker.databases);
@@ -84,7 +84,7 @@ impl Source {
 
     fn of(shard: Shard, directory: Option<Directory>) -> Source {
         let facts = whole::facts(&shard);
-        Source { facts, keys: Keys::Shard(Box::new(shard)), _directory: directory }
+        Source { facts, keys: Keys::Shard(Box::new(shard)), directory }
     }
 
     /// Loads what was only looked at.
@@ -97,6 +97,11 @@ impl Source {
         self.facts.losses = kept.losses;
         self.facts.notes = kept.notes;
         Ok(())
+    }
+
+    /// How many databases a directory of Moon has.
+    pub(crate) fn databases(&self) -> Option<u16> {
+        self.directory.as_ref().map(|directory| directory.marker.databases)
     }
 
     /// The shard, if there is one.
