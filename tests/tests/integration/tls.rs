@@ -458,7 +458,7 @@ fn clients_of_redis_come_in_and_resume_their_sessions() {
                 // The ticket of TLS 1.3 follows the handshake: the end of the input must not come
                 // before it.
                 let script = format!(
-                    "sleep 0.3 | openssl s_client -connect {address} {version} {file} {session}"
+                    "sleep 1 | openssl s_client -connect {address} {version} {file} {session}"
                 );
                 let output = Command::new("sh").args(["-c", &script]).output().unwrap();
                 String::from_utf8_lossy(&output.stdout).into_owned()
