@@ -27,7 +27,7 @@ import subprocess
 import tempfile
 import time
 
-from fanout import connect, encode, free_port
+from fanout import connect, encode, free_port, spread
 
 
 class Server:
@@ -276,11 +276,6 @@ def main():
             idle = rows[name, None]
             cells.append(spread(f["throughput"] / i["throughput"] for f, i in zip(figures, idle)))
         print(f"| {name} | {command or 'idle'} | " + " | ".join(cells) + " |")
-
-
-def spread(values):
-    values = list(values)
-    return f"{statistics.median(values):.2f} ({min(values):.2f}..{max(values):.2f})"
 
 
 if __name__ == "__main__":
