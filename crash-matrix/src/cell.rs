@@ -86,9 +86,17 @@ impl Cell {
     pub fn all() -> Vec<Cell> {
         let mut cells = Vec::new();
         for (_, policy) in POLICIES {
-            for plane in [Plane::Kv, Plane::Ttl] {
+            for (_, plane) in Plane::ALL {
                 for (_, activity) in ACTIVITIES {
                     cells.push(Cell { plane, activity, policy, trouble: Trouble::None });
+                }
+                // What an error does to the log does not depend on what the records say, so these
+                // get the errors where segments rotate, and the other activities are `kv`'s.
+                if ![Plane::Kv, Plane::Ttl].contains(&plane) && policy != Policy::No {
+                    let activity = Activity::Rotate;
+                    let damaged = |trouble| Cell { plane, activity, policy, trouble };
+                    cells.extend((0..FAULTS.len()).map(|f| damaged(Trouble::Fault(f))));
+                    cells.push(damaged(Trouble::Rot));
                 }
             }
             for activity in [Activity::Rotate, Activity::Rewrite, Activity::Save] {
@@ -103,7 +111,7 @@ impl Cell {
 
     /// Plane, activity, policy, and the error if there is one.
     pub fn name(&self) -> String {
-        let plane = if self.plane == Plane::Kv { "kv" } else { "ttl" };
+        let plane = self.plane.name();
         let activity = ACTIVITIES.iter().find(|a| a.1 == self.activity).map_or("", |a| a.0);
         let policy = POLICIES.iter().find(|p| p.1 == self.policy).map_or("", |p| p.0);
         let trouble = match self.trouble {
@@ -200,6 +208,9 @@ impl Run {
                 .with_model();
         life.plan = self.plan();
         let mut work = Workload::new(table(), cell.plane, self.seed);
+        if self.has_large_values() {
+            work = work.with_large_values();
+        }
         let mut rng = SimRng::new(self.seed ^ 0x6c69_6665);
         let fault = match cell.trouble {
             Trouble::Fault(f) => Some(FAULTS[f]),
@@ -262,13 +273,22 @@ impl Run {
         Ok(Recording { life, history, cfg, bug })
     }
 
+    /// Whether values that are written in chunks meet a walk.
+    fn has_large_values(&self) -> bool {
+        let walks = matches!(self.cell.activity, Activity::Rewrite | Activity::Save);
+        walks && self.cell.trouble == Trouble::None && self.seed % 4 == 2
+    }
+
     fn plan(&self) -> Plan {
         let rng = SimRng::new(self.seed ^ 0x706c_616e).next_u64();
+        // Else a walk over large values would outlast the run.
+        let least = if self.has_large_values() { 13 } else { 9 };
         Plan {
             rewrites: self.cell.activity == Activity::Rewrite,
             saves: self.cell.activity == Activity::Save,
             retention: Retention { bases: 1 + (rng % 2) as usize, window_ms: 0 },
-            pace: Pace { turn_bytes: 1 << (9 + rng / 2 % 6), bytes_per_sec: 0 },
+            pace: Pace { turn_bytes: 1 << (least + rng / 2 % 6), bytes_per_sec: 0 },
+            plane: self.cell.plane,
         }
     }
 

@@ -1,38 +1,85 @@
 //! Layer K: the shipped binary under load, killed with SIGKILL, started again on what is left.
 //!
-//! Every client is the only writer of its keys and sends a sequence that is known in advance:
-//! INCR, RPUSH, APPEND and SET with an expiry time, in turn. After a start its keys must show
-//! exactly the outcome of the first `p` commands, with `p` between those acknowledged and those
-//! sent: nothing lost, nothing twice, nothing out of order. The next round goes on from `p`, on
+//! After a start the keys of every client must show the outcome of exactly the first `p` commands
+//! of its [`sequence`], with `p` between those acknowledged and those sent: nothing lost, nothing
+//! twice, nothing out of order, nothing back that had expired. The next round goes on from `p`, on
 //! the same directory.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+pub(crate) mod client;
+pub(crate) mod sequence;
+
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use moon_formats::resp::encode_command;
+use moon_formats::names;
 use moon_storage::io::sim::SimRng;
 
+use crate::workload::Plane;
+pub use client::Setup;
+use client::{Client, Reply, Server};
+
 /// Client threads.
-const CLIENTS: usize = 6;
-/// Longest time a start may take.
-const START: Duration = Duration::from_secs(20);
-/// An expiry time far from now: 2100-01-01 in milliseconds.
-const EXPIRY_MS: u64 = 4_102_444_800_000;
+pub(crate) const CLIENTS: usize = 6;
+/// Longest time a round runs before its kill, milliseconds.
+const ROUND_MS: u64 = 1500;
+
+/// What goes on beside the commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// Nothing.
+    Idle,
+    /// BGREWRITEAOF, one after the other.
+    Rewrite,
+    /// BGSAVE, one after the other.
+    Save,
+    /// The server rewrites by itself whenever its log has grown a little.
+    Auto,
+}
+
+impl Activity {
+    /// All of them by name.
+    pub const ALL: [(&'static str, Activity); 4] = [
+        ("idle", Activity::Idle),
+        ("rewrite", Activity::Rewrite),
+        ("bgsave", Activity::Save),
+        ("auto", Activity::Auto),
+    ];
+
+    /// Name as the figures print it.
+    pub fn name(self) -> &'static str {
+        Activity::ALL.iter().find(|a| a.1 == self).map_or("", |a| a.0)
+    }
+
+    /// Options the server needs for it.
+    fn options(self) -> Vec<String> {
+        let auto = ["--auto-aof-rewrite-percentage", "1", "--auto-aof-rewrite-min-size", "64kb"];
+        let never = ["--auto-aof-rewrite-percentage", "0"];
+        let words = if self == Activity::Auto { &auto[..] } else { &never };
+        words.iter().map(|w| (*w).to_owned()).collect()
+    }
+}
+
+/// When the kill comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// At any time of the round, every third soon after the start.
+    Uniform,
+    /// Shortly after a rewrite or a save has begun: an exponential time of 20 ms on average.
+    AfterActivity,
+    /// Within 5 ms of a sync.
+    NearSync,
+}
 
 /// One series of kills on one directory.
 #[derive(Debug, Clone)]
 pub struct Series {
-    /// The binary.
-    pub moon: PathBuf,
-    /// `--io-driver`.
-    pub net: &'static str,
-    /// `--disk-driver`.
-    pub disk: &'static str,
-    /// `--appendfsync`.
-    pub policy: &'static str,
+    /// How the server is started.
+    pub setup: Setup,
+    /// What is sent.
+    pub plane: Plane,
+    /// What goes on beside it.
+    pub activity: Activity,
     /// Kills in a row.
     pub kills: u32,
     /// Seed of the times and pipelines.
@@ -44,127 +91,197 @@ pub struct Series {
 pub struct Killed {
     /// Kills.
     pub kills: u32,
+    /// Kills while a rewrite or a save was under way, as far as the harness knows.
+    pub in_activity: u32,
+    /// Kills within 5 ms of a sync.
+    pub near_sync: u32,
     /// Commands acknowledged.
     pub acked: u64,
     /// Commands whose outcome a kill left open, and how many of them were applied.
     pub in_doubt: (u64, u64),
+    /// Longest time from the start of the process to its first answer, milliseconds.
+    pub start_ms: u64,
 }
 
-struct Server {
-    child: Child,
-    port: u16,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+impl Killed {
+    /// Adds another series.
+    pub fn add(&mut self, o: &Killed) {
+        self.kills += o.kills;
+        self.in_activity += o.in_activity;
+        self.near_sync += o.near_sync;
+        self.acked += o.acked;
+        self.in_doubt = (self.in_doubt.0 + o.in_doubt.0, self.in_doubt.1 + o.in_doubt.1);
+        self.start_ms = self.start_ms.max(o.start_ms);
     }
 }
 
-fn start(series: &Series, dir: &Path) -> Result<Server, String> {
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
-    let port = free.map_err(|e| e.to_string())?.port();
-    let child = Command::new(&series.moon)
-        .args(["--dir".as_ref(), dir.as_os_str()])
-        .args(["--port", &port.to_string(), "--io-driver", series.net])
-        .args(["--disk-driver", series.disk])
-        .args(["--appendfsync", series.policy, "--loglevel", "warning"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .map_err(|e| format!("{}: {e}", series.moon.display()))?;
-    let mut server = Server { child, port };
-    let began = Instant::now();
-    while began.elapsed() < START {
-        if let Ok(Some(status)) = server.child.try_wait() {
-            return Err(format!("O1: does not start: {status}"));
-        }
-        if let Ok(mut c) = Client::connect(port)
-            && c.ask(&[b"PING"]).is_ok_and(|r| r == Reply::Text(b"PONG".to_vec()))
-        {
-            return Ok(server);
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    Err("O1: does not answer within 20 s".into())
+/// A data directory, and what its clients were promised.
+pub(crate) struct Promises {
+    pub(crate) dir: PathBuf,
+    plane: Plane,
+    /// Commands acknowledged and sent, by client.
+    at: [(u64, u64); CLIENTS],
+    /// When the last command was sent.
+    last_sent: Instant,
+    /// Pause between two pipelines.
+    pub(crate) pause: Duration,
+    pub(crate) killed: Killed,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Reply {
-    Text(Vec<u8>),
-    Number(i64),
-    Null,
-    Error(String),
-    Array(Vec<Reply>),
-}
-
-struct Client {
-    out: TcpStream,
-    input: BufReader<TcpStream>,
-}
-
-impl Client {
-    fn connect(port: u16) -> io::Result<Client> {
-        let out = TcpStream::connect(("127.0.0.1", port))?;
-        out.set_nodelay(true)?;
-        out.set_read_timeout(Some(START))?;
-        let input = BufReader::with_capacity(1 << 16, out.try_clone()?);
-        Ok(Client { out, input })
-    }
-
-    fn reply(&mut self) -> io::Result<Reply> {
-        let mut line = Vec::new();
-        self.input.read_until(b'\n', &mut line)?;
-        let bad = || io::Error::from(io::ErrorKind::UnexpectedEof);
-        let body = line.strip_suffix(b"\r\n").ok_or_else(bad)?;
-        let (kind, rest) = body.split_first().ok_or_else(bad)?;
-        let number = || String::from_utf8_lossy(rest).parse::<i64>().map_err(|_| bad());
-        Ok(match kind {
-            b'+' => Reply::Text(rest.to_vec()),
-            b'-' => Reply::Error(String::from_utf8_lossy(rest).into_owned()),
-            b':' => Reply::Number(number()?),
-            b'$' | b'*' if rest == b"-1" => Reply::Null,
-            b'$' => {
-                let len = number()? as usize;
-                let mut bytes = vec![0; len + 2];
-                self.input.read_exact(&mut bytes)?;
-                bytes.truncate(len);
-                Reply::Text(bytes)
-            }
-            b'*' => Reply::Array((0..number()?).map(|_| self.reply()).collect::<Result<_, _>>()?),
-            _ => return Err(bad()),
+impl Promises {
+    /// An empty directory with a name of its own.
+    pub(crate) fn new(name: &str, plane: Plane) -> Result<Promises, String> {
+        let dir = std::env::temp_dir().join(format!("moon-crash-{}-{name}", std::process::id()));
+        drop(std::fs::remove_dir_all(&dir));
+        std::fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        Ok(Promises {
+            dir,
+            plane,
+            at: Default::default(),
+            last_sent: Instant::now(),
+            pause: Duration::ZERO,
+            killed: Killed::default(),
         })
     }
 
-    fn ask(&mut self, words: &[&[u8]]) -> io::Result<Reply> {
-        let mut bytes = Vec::new();
-        encode_command(&mut bytes, words.iter().copied());
-        self.out.write_all(&bytes)?;
-        self.reply()
+    /// Starts a server on the directory, which must show what was promised.
+    pub(crate) fn start(&mut self, setup: &Setup) -> Result<Server, String> {
+        let began = Instant::now();
+        let server = Server::start(setup, &self.dir)?;
+        self.killed.start_ms = self.killed.start_ms.max(began.elapsed().as_millis() as u64);
+        let mut c = Client::connect(server.port).map_err(|e| e.to_string())?;
+        // Until what was sent last has expired.
+        let short = Duration::from_millis(sequence::SHORT_MS + 50);
+        std::thread::sleep(short.saturating_sub(self.last_sent.elapsed()));
+        self.verify(&mut c)?;
+        sequence::prepare(&mut c, CLIENTS)?;
+        Ok(server)
+    }
+
+    /// Compares what is there with what was acknowledged and sent.
+    pub(crate) fn verify(&mut self, c: &mut Client) -> Result<(), String> {
+        if self.at.iter().all(|a| a.1 == 0) {
+            return Ok(());
+        }
+        for (client, (acked, sent)) in self.at.iter_mut().enumerate() {
+            let p = sequence::applied(c, self.plane, client)?;
+            if p < *acked || p > *sent {
+                return Err(format!(
+                    "O2: client {client}: {p} commands are there, {acked} were acknowledged, \
+                     {sent} sent"
+                ));
+            }
+            self.killed.in_doubt.0 += *sent - *acked;
+            self.killed.in_doubt.1 += p - *acked;
+            (*acked, *sent) = (p, p);
+        }
+        Ok(())
+    }
+
+    /// Load from all clients until the server is gone, which is what `meanwhile` does, or waits for.
+    pub(crate) fn load<T>(
+        &mut self,
+        port: u16,
+        seed: u64,
+        meanwhile: impl FnOnce() -> T,
+    ) -> Result<T, String> {
+        let (at, plane, pause) = (self.at, self.plane, self.pause);
+        let (outcome, done) = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..CLIENTS)
+                .map(|c| scope.spawn(move || load(port, plane, c, at[c].0, seed ^ c as u64, pause)))
+                .collect();
+            let done = meanwhile();
+            let join = |t: std::thread::ScopedJoinHandle<'_, _>| {
+                t.join().unwrap_or_else(|_| Err("a client panicked".into()))
+            };
+            (threads.into_iter().map(join).collect::<Vec<_>>(), done)
+        });
+        self.last_sent = Instant::now();
+        for (client, ended) in outcome.into_iter().enumerate() {
+            let ended = ended.map_err(|e| format!("client {client}: {e}"))?;
+            self.killed.acked += ended.0 - at[client].0;
+            self.at[client] = ended;
+        }
+        Ok(done)
+    }
+
+    /// One round: load and an activity, then the kill.
+    pub(crate) fn round(
+        &mut self,
+        server: &mut Server,
+        activity: Activity,
+        rng: &mut SimRng,
+    ) -> Result<(), String> {
+        let moment = match rng.below(3) {
+            0 => Moment::NearSync,
+            1 if matches!(activity, Activity::Rewrite | Activity::Save) => Moment::AfterActivity,
+            _ => Moment::Uniform,
+        };
+        let (port, seed) = (server.port, rng.next_u64());
+        let (begun, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+        let (mut busy, mut near) = (false, false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| act(port, activity, &begun, &stop));
+            self.load(port, seed, || {
+                near = wait_for(moment, port, &begun, rng);
+                busy = begun.load(Ordering::Relaxed) % 2 == 1;
+                server.kill();
+                stop.store(true, Ordering::Relaxed);
+            })
+        })?;
+        self.killed.kills += 1;
+        self.killed.in_activity += u32::from(busy);
+        self.killed.near_sync += u32::from(near);
+        Ok(())
+    }
+
+    /// A rewrite, a clean end, and a start: everything is there, and no temporary file.
+    pub(crate) fn end(&mut self, mut server: Server, setup: &Setup) -> Result<(), String> {
+        let mut c = Client::connect(server.port).map_err(|e| e.to_string())?;
+        run_job(&mut c, Activity::Rewrite)?;
+        // No answer: it ends.
+        drop(c.ask(&[b"SHUTDOWN"]));
+        let status = server.wait(client::START).ok_or("O1: SHUTDOWN does not end it")?;
+        if !status.success() {
+            return Err(format!("O1: SHUTDOWN ends with {status}"));
+        }
+        if let Some(left) = leftovers(&self.dir) {
+            return Err(format!("O12: {} is left", left.display()));
+        }
+        self.start(setup).map(drop).map_err(|e| format!("after a clean end: {e}"))
+    }
+
+    pub(crate) fn remove(self) {
+        drop(std::fs::remove_dir_all(&self.dir));
     }
 }
 
-/// The `i`-th command of a client.
-fn put_command(out: &mut Vec<u8>, client: usize, i: u64) {
-    let key = |name: &str| format!("{name}:{client}").into_bytes();
-    let (n, at) = (i.to_string(), (EXPIRY_MS + i).to_string());
-    let words: [&[u8]; 5] = match i % 4 {
-        0 => [b"INCR", &key("n"), b"", b"", b""],
-        1 => [b"RPUSH", &key("l"), n.as_bytes(), b"", b""],
-        2 => [b"APPEND", &key("s"), &format!("{i},").into_bytes(), b"", b""],
-        _ => {
-            let words: [&[u8]; 5] = [b"SET", &key("t"), n.as_bytes(), b"PXAT", at.as_bytes()];
-            encode_command(out, words.into_iter());
-            return;
+/// A temporary file below a directory, beside the log's spares.
+pub(crate) fn leftovers(dir: &Path) -> Option<PathBuf> {
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let (path, name) = (entry.path(), entry.file_name());
+            match path.is_dir() {
+                true if name.to_string_lossy() == names::WAL_DIR => {}
+                true => dirs.push(path),
+                false if names::is_temporary(&name.to_string_lossy()) => return Some(path),
+                false => {}
+            }
         }
-    };
-    let len = words.iter().take_while(|w| !w.is_empty()).count();
-    encode_command(out, words.into_iter().take(len));
+    }
+    None
 }
 
 /// Sends from command `from` on until the server is gone: `(acknowledged, sent)` as positions.
-fn load(port: u16, client: usize, from: u64, seed: u64) -> Result<(u64, u64), String> {
+fn load(
+    port: u16,
+    plane: Plane,
+    client: usize,
+    from: u64,
+    seed: u64,
+    pause: Duration,
+) -> Result<(u64, u64), String> {
     let mut rng = SimRng::new(seed);
     let (mut acked, mut sent) = (from, from);
     let Ok(mut c) = Client::connect(port) else { return Ok((acked, sent)) };
@@ -172,69 +289,102 @@ fn load(port: u16, client: usize, from: u64, seed: u64) -> Result<(u64, u64), St
         let up_to = 1 << rng.below(7);
         let depth = 1 + rng.below(up_to);
         let mut bytes = Vec::new();
-        for i in sent..sent + depth {
-            put_command(&mut bytes, client, i);
-        }
+        let replies: Vec<u64> =
+            (sent..sent + depth).map(|i| sequence::put(&mut bytes, plane, client, i)).collect();
         sent += depth;
-        if c.out.write_all(&bytes).is_err() {
+        if c.send(&bytes).is_err() {
             return Ok((acked, sent));
         }
-        while acked < sent {
-            match c.reply() {
-                Ok(Reply::Error(e)) => return Err(format!("command {acked} answered: {e}")),
-                Ok(_) => acked += 1,
-                Err(_) => return Ok((acked, sent)),
+        for count in replies {
+            for _ in 0..count {
+                match c.reply() {
+                    Ok(reply) => {
+                        if let Some(e) = reply.error() {
+                            return Err(format!("command {acked} answers {e}"));
+                        }
+                    }
+                    Err(_) => return Ok((acked, sent)),
+                }
             }
+            acked += 1;
+        }
+        if !pause.is_zero() {
+            std::thread::sleep(pause);
         }
     }
 }
 
-/// How many commands of a client were applied; an error if its keys do not show a prefix.
-fn applied(c: &mut Client, client: usize) -> Result<u64, String> {
-    let io = |e: io::Error| format!("O1: reading back: {e}");
-    let key = |name: &str| format!("{name}:{client}").into_bytes();
-    let text = |r: Reply| match r {
-        Reply::Text(b) => Ok(b),
-        Reply::Null => Ok(Vec::new()),
-        other => Err(format!("reading back: {other:?}")),
-    };
-    let number = |b: Vec<u8>| String::from_utf8_lossy(&b).parse::<u64>().unwrap_or(0);
-    let counted = number(text(c.ask(&[b"GET", &key("n")]).map_err(io)?)?);
-    let Reply::Array(list) = c.ask(&[b"LRANGE", &key("l"), b"0", b"-1"]).map_err(io)? else {
-        return Err("LRANGE did not answer a list".into());
-    };
-    for (n, token) in list.iter().enumerate() {
-        let want = (4 * n as u64 + 1).to_string().into_bytes();
-        if *token != Reply::Text(want) {
-            return Err(format!("O4: client {client}: list element {n} is {token:?}"));
+/// Begins a rewrite or a save and waits for its end.
+pub(crate) fn run_job(c: &mut Client, activity: Activity) -> Result<(), String> {
+    begin_job(c, activity)?;
+    let field = field(activity);
+    while c.info(field)? != 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+fn begin_job(c: &mut Client, activity: Activity) -> Result<(), String> {
+    let command = if activity == Activity::Save { "BGSAVE" } else { "BGREWRITEAOF" };
+    c.line(command).map(drop)
+}
+
+fn field(activity: Activity) -> &'static str {
+    match activity {
+        Activity::Save => "rdb_bgsave_in_progress",
+        _ => "aof_rewrite_in_progress",
+    }
+}
+
+/// The activity until the server is gone. `begun` is odd while a job is under way.
+fn act(port: u16, activity: Activity, begun: &AtomicU64, stop: &AtomicBool) {
+    if matches!(activity, Activity::Idle | Activity::Auto) {
+        return;
+    }
+    let Ok(mut c) = Client::connect(port) else { return };
+    while !stop.load(Ordering::Relaxed) {
+        begun.fetch_or(1, Ordering::Relaxed);
+        if run_job(&mut c, activity).is_err() {
+            return;
+        }
+        begun.fetch_add(1, Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits for the moment of the kill. Whether it is near a sync.
+fn wait_for(moment: Moment, port: u16, begun: &AtomicU64, rng: &mut SimRng) -> bool {
+    let sleep = |ms: u64| std::thread::sleep(Duration::from_millis(ms));
+    match moment {
+        Moment::Uniform => {
+            sleep(if rng.chance(333) { rng.below(60) } else { rng.below(ROUND_MS) });
+            false
+        }
+        Moment::AfterActivity => {
+            sleep(rng.below(ROUND_MS / 2));
+            let before = begun.load(Ordering::Relaxed);
+            let waited = Instant::now();
+            let fresh = |now: u64| now % 2 == 1 && now != before;
+            while !fresh(begun.load(Ordering::Relaxed)) && waited.elapsed().as_millis() < 3000 {
+                sleep(1);
+            }
+            let uniform = (1 + rng.below(1 << 20)) as f64 / f64::from(1 << 20);
+            std::thread::sleep(Duration::from_micros((-uniform.ln() * 20_000.0) as u64));
+            false
+        }
+        Moment::NearSync => {
+            sleep(rng.below(ROUND_MS / 2));
+            let Ok(mut c) = Client::connect(port) else { return false };
+            // Answered when a sync that covers the write has ended.
+            let wrote = c.line("SET sync 1").and_then(|_| c.line("WAITAOF 1 0 3000"));
+            let synced =
+                wrote.is_ok_and(|r| matches!(r, Reply::Array(n) if n[0] == Reply::Number(1)));
+            // The next one of `everysec` starts about a second later.
+            let us = if rng.chance(500) { rng.below(5000) } else { 995_000 + rng.below(10_000) };
+            std::thread::sleep(Duration::from_micros(us));
+            synced
         }
     }
-    let appended = text(c.ask(&[b"GET", &key("s")]).map_err(io)?)?;
-    let mut expected = Vec::new();
-    let mut appends = 0u64;
-    while expected.len() < appended.len() {
-        expected.extend(format!("{},", 4 * appends + 2).into_bytes());
-        appends += 1;
-    }
-    if expected != appended {
-        return Err(format!("O4: client {client}: appended string differs"));
-    }
-    let set = text(c.ask(&[b"GET", &key("t")]).map_err(io)?)?;
-    let sets = if set.is_empty() { 0 } else { number(set.clone()) / 4 + 1 };
-    if sets > 0 {
-        let want = Reply::Number((EXPIRY_MS + number(set)) as i64);
-        let at = c.ask(&[b"PEXPIRETIME", &key("t")]).map_err(io)?;
-        if at != want {
-            return Err(format!("O6: client {client}: expires at {at:?}, not {want:?}"));
-        }
-    }
-    let counts = [counted, list.len() as u64, appends, sets];
-    let p: u64 = counts.iter().sum();
-    let prefix = [0, 1, 2, 3].map(|k| (p + 3 - k) / 4);
-    if counts != prefix {
-        return Err(format!("O2: client {client}: {counts:?} is no prefix of its commands"));
-    }
-    Ok(p)
 }
 
 /// Runs a series in a fresh directory, which is removed if nothing was found.
@@ -242,64 +392,80 @@ fn applied(c: &mut Client, client: usize) -> Result<u64, String> {
 /// # Errors
 /// The broken promise, with the directory.
 pub fn run(series: &Series) -> Result<Killed, String> {
-    let Series { net, disk, policy, .. } = series;
-    let name = format!("moon-crash-{}-{net}-{disk}-{policy}", std::process::id());
-    let dir = std::env::temp_dir().join(name);
-    std::fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-    let result = rounds(series, &dir);
-    match result {
-        Ok(killed) => {
-            let _ = std::fs::remove_dir_all(&dir);
+    let Series { setup, plane, activity, .. } = series;
+    let Setup { net, disk, policy, .. } = setup;
+    let name = format!("{net}-{disk}-{policy}-{}-{}", plane.name(), activity.name());
+    let mut promises = Promises::new(&name, *plane)?;
+    let mut setup = setup.clone();
+    setup.more.extend(activity.options());
+    match rounds(series, &setup, &mut promises) {
+        Ok(()) => {
+            let killed = promises.killed;
+            promises.remove();
             Ok(killed)
         }
-        Err(e) => Err(format!("{e} ({})", dir.display())),
+        Err(e) => Err(format!("{e} ({})", promises.dir.display())),
     }
 }
 
-fn rounds(series: &Series, dir: &Path) -> Result<Killed, String> {
+fn rounds(series: &Series, setup: &Setup, promises: &mut Promises) -> Result<(), String> {
     let mut rng = SimRng::new(series.seed);
-    let mut killed = Killed::default();
-    let mut at = [(0u64, 0u64); CLIENTS];
-    for round in 0..=series.kills {
-        let mut server = start(series, dir).map_err(|e| format!("after {round} kills: {e}"))?;
-        let mut reader = Client::connect(server.port).map_err(|e| e.to_string())?;
-        for (client, (acked, sent)) in at.iter_mut().enumerate() {
-            let p = applied(&mut reader, client).map_err(|e| format!("kill {round}: {e}"))?;
-            if p < *acked || p > *sent {
-                return Err(format!(
-                    "kill {round}: O2: client {client}: {p} commands are there, {acked} were \
-                     acknowledged, {sent} sent"
-                ));
-            }
-            killed.in_doubt.0 += *sent - *acked;
-            killed.in_doubt.1 += p - *acked;
-            (*acked, *sent) = (p, p);
-        }
-        if round == series.kills {
-            break;
-        }
-        // Uniform over two syncs of everysec; every third time soon after the start.
-        let ms = if rng.chance(333) { rng.below(60) } else { rng.below(1500) };
-        let port = server.port;
-        let seed = rng.next_u64();
-        let outcome: Vec<Result<(u64, u64), String>> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..CLIENTS)
-                .map(|c| scope.spawn(move || load(port, c, at[c].0, seed ^ c as u64)))
-                .collect();
-            std::thread::sleep(Duration::from_millis(ms));
-            let _ = server.child.kill();
-            let _ = server.child.wait();
-            threads
-                .into_iter()
-                .map(|t| t.join().unwrap_or_else(|_| Err("a client panicked".into())))
-                .collect()
-        });
-        killed.kills += 1;
-        for (client, ended) in outcome.into_iter().enumerate() {
-            let ended = ended.map_err(|e| format!("kill {round}: client {client}: {e}"))?;
-            killed.acked += ended.0 - at[client].0;
-            at[client] = ended;
-        }
+    let mut server = promises.start(setup)?;
+    for round in 1..=series.kills {
+        let at = |e: String| format!("kill {round}: {e}");
+        promises.round(&mut server, series.activity, &mut rng).map_err(at)?;
+        server = promises.start(setup).map_err(at)?;
     }
-    Ok(killed)
+    promises.end(server, setup)
+}
+
+/// Kills without end on data that grow: each start with other drivers, another policy, another
+/// activity. Ends after `hours`, or with the first broken promise.
+///
+/// # Errors
+/// The broken promise, with the directory, which stays.
+pub fn soak(
+    moon: &Path,
+    seed: u64,
+    hours: f64,
+    mut report: impl FnMut(&Killed, u64),
+) -> Result<Killed, String> {
+    let mut rng = SimRng::new(seed);
+    let mut promises = Promises::new("soak", Plane::Mixed)?;
+    promises.pause = Duration::from_millis(20);
+    let began = Instant::now();
+    let mut one = || -> Result<(), String> {
+        loop {
+            let activity = Activity::ALL[rng.below(4) as usize].1;
+            let policy = ["always", "everysec", "no"][rng.below(3) as usize];
+            let mut setup = Setup::new(moon, policy);
+            setup.net = ["epoll", "uring"][rng.below(2) as usize];
+            setup.disk = ["posix", "dma"][rng.below(2) as usize];
+            setup.more = activity.options();
+            let mut server = promises.start(&setup)?;
+            if began.elapsed().as_secs_f64() >= hours * 3600.0 {
+                return promises.end(server, &setup);
+            }
+            promises.round(&mut server, activity, &mut rng)?;
+            report(&promises.killed, disk_bytes(&promises.dir));
+        }
+    };
+    match one() {
+        Ok(()) => {
+            let killed = promises.killed;
+            promises.remove();
+            Ok(killed)
+        }
+        Err(e) => Err(format!("{e} ({})", promises.dir.display())),
+    }
+}
+
+fn disk_bytes(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .map(|e| match e.path().is_dir() {
+            true => disk_bytes(&e.path()),
+            false => e.metadata().map_or(0, |m| m.len()),
+        })
+        .sum()
 }

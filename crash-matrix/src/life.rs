@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use moon_engine::args::Args;
 use moon_engine::clock::Now;
-use moon_engine::command::{CommandTable, Flags, Run};
+use moon_engine::command::{CommandTable, Flags, Group, Run};
 use moon_engine::commands::GROUPS;
 use moon_engine::error::CmdResult;
 use moon_engine::exec::{Host, Session, Shard, ShardConfig};
@@ -28,7 +28,7 @@ use moon_storage::recovery::Recovered;
 use moon_storage::snapshot::{Job, Pace, Retention};
 
 use crate::bugs::{self, Bug, EngineBug};
-use crate::workload::{CLIENTS, DATABASES, Workload};
+use crate::workload::{CLIENTS, DATABASES, Plane, Workload};
 
 /// Data directory of the simulated shard.
 pub const DATA: &str = "/";
@@ -211,12 +211,20 @@ pub struct Plan {
     pub retention: Retention,
     /// How much of the walk a turn makes.
     pub pace: Pace,
+    /// What the commands are about, also those of the lives after a crash.
+    pub plane: Plane,
 }
 
 impl Default for Plan {
     fn default() -> Plan {
         let pace = Pace { turn_bytes: 8 << 10, bytes_per_sec: 0 };
-        Plan { rewrites: false, saves: false, retention: Retention::default(), pace }
+        Plan {
+            rewrites: false,
+            saves: false,
+            retention: Retention::default(),
+            pace,
+            plane: Plane::Kv,
+        }
     }
 }
 
@@ -396,17 +404,19 @@ impl Life {
         self.seen.commands += 1;
         let wrote = self.log.last_lsn() > before;
         self.one_unit(before);
-        let writes = row.is_some_and(|r| matches!(r.spec.run, Run::Write(_)));
+        let row = row.map(|r| r.spec);
+        let writes = row.is_some_and(|r| matches!(r.run, Run::Write(_)));
+        let calls = row.is_some_and(|r| matches!(r.group, Group::Scripting | Group::Transactions));
         if self.reply.starts_with(b"-MISCONF") {
             self.seen.refused += 1;
             if healthy {
                 self.find("O13: a write was refused before any state said why".into());
             }
         }
-        if let Some(row) = row.filter(|_| wrote && writes) {
-            self.seen.effective.insert(row.spec.name);
-            if !healthy && !row.spec.flags.has(Flags::SHRINKS) {
-                self.find(format!("O13: {} ran on a degraded log", row.spec.name));
+        if let Some(row) = row.filter(|_| wrote && (writes || calls)) {
+            self.seen.effective.insert(row.name);
+            if writes && !healthy && !row.flags.has(Flags::SHRINKS) {
+                self.find(format!("O13: {} ran on a degraded log", row.name));
             }
         }
         if wrote {

@@ -1,14 +1,15 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command-line tool: its output is its purpose
 //! `moon-crash`: runs the crash matrix.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use moon_crash::bugs::Bug;
 use moon_crash::cell::{Effort, KEPT, parse_line};
-use moon_crash::kill::{self, Series};
+use moon_crash::kill::{self, Killed, Series, Setup};
 use moon_crash::matrix;
 use moon_crash::report;
+use moon_crash::workload::Plane;
 
 const USAGE: &str = "\
 moon-crash <verb> [--threads n] [--first-seed n] [--json file] [--seeds dir]
@@ -18,19 +19,24 @@ moon-crash <verb> [--threads n] [--first-seed n] [--json file] [--seeds dir]
   mutants   runs with one deliberate bug each, or with --only name that one; each must be noticed
             (build with --features mutants for those of the storage layer)
   kill      the binary --moon path under load, killed --runs n times in a row (default 10)
-            under each network driver, disk driver and policy
-  soak      --hours n (default 24): kills, then a sweep with fresh seeds, again and again; stops
-            at the first broken promise
+            under each network driver, disk driver and policy; with --all yes also in every plane
+            and activity, which otherwise take turns
+  soak      --hours n (default 24): kills without end on data that grow, then a sweep with fresh
+            seeds; stops at the first broken promise
   run       one run, or one crash of it:
             --cell name --seed n [--nth n] [--point n --image name [--variant n]]
   cells     names of all cells
 ";
+
+/// `quick` makes one in so many of the runs there are; which, is the seed's choice.
+const SHARE: u64 = 3;
 
 struct Flags {
     threads: usize,
     first_seed: u64,
     runs: Option<u64>,
     hours: f64,
+    all: bool,
     only: Option<String>,
     json: Option<PathBuf>,
     seeds: PathBuf,
@@ -43,6 +49,7 @@ fn flags(args: &[String]) -> Result<Flags, String> {
         first_seed: 1,
         runs: None,
         hours: 24.0,
+        all: false,
         only: None,
         json: None,
         seeds: PathBuf::from("crash-matrix/seeds"),
@@ -59,6 +66,7 @@ fn flags(args: &[String]) -> Result<Flags, String> {
             "--hours" => {
                 flags.hours = value.parse().map_err(|_| format!("{name} needs a number"))?;
             }
+            "--all" => flags.all = value == "yes",
             "--only" => flags.only = Some(value.clone()),
             "--json" => flags.json = Some(PathBuf::from(value)),
             "--moon" => flags.moon = PathBuf::from(value),
@@ -101,13 +109,14 @@ fn main() -> ExitCode {
 
 /// All cells, after the seeds of bugs found before.
 fn sweep(flags: &Flags, full: bool) -> Result<bool, String> {
-    let kept = replay_seeds(&flags.seeds)?;
+    let kept = replay_seeds(flags)?;
     let (runs, effort) = if full {
         let n = flags.runs.unwrap_or(4);
         (matrix::plan(flags.first_seed, n, n * 6), Effort { stops: None, all_images: true })
     } else {
         let n = flags.runs.unwrap_or(12);
-        (matrix::plan(flags.first_seed, n, n), Effort { stops: Some(48), all_images: false })
+        let runs = matrix::sample(matrix::plan(flags.first_seed, n, n), flags.first_seed, SHARE);
+        (runs, Effort { stops: Some(48), all_images: false })
     };
     let mut report = matrix::execute(&runs, effort, Bug::default(), flags.threads, false);
     report.kept = kept.0;
@@ -121,33 +130,51 @@ fn sweep(flags: &Flags, full: bool) -> Result<bool, String> {
 }
 
 /// Runs the kept seeds; returns their number and what is broken again.
-fn replay_seeds(dir: &Path) -> Result<(usize, Vec<moon_crash::figures::Failure>), String> {
-    let mut failures = Vec::new();
-    let lines = matrix::seed_lines(dir)?;
-    for line in &lines {
-        let (run, _) = parse_line(line)?;
-        failures.extend(run.execute(KEPT, Bug::default(), true).failures);
-    }
-    Ok((lines.len(), failures))
+fn replay_seeds(flags: &Flags) -> Result<(usize, Vec<moon_crash::figures::Failure>), String> {
+    let lines = matrix::seed_lines(&flags.seeds)?;
+    let runs: Result<Vec<_>, _> = lines.iter().map(|l| parse_line(l).map(|l| l.0)).collect();
+    let report = matrix::execute(&runs?, KEPT, Bug::default(), flags.threads, false);
+    Ok((lines.len(), report.failures))
 }
 
-/// Layer K and layer S in turn, with seeds that no round has had before.
+/// Layer K on one directory for most of the time, then layer S with seeds of this hour.
 fn soak(mut flags: Flags) -> Result<bool, String> {
     let start = std::time::Instant::now();
-    let mut rounds = 0u64;
-    while start.elapsed().as_secs_f64() < flags.hours * 3600.0 {
-        if !kill(&flags)? || !sweep(&flags, false)? {
-            println!("soak: broken in round {rounds}, first seed {}", flags.first_seed);
+    let mut told = 0;
+    let result = kill::soak(&flags.moon, flags.first_seed, flags.hours * 0.95, |killed, bytes| {
+        if killed.kills >= told + 20 {
+            told = killed.kills;
+            println!(
+                "{:>6.0} s: {} kills, {} MiB",
+                start.elapsed().as_secs_f64(),
+                told,
+                bytes >> 20
+            );
+        }
+    });
+    match result {
+        Ok(k) => println!("{}", kill_line(&k)),
+        Err(e) => {
+            println!("soak: broken: {e}, first seed {}", flags.first_seed);
             return Ok(false);
         }
-        rounds += 1;
-        flags.first_seed += 1000;
     }
-    println!(
-        "soak: {rounds} rounds in {:.2} h, nothing broken",
-        start.elapsed().as_secs_f64() / 3600.0
-    );
+    while start.elapsed().as_secs_f64() < flags.hours * 3600.0 {
+        flags.first_seed += 1000;
+        if !sweep(&flags, false)? {
+            return Ok(false);
+        }
+    }
+    println!("soak: {:.2} h, nothing broken", start.elapsed().as_secs_f64() / 3600.0);
     Ok(true)
+}
+
+fn kill_line(k: &Killed) -> String {
+    format!(
+        "{} kills ({} during a rewrite or save, {} near a sync), {} acknowledged, 0 lost; {} in \
+         doubt, {} of them applied; slowest start {} ms",
+        k.kills, k.in_activity, k.near_sync, k.acked, k.in_doubt.0, k.in_doubt.1, k.start_ms
+    )
 }
 
 /// Every deliberate bug must be noticed; some need a lucky seed, so several are tried.
@@ -163,7 +190,10 @@ fn mutants(flags: &Flags) -> bool {
         let (mut crashes, mut seconds) = (0, 0.0);
         let failure = (0..BATCHES).find_map(|batch| {
             let (runs, effort) = match bug.is_of_the_walk() {
-                false => (matrix::plan(flags.first_seed + batch * SEEDS, SEEDS, 6), effort),
+                false => {
+                    let seed = flags.first_seed + batch * SEEDS;
+                    (matrix::sample(matrix::plan(seed, SEEDS, 6), seed, SHARE), effort)
+                }
                 // A wrong base shows after any crash: many lives, few stops.
                 true => (matrix::walks(flags.first_seed + batch * 4, 4), few),
             };
@@ -185,39 +215,43 @@ fn mutants(flags: &Flags) -> bool {
     killed > 0 && killed == all.len()
 }
 
-/// Layer K: network drivers times disk drivers times policies.
+/// Layer K: network drivers times disk drivers times policies, planes and activities in turn.
 fn kill(flags: &Flags) -> Result<bool, String> {
-    let mut sound = true;
-    let (mut kills, mut acked) = (0, 0);
-    for (net, disk) in [("epoll", "posix"), ("uring", "posix"), ("epoll", "dma"), ("uring", "dma")]
-    {
+    let mut series = Vec::new();
+    let drivers = [("epoll", "posix"), ("uring", "posix"), ("epoll", "dma"), ("uring", "dma")];
+    let mut turn = flags.first_seed;
+    for (net, disk) in drivers {
         for policy in ["always", "everysec", "no"] {
-            let series = Series {
-                moon: flags.moon.clone(),
-                net,
-                disk,
-                policy,
-                kills: flags.runs.unwrap_or(10) as u32,
-                seed: flags.first_seed,
-            };
-            match kill::run(&series) {
-                Ok(k) => {
-                    kills += k.kills;
-                    acked += k.acked;
-                    println!(
-                        "{net:<6} {disk:<6} {policy:<9} {} kills, {} acknowledged, 0 lost; {} in \
-                         doubt, {} of them applied",
-                        k.kills, k.acked, k.in_doubt.0, k.in_doubt.1
-                    );
+            let setup = Setup { net, disk, ..Setup::new(&flags.moon, policy) };
+            for (p, (_, plane)) in Plane::ALL.into_iter().enumerate() {
+                for (a, (_, activity)) in kill::Activity::ALL.into_iter().enumerate() {
+                    if flags.all || (turn % 7, turn % 4) == (p as u64, a as u64) {
+                        let (kills, seed) = (flags.runs.unwrap_or(10) as u32, turn << 16);
+                        let setup = setup.clone();
+                        series.push(Series { setup, plane, activity, kills, seed });
+                    }
                 }
-                Err(e) => {
-                    sound = false;
-                    println!("{net:<6} {disk:<6} {policy:<9} FAILED {e}");
-                }
+            }
+            turn += 1;
+        }
+    }
+    let (mut sound, mut sum) = (true, Killed::default());
+    for series in &series {
+        let Setup { net, disk, policy, .. } = series.setup;
+        let (plane, activity) = (series.plane.name(), series.activity.name());
+        let name = format!("{net:<6} {disk:<6} {policy:<9} {plane:<9} {activity:<8}");
+        match kill::run(series) {
+            Ok(k) => {
+                sum.add(&k);
+                println!("{name} {}", kill_line(&k));
+            }
+            Err(e) => {
+                sound = false;
+                println!("{name} FAILED {e}");
             }
         }
     }
-    println!("kills {kills}, acknowledged {acked}");
+    println!("{} series: {}", series.len(), kill_line(&sum));
     Ok(sound)
 }
 

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use moon_storage::io::sim::SimRng;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::bugs::Bug;
@@ -46,6 +47,13 @@ pub fn plan(first_seed: u64, seeds: u64, nths: u64) -> Vec<Run> {
             _ => Run { cell, seed: first_seed + i % 4, nth: spread(i) },
         }));
     }
+    runs
+}
+
+/// One run in `share`, chosen by the seed.
+pub fn sample(mut runs: Vec<Run>, first_seed: u64, share: u64) -> Vec<Run> {
+    let mut rng = SimRng::new(first_seed ^ 0x7368_6172);
+    runs.retain(|_| rng.below(share) == 0);
     runs
 }
 

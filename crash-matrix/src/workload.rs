@@ -4,6 +4,9 @@
 //! arguments are made from its line of syntax; a hand-written core of counters, pushes and
 //! appends keeps the share of effects that must not be applied twice.
 
+mod large;
+mod plane;
+
 use std::collections::VecDeque;
 
 use moon_engine::command::syntax::{self, Arg, Kind};
@@ -12,19 +15,15 @@ use moon_formats::redis_rdb::{Encoder, functions};
 use moon_formats::value::{self, Value, ValueType};
 use moon_storage::io::sim::SimRng;
 
+pub use plane::Plane;
+
 /// Simulated clients.
 pub const CLIENTS: usize = 6;
 /// Databases the clients use.
 pub const DATABASES: u16 = 4;
 
-/// What the commands are mostly about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Plane {
-    /// All types.
-    Kv,
-    /// Times to live: set, changed, ending before, during and after the stop.
-    Ttl,
-}
+/// Name and arguments of a command.
+type Words = Vec<Vec<u8>>;
 
 /// One command of one client.
 #[derive(Debug, Clone)]
@@ -32,7 +31,7 @@ pub struct Op {
     /// Number of the client, below [`CLIENTS`].
     pub client: usize,
     /// Name and arguments.
-    pub words: Vec<Vec<u8>>,
+    pub words: Words,
 }
 
 struct Row {
@@ -46,12 +45,14 @@ pub struct Workload {
     plane: Plane,
     rows: Vec<Row>,
     core: Vec<&'static str>,
-    queues: [VecDeque<Vec<Vec<u8>>>; CLIENTS],
+    queues: [VecDeque<Words>; CLIENTS],
     tokens: [u64; CLIENTS],
     /// Milliseconds of the stream entries added last.
     added: VecDeque<u64>,
     /// Values of megabytes still to be made.
     big_values: u32,
+    /// Large values still to be made, and one; 0 in a run without any.
+    large: u32,
     made: u64,
     not_idempotent: u64,
 }
@@ -114,9 +115,16 @@ impl Workload {
             tokens: [0; CLIENTS],
             added: VecDeque::new(),
             big_values: u32::from(seed % 8 == 7),
+            large: 0,
             made: 0,
             not_idempotent: 0,
         }
+    }
+
+    /// With values that a snapshot writes in chunks.
+    #[must_use]
+    pub fn with_large_values(self) -> Workload {
+        Workload { large: 9, ..self }
     }
 
     /// Commands made, and how many of them must not be applied twice.
@@ -135,8 +143,9 @@ impl Workload {
     }
 
     fn refill(&mut self, client: usize, now_ms: u64) {
-        if self.rng.chance(40) {
-            let mut queue = vec![words(&["MULTI"])];
+        if self.rng.chance(self.plane.transactions()) {
+            let mut queue: Vec<Words> = self.watch().into_iter().collect();
+            queue.push(words(&["MULTI"]));
             for _ in 0..1 + self.rng.below(6) {
                 let command = self.command(client, now_ms);
                 queue.push(command);
@@ -149,9 +158,13 @@ impl Workload {
         self.queues[client].push_back(command);
     }
 
-    fn command(&mut self, client: usize, now_ms: u64) -> Vec<Vec<u8>> {
+    fn command(&mut self, client: usize, now_ms: u64) -> Words {
         self.made += 1;
-        let ttl = self.plane == Plane::Ttl;
+        let special = self.about_large(client).or_else(|| self.of_plane(client, now_ms));
+        if let Some(command) = special {
+            return command;
+        }
+        let ttl = self.plane == Plane::Ttl || self.plane == Plane::Mixed && self.rng.chance(170);
         match self.rng.below(100) {
             0..=37 if !ttl || self.rng.chance(750) => {
                 self.not_idempotent += 1;
@@ -193,13 +206,13 @@ impl Workload {
     }
 
     /// Ends soon: before, at or after the next few turns.
-    fn short_lived(&mut self, client: usize) -> Vec<Vec<u8>> {
+    fn short_lived(&mut self, client: usize) -> Words {
         let ms = 1 + self.rng.below(400);
         let (key, value) = (self.key(Group::String), self.token(client));
         vec![b"SET".to_vec(), key, value, b"PX".to_vec(), ms.to_string().into_bytes()]
     }
 
-    fn read(&mut self) -> Vec<Vec<u8>> {
+    fn read(&mut self) -> Words {
         match self.rng.below(4) {
             0 => vec![b"GET".to_vec(), self.key(Group::String)],
             1 => vec![b"LRANGE".to_vec(), self.key(Group::List), b"0".to_vec(), b"-1".to_vec()],
@@ -208,17 +221,17 @@ impl Workload {
         }
     }
 
-    fn row_named(&mut self, name: &str, client: usize, now_ms: u64) -> Vec<Vec<u8>> {
+    fn row_named(&mut self, name: &str, client: usize, now_ms: u64) -> Words {
         match self.rows.iter().position(|r| r.spec.name == name) {
             Some(row) => self.instance(row, client, now_ms),
             None => words(&["PING"]),
         }
     }
 
-    fn instance(&mut self, row: usize, client: usize, now_ms: u64) -> Vec<Vec<u8>> {
+    fn instance(&mut self, row: usize, client: usize, now_ms: u64) -> Words {
         let rows = std::mem::take(&mut self.rows);
         let Row { spec, args } = &rows[row];
-        let mut out: Vec<Vec<u8>> = spec.name.split('|').map(|w| w.as_bytes().to_vec()).collect();
+        let mut out: Words = spec.name.split('|').map(|w| w.as_bytes().to_vec()).collect();
         let mut made = Made { spec, client, now_ms, count: None, key: Vec::new() };
         self.arguments(&mut made, args, &mut out);
         self.rows = rows;
@@ -470,6 +483,6 @@ struct Made {
     key: Vec<u8>,
 }
 
-fn words(words: &[&str]) -> Vec<Vec<u8>> {
+fn words(words: &[&str]) -> Words {
     words.iter().map(|w| w.as_bytes().to_vec()).collect()
 }
