@@ -115,6 +115,15 @@ impl Killed {
     }
 }
 
+/// How clients send.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Manner {
+    /// Pause between two pipelines.
+    pub(crate) pause: Duration,
+    /// One command at a time, and again if it was refused.
+    pub(crate) patient: bool,
+}
+
 /// A data directory, and what its clients were promised.
 pub(crate) struct Promises {
     pub(crate) dir: PathBuf,
@@ -123,8 +132,8 @@ pub(crate) struct Promises {
     at: [(u64, u64); CLIENTS],
     /// When the last command was sent.
     last_sent: Instant,
-    /// Pause between two pipelines.
-    pub(crate) pause: Duration,
+    /// How the clients send.
+    pub(crate) manner: Manner,
     pub(crate) killed: Killed,
 }
 
@@ -139,7 +148,7 @@ impl Promises {
             plane,
             at: Default::default(),
             last_sent: Instant::now(),
-            pause: Duration::ZERO,
+            manner: Manner::default(),
             killed: Killed::default(),
         })
     }
@@ -185,10 +194,12 @@ impl Promises {
         seed: u64,
         meanwhile: impl FnOnce() -> T,
     ) -> Result<T, String> {
-        let (at, plane, pause) = (self.at, self.plane, self.pause);
+        let (at, plane, manner) = (self.at, self.plane, self.manner);
         let (outcome, done) = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..CLIENTS)
-                .map(|c| scope.spawn(move || load(port, plane, c, at[c].0, seed ^ c as u64, pause)))
+                .map(|c| {
+                    scope.spawn(move || load(port, plane, c, at[c].0, seed ^ c as u64, manner))
+                })
                 .collect();
             let done = meanwhile();
             let join = |t: std::thread::ScopedJoinHandle<'_, _>| {
@@ -280,14 +291,14 @@ fn load(
     client: usize,
     from: u64,
     seed: u64,
-    pause: Duration,
+    manner: Manner,
 ) -> Result<(u64, u64), String> {
     let mut rng = SimRng::new(seed);
     let (mut acked, mut sent) = (from, from);
     let Ok(mut c) = Client::connect(port) else { return Ok((acked, sent)) };
     loop {
         let up_to = 1 << rng.below(7);
-        let depth = 1 + rng.below(up_to);
+        let depth = if manner.patient { 1 } else { 1 + rng.below(up_to) };
         let mut bytes = Vec::new();
         let replies: Vec<u64> =
             (sent..sent + depth).map(|i| sequence::put(&mut bytes, plane, client, i)).collect();
@@ -296,22 +307,33 @@ fn load(
             return Ok((acked, sent));
         }
         for count in replies {
+            let mut refused = false;
             for _ in 0..count {
-                match c.reply() {
-                    Ok(reply) => {
-                        if let Some(e) = reply.error() {
-                            return Err(format!("command {acked} answers {e}"));
-                        }
-                    }
-                    Err(_) => return Ok((acked, sent)),
+                let Ok(reply) = c.reply() else { return Ok((acked, sent)) };
+                match reply.error() {
+                    None => {}
+                    Some(e) if manner.patient && is_refusal(e) => refused = true,
+                    Some(e) => return Err(format!("command {acked} answers {e}")),
                 }
             }
-            acked += 1;
+            match refused {
+                // It was refused whole: the same again.
+                true => sent -= 1,
+                false => acked += 1,
+            }
+            if refused {
+                std::thread::sleep(Duration::from_millis(2));
+            }
         }
-        if !pause.is_zero() {
-            std::thread::sleep(pause);
+        if !manner.pause.is_zero() {
+            std::thread::sleep(manner.pause);
         }
     }
+}
+
+/// A write that a degraded log has not let in, or a transaction with such a write.
+fn is_refusal(error: &str) -> bool {
+    error.starts_with("MISCONF") || error.starts_with("EXECABORT")
 }
 
 /// Begins a rewrite or a save and waits for its end.
@@ -337,7 +359,7 @@ fn field(activity: Activity) -> &'static str {
 }
 
 /// The activity until the server is gone. `begun` is odd while a job is under way.
-fn act(port: u16, activity: Activity, begun: &AtomicU64, stop: &AtomicBool) {
+pub(crate) fn act(port: u16, activity: Activity, begun: &AtomicU64, stop: &AtomicBool) {
     if matches!(activity, Activity::Idle | Activity::Auto) {
         return;
     }
@@ -432,7 +454,7 @@ pub fn soak(
 ) -> Result<Killed, String> {
     let mut rng = SimRng::new(seed);
     let mut promises = Promises::new("soak", Plane::Mixed)?;
-    promises.pause = Duration::from_millis(20);
+    promises.manner.pause = Duration::from_millis(20);
     let began = Instant::now();
     let mut one = || -> Result<(), String> {
         loop {

@@ -15,11 +15,13 @@
 //! | [`bugs`] | deliberate bugs the matrix must notice |
 //! | [`figures`] | counts and failures |
 //! | [`kill`] | the shipped binary under SIGKILL |
+//! | [`failpoints`] | a binary that stops itself at named steps |
 //! | [`matrix`] | all runs on several threads |
 //! | [`report`] | the figures |
 
 pub mod bugs;
 pub mod cell;
+pub mod failpoints;
 pub mod figures;
 pub mod kill;
 pub mod life;

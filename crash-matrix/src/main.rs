@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use moon_crash::bugs::Bug;
 use moon_crash::cell::{Effort, KEPT, parse_line};
+use moon_crash::failpoints;
 use moon_crash::kill::{self, Killed, Series, Setup};
 use moon_crash::matrix;
 use moon_crash::report;
@@ -21,11 +22,15 @@ moon-crash <verb> [--threads n] [--first-seed n] [--json file] [--seeds dir]
   kill      the binary --moon path under load, killed --runs n times in a row (default 10)
             under each network driver, disk driver and policy; with --all yes also in every plane
             and activity, which otherwise take turns
+  failpoints  a binary built with `--features failpoints`, --moon path, stops itself at every
+            step that has a name, or at --only name; a step that is not reached fails the run
   soak      --hours n (default 24): kills without end on data that grow, then a sweep with fresh
             seeds; stops at the first broken promise
   run       one run, or one crash of it:
             --cell name --seed n [--nth n] [--point n --image name [--variant n]]
   cells     names of all cells
+
+  --share n runs one case in n of failpoints, by turns of --first-seed
 ";
 
 /// `quick` makes one in so many of the runs there are; which, is the seed's choice.
@@ -37,6 +42,7 @@ struct Flags {
     runs: Option<u64>,
     hours: f64,
     all: bool,
+    share: u64,
     only: Option<String>,
     json: Option<PathBuf>,
     seeds: PathBuf,
@@ -50,6 +56,7 @@ fn flags(args: &[String]) -> Result<Flags, String> {
         runs: None,
         hours: 24.0,
         all: false,
+        share: 1,
         only: None,
         json: None,
         seeds: PathBuf::from("crash-matrix/seeds"),
@@ -67,6 +74,7 @@ fn flags(args: &[String]) -> Result<Flags, String> {
                 flags.hours = value.parse().map_err(|_| format!("{name} needs a number"))?;
             }
             "--all" => flags.all = value == "yes",
+            "--share" => flags.share = number()?.max(1),
             "--only" => flags.only = Some(value.clone()),
             "--json" => flags.json = Some(PathBuf::from(value)),
             "--moon" => flags.moon = PathBuf::from(value),
@@ -84,6 +92,7 @@ fn main() -> ExitCode {
     let done = match verb {
         "quick" | "full" => flags(rest).and_then(|f| sweep(&f, verb == "full")),
         "kill" => flags(rest).and_then(|f| kill(&f)),
+        "failpoints" => flags(rest).map(|f| failpoints(&f)),
         "soak" => flags(rest).and_then(soak),
         "mutants" => flags(rest).map(|f| mutants(&f)),
         "run" => run(&rest.join(" ")),
@@ -253,6 +262,31 @@ fn kill(flags: &Flags) -> Result<bool, String> {
     }
     println!("{} series: {}", series.len(), kill_line(&sum));
     Ok(sound)
+}
+
+/// Layer K-fp: every named step, each action, two policies.
+fn failpoints(flags: &Flags) -> bool {
+    let mut cases = failpoints::cases();
+    cases.retain(|c| flags.only.as_ref().is_none_or(|only| c.name().contains(only.as_str())));
+    // A part of them by turns, where time is short.
+    let share = if flags.all { 1 } else { flags.share };
+    let turn = flags.first_seed;
+    let (mut failed, mut ran) = (0, 0);
+    for (i, case) in (0..).zip(&cases) {
+        if (i + turn) % share != 0 {
+            continue;
+        }
+        ran += 1;
+        match case.run(&flags.moon, turn << 16 | i) {
+            Ok(()) => println!("{:<48} kept what it promised", case.name()),
+            Err(e) => {
+                failed += 1;
+                println!("{:<48} FAILED {e}", case.name());
+            }
+        }
+    }
+    println!("failpoints: {ran} of {} cases, {failed} failed", cases.len());
+    failed == 0 && ran > 0
 }
 
 fn run(line: &str) -> Result<bool, String> {

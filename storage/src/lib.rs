@@ -19,6 +19,7 @@ macro_rules! mutant {
     }};
 }
 
+pub mod failpoint;
 pub mod io;
 pub mod log;
 pub mod marker;

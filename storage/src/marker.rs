@@ -68,8 +68,8 @@ pub async fn write(disk: &dyn Disk, dir: &Path, marker: &Marker) -> Result<(), M
     let at = |cause| MarkerError::Io { path: dir.join(names::MARKER), cause };
     disk.create_dir_all(dir).await.map_err(at)?;
     let text = marker.encode();
-    let broken = whole::Broken::default();
-    let written = whole::replace(disk, dir, names::MARKER, text.as_bytes(), broken).await;
+    let how = whole::How::default();
+    let written = whole::replace(disk, dir, names::MARKER, text.as_bytes(), how).await;
     written.map_err(|(_, cause)| at(cause))
 }
 

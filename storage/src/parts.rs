@@ -21,7 +21,7 @@ use moon_formats::{DecodeError, names};
 
 use crate::io::Disk;
 use crate::scan::LogStart;
-use crate::whole::{self, Broken};
+use crate::whole::{self, How};
 
 /// Where the files of one shard are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,7 +179,7 @@ pub async fn write_guard(
     let path = dir.join(names::AOF_MANIFEST);
     disk.create_dir_all(&dir).await.map_err(PartsError::io(&dir))?;
     let text = aof::encode_guard(shards);
-    whole::replace(disk, &dir, names::AOF_MANIFEST, text.as_bytes(), Broken::default())
+    whole::replace(disk, &dir, names::AOF_MANIFEST, text.as_bytes(), How::default())
         .await
         .map_err(|(_, cause)| PartsError::io(&path)(cause))
 }
@@ -244,21 +244,20 @@ impl Parts {
     /// [`PartsError::Io`]. The list in force stays the old one; if the new one may be on the
     /// device, files of both are kept until a later commit succeeds.
     pub async fn commit(&self, disk: &dyn Disk, next: PartList) -> Result<(), PartsError> {
-        self.commit_as(disk, next, false).await
+        self.commit_as(disk, next, How::default()).await
     }
 
     pub(crate) async fn commit_as(
         &self,
         disk: &dyn Disk,
         next: PartList,
-        no_dir_sync: bool,
+        how: How,
     ) -> Result<(), PartsError> {
         let dir = self.paths.parts();
         let path = self.paths.part_list();
         disk.create_dir_all(&dir).await.map_err(PartsError::io(&dir))?;
         let text = next.encode();
-        let broken = Broken { no_dir_sync };
-        let done = whole::replace(disk, &dir, names::AOF_MANIFEST, text.as_bytes(), broken).await;
+        let done = whole::replace(disk, &dir, names::AOF_MANIFEST, text.as_bytes(), how).await;
         let mut state = self.state.borrow_mut();
         match done {
             Ok(()) => {

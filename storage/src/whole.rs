@@ -8,16 +8,25 @@ use std::path::{Path, PathBuf};
 
 use moon_formats::names;
 
+use crate::failpoint::{Point, reach};
 use crate::io::{Access, Caching, Disk};
 
 /// Longest file that is read, in bytes.
 pub(crate) const BYTES_MAX: u64 = 1 << 20;
 
-/// What [`replace`] can leave out, so that the crash matrix can prove that it would notice.
+/// How [`replace`] is tested.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Broken {
-    /// No directory sync after the rename.
+pub(crate) struct How {
+    /// No directory sync after the rename, so that the crash matrix can prove that it would notice.
     pub(crate) no_dir_sync: bool,
+    /// The steps are those of a rewrite, whose points it passes.
+    pub(crate) is_rewrite: bool,
+}
+
+impl How {
+    fn reach(self, point: Point) -> io::Result<()> {
+        if self.is_rewrite { reach(point) } else { Ok(()) }
+    }
 }
 
 /// Reads a file; `None` if there is none. One longer than [`BYTES_MAX`] is an error of the kind
@@ -65,10 +74,11 @@ pub(crate) async fn replace(
     dir: &Path,
     name: &str,
     content: &[u8],
-    broken: Broken,
+    how: How,
 ) -> Result<(), (bool, io::Error)> {
     let (path, aside) = (dir.join(name), dir.join(names::temporary(name)));
-    if let Err(e) = write_aside(disk, &aside, content).await {
+    let written = write_aside(disk, &aside, content).await;
+    if let Err(e) = written.and_then(|()| how.reach(Point::RewriteManifestTmp)) {
         // The first error is the one to report; what stays is removed at the next start.
         drop(remove(disk, &aside).await);
         return Err((false, e));
@@ -77,10 +87,12 @@ pub(crate) async fn replace(
         drop(remove(disk, &aside).await);
         return Err((true, e));
     }
-    if broken.no_dir_sync {
+    how.reach(Point::RewriteManifestRenamed).map_err(|e| (true, e))?;
+    if how.no_dir_sync {
         return Ok(());
     }
-    disk.sync_dir(dir).await.map_err(|e| (true, e))
+    let synced = disk.sync_dir(dir).await;
+    synced.and_then(|()| how.reach(Point::RewriteDirSynced)).map_err(|e| (true, e))
 }
 
 async fn write_aside(disk: &dyn Disk, aside: &Path, content: &[u8]) -> io::Result<()> {

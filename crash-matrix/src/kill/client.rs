@@ -26,13 +26,15 @@ pub struct Setup {
     pub more: Vec<String>,
     /// Environment.
     pub env: Vec<(String, String)>,
+    /// Where standard error goes, if it is kept.
+    pub stderr: Option<PathBuf>,
 }
 
 impl Setup {
     /// `epoll`, `posix`, and nothing beside.
     pub fn new(moon: &Path, policy: &'static str) -> Setup {
         let (moon, net, disk) = (moon.to_owned(), "epoll", "posix");
-        Setup { moon, net, disk, policy, more: Vec::new(), env: Vec::new() }
+        Setup { moon, net, disk, policy, more: Vec::new(), env: Vec::new(), stderr: None }
     }
 }
 
@@ -53,6 +55,10 @@ impl Server {
     pub(crate) fn spawn(setup: &Setup, dir: &Path) -> Result<Server, String> {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr());
         let port = free.map_err(|e| e.to_string())?.port();
+        let stderr = match &setup.stderr {
+            Some(path) => std::fs::File::create(path).map_err(|e| e.to_string())?.into(),
+            None => Stdio::null(),
+        };
         let child = Command::new(&setup.moon)
             .args(["--dir".as_ref(), dir.as_os_str()])
             .args(["--port", &port.to_string(), "--io-driver", setup.net])
@@ -61,7 +67,7 @@ impl Server {
             .args(&setup.more)
             .envs(setup.env.iter().cloned())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(stderr)
             .spawn()
             .map_err(|e| format!("{}: {e}", setup.moon.display()))?;
         Ok(Server { child, port })
@@ -109,7 +115,6 @@ impl Server {
     }
 
     /// Whether the process is stopped, as by SIGSTOP.
-    #[allow(dead_code)]
     pub(crate) fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
         stat.is_ok_and(|s| s.rsplit(')').next().is_some_and(|s| s.trim_start().starts_with('T')))

@@ -76,6 +76,11 @@ mod marker {
     pub(super) const END: u8 = 0xff;
 }
 
+/// Whether a block that begins with these bytes is a piece of a large value.
+pub fn begins_chunk(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&marker::CHUNK)
+}
+
 /// How a block is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]

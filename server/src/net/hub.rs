@@ -13,6 +13,8 @@ mod service;
 use std::io;
 use std::os::fd::OwnedFd;
 
+use moon_storage::failpoint::{self, Point};
+
 use super::conn::{Conn, Refusal};
 use super::secure::Secure;
 use super::{Driver, Event, Slot, Wait};
@@ -132,6 +134,7 @@ impl<D: Driver, S: Service> Hub<D, S> {
                 Event::Sent { slot, bytes, done } => {
                     let Some(Some(peer)) = peers.get_mut(slot as usize) else { return };
                     peer.progress_ms = *now_ms;
+                    failpoint::pass(Point::LogAfterAck);
                     if peer.secure.is_none() {
                         peer.conn.bytes_out += bytes as u64;
                     }

@@ -20,6 +20,9 @@ pub mod sim;
 mod sys;
 mod task;
 
+#[cfg(feature = "failpoints")]
+pub(crate) use sys::raise;
+
 use std::future::Future;
 use std::io;
 use std::path::Path;

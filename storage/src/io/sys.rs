@@ -104,3 +104,10 @@ pub(crate) fn try_io_uring() -> io::Result<()> {
     drop(unsafe { OwnedFd::from_raw_fd(fd) });
     Ok(())
 }
+
+/// Sends this process a signal; for SIGKILL it does not return.
+#[cfg(feature = "failpoints")]
+pub(crate) fn raise(signal: libc::c_int) {
+    // SAFETY: neither call takes pointers.
+    let _ = unsafe { libc::kill(libc::getpid(), signal) };
+}

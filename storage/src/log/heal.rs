@@ -10,6 +10,7 @@ use moon_formats::names;
 use moon_formats::wal::body::BATCH_HEAD_RECORD_LEN;
 use moon_formats::wal::{Cut, CutReason, header_flags};
 
+use crate::failpoint::{self, Point};
 use crate::io::{Caching, DirEntry};
 use crate::scan::{EndKind, ScanOptions, Verify, scan};
 
@@ -90,6 +91,7 @@ impl Inner {
             self.retire(&suspect);
         }
         self.segments.borrow_mut().iter_mut().for_each(|s| s.recyclable = false);
+        failpoint::pass(Point::HealSuspect);
         let mut wait = RETRY_US_MIN;
         loop {
             match self.try_heal().await {
@@ -266,7 +268,7 @@ impl Inner {
 
 /// A segment of which nothing counts.
 fn void(seq: u64, keep: u64, bytes: u64) -> SegmentInfo {
-    SegmentInfo { seq, base_lsn: keep + 1, last_lsn: keep, bytes, recyclable: false }
+    SegmentInfo { seq, base_lsn: keep + 1, last_lsn: keep, bytes, recyclable: false, void: true }
 }
 
 /// Whether an error says that the directory, or the device below it, is no longer there.

@@ -41,6 +41,7 @@ use std::task::Waker;
 
 use moon_formats::wal;
 
+use crate::failpoint::{self, Point};
 use crate::io::{Caching, Disk, Runtime};
 #[cfg(any(test, feature = "mutants"))]
 use crate::mutant::Mutant;
@@ -149,6 +150,8 @@ pub struct SegmentInfo {
     /// The file may be used again when its records are no longer needed. Files that were being
     /// written when something failed are only ever removed.
     pub recyclable: bool,
+    /// Nothing in it counts: a later segment has repeated its records.
+    pub void: bool,
 }
 
 /// What the writer is doing; at most one of these at a time.
@@ -298,6 +301,7 @@ impl Log {
     /// If `payload` exceeds the record limit of the format (1 GiB), which callers bound earlier.
     #[inline]
     pub fn append(&self, rtype: u8, flags: u8, db: u16, payload: &[u8]) -> u64 {
+        failpoint::pass(Point::LogBeforeAppend);
         let lsn = self.inner.tail.borrow_mut().append(rtype, flags, db, payload);
         self.inner.last_lsn.set(lsn);
         lsn

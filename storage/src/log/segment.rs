@@ -16,6 +16,7 @@ use moon_formats::names;
 use moon_formats::wal::body::Payload;
 use moon_formats::wal::{self, Cut, CutReason, SegmentEnd, SegmentHeader, header_flags};
 
+use crate::failpoint::{Point, reach};
 use crate::io::{Access, Caching, File};
 use crate::recovery::RecoveredEnd;
 
@@ -54,6 +55,11 @@ impl Segment {
     pub(super) fn fits(&self, batch_bytes: u64, align: u64) -> bool {
         let end = self.pos + batch_bytes;
         end + wal::pad_len(end, align) as u64 + align <= self.bytes
+    }
+
+    /// Whether nothing has been written to it yet, and it is not what a start begins with.
+    pub(super) fn is_first_of_a_rotation(&self) -> bool {
+        cfg!(feature = "failpoints") && self.records == 0 && self.base_lsn > 1
     }
 
     /// Accounts for a batch written at `pos`.
@@ -114,6 +120,7 @@ impl Inner {
         if !end.clean {
             self.mark_open_ends(end);
         }
+        reach(Point::StartBeforeNewSegment).map_err(LogError::io("prepare a segment"))?;
         let opening = Opening {
             flags: if end.clean { 0 } else { header_flags::AFTER_CRASH },
             base_lsn: self.last_lsn.get() + 1,
@@ -203,11 +210,20 @@ impl Inner {
             None => opening.prev_crc,
         };
         self.sync_file(&*segment.file).await.map_err(Failure::at("sync a new segment"))?;
+        let at = |points: [Option<Point>; 2]| match (self.busy.get(), points) {
+            (Busy::Rotating, [Some(point), _]) | (Busy::Healing, [_, Some(point)]) => reach(point),
+            _ => Ok(()),
+        };
+        at([Some(Point::RotateTmpSynced), Some(Point::HealRewindTmp)])
+            .map_err(Failure::at("sync a new segment"))?;
         let path = self.dir.join(names::wal_segment(seq));
         self.disk.rename(&spare.path, &path).await.map_err(Failure::at("name a segment"))?;
+        at([Some(Point::RotateRenamed), Some(Point::HealRewindRenamed)])
+            .map_err(Failure::at("name a segment"))?;
         if !mutant!(self.cfg, NoDirSyncAfterRename) {
             self.disk.sync_dir(&self.dir).await.map_err(Failure::at("sync the log directory"))?;
         }
+        at([Some(Point::RotateDirSynced), None]).map_err(Failure::at("sync the log directory"))?;
         self.next_seq.set(seq + 1);
         bump(&self.counters.rotations);
         Ok((segment, last_crc))
@@ -238,6 +254,7 @@ impl Inner {
             let sealed = self.seal(&old).await;
             *self.sealing.borrow_mut() = None;
             sealed?;
+            reach(Point::RotateEndWritten).map_err(Failure::at("write the end of a segment"))?;
             self.retire(&old);
         }
         let via = self.policy.get().caching();
@@ -552,6 +569,7 @@ impl Segment {
             last_lsn: self.last_lsn,
             bytes: self.bytes,
             recyclable: true,
+            void: false,
         }
     }
 }

@@ -104,7 +104,7 @@ impl Inner {
                     None => return Ok(()),
                 },
             };
-            self.sync_file(&*file.file).await.map_err(Failure::at("sync the log"))?;
+            self.sync_batch(&*file.file).await.map_err(Failure::at("sync the log"))?;
             // A degraded log keeps its records: healing repeats all that it froze with.
             if !self.frozen() {
                 self.set_durable(file.last_lsn, file.last_crc, file.appended_bytes);

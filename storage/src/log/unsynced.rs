@@ -95,7 +95,7 @@ impl Inner {
             .segments
             .iter()
             .rev()
-            .find(|s| s.recyclable && s.base_lsn <= end.durable_lsn + 1)
+            .find(|s| !s.void && s.base_lsn <= end.durable_lsn + 1)
             .or(end.segments.first());
         let opts = ScanOptions {
             shard: Some(self.cfg.shard),

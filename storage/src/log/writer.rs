@@ -8,9 +8,11 @@ use std::rc::Rc;
 
 use moon_formats::wal::BatchHead;
 
+use crate::failpoint::{Point, reach};
 use crate::io::{Caching, File};
 
 use super::buffer::Sealed;
+use super::segment::Segment;
 use super::status::{StateBits, bump};
 use super::{Busy, Inner};
 
@@ -114,6 +116,7 @@ impl Inner {
     fn write_cached(self: &Rc<Self>, batch: &Sealed) -> Result<(), Failure> {
         let mut segment = self.segment.borrow_mut();
         let Some(segment) = segment.as_mut() else { return Ok(()) };
+        reach(Point::LogAfterAppendBeforeWrite).map_err(Failure::at("write the log"))?;
         let head = self.head_of(segment.seq, batch);
         let mut tail = self.tail.borrow_mut();
         tail.put_head(batch, &head.record(batch.first_lsn - 1));
@@ -121,8 +124,12 @@ impl Inner {
         write_now(&*segment.file, segment.pos, bytes).map_err(Failure::at("write the log"))?;
         tail.pop_front();
         drop(tail);
+        let first = segment.is_first_of_a_rotation();
         segment.advance(batch, segment.pos + batch.len() as u64);
         self.batch_written(batch);
+        if first {
+            reach(Point::RotateFirstGroup).map_err(Failure::at("write the log"))?;
+        }
         if self.unsynced_since.get().is_none() {
             self.unsynced_since.set(Some(self.rt.mono_us()));
             self.arm_sync_timer();
@@ -181,7 +188,10 @@ impl Inner {
             self.durable_lsn.set(batch.last_lsn);
             self.changed();
         }
-        let written = write_whole(file, pos, lent.content(), self.align).await;
+        let written = match reach(Point::LogAfterAppendBeforeWrite) {
+            Ok(()) => write_whole(file, pos, lent.content(), self.align).await,
+            Err(e) => Err(e),
+        };
         let bytes = lent.content().len() as u64;
         if written.is_ok() {
             self.batch_written(batch);
@@ -191,7 +201,7 @@ impl Inner {
             }
         }
         let synced = match written {
-            Ok(()) => self.sync_file(file).await.map_err(Failure::at("sync the log")),
+            Ok(()) => self.sync_batch(file).await.map_err(Failure::at("sync the log")),
             Err(e) => Err(Failure { doing: "write the log", cause: e }),
         };
         let mut tail = self.tail.borrow_mut();
@@ -207,6 +217,16 @@ impl Inner {
         self.set_durable(batch.last_lsn, batch.last_crc, batch.appended_bytes);
         self.changed();
         Ok(())
+    }
+
+    /// Syncs records that were written.
+    pub(super) async fn sync_batch(&self, file: &dyn File) -> io::Result<()> {
+        if self.segment.borrow().as_ref().is_some_and(Segment::is_first_of_a_rotation) {
+            reach(Point::RotateFirstGroup)?;
+        }
+        reach(Point::LogAfterWriteBeforeSync)?;
+        self.sync_file(file).await?;
+        reach(Point::LogAfterSyncBeforeAck)
     }
 
     /// Syncs a file of the log once.

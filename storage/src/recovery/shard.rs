@@ -9,6 +9,7 @@ use moon_formats::names;
 use moon_formats::rrdshard::Item;
 use moon_formats::wal::{BatchHead, Cut, Record, SegmentHeader};
 
+use crate::failpoint::{Point, reach};
 use crate::io::{DirEntry, Disk};
 use crate::log::SegmentInfo;
 #[cfg(any(test, feature = "mutants"))]
@@ -183,6 +184,8 @@ pub async fn recover_shard(
         recovered.origin = Origin::Base { base, entries: summary.entries };
         visit_from = base.cut + 1;
         done = base.bytes;
+        let path = paths.base(base.seq);
+        reach(Point::StartAfterBase).map_err(|e| RecoveryError::Io(path, e))?;
     }
     let opts = ScanOptions {
         shard: Some(paths.shard),
@@ -357,7 +360,9 @@ fn keep_older(end: &mut RecoveredEnd, segments: &[(u64, u64)], from: LogStart) {
             base_lsn: 1,
             last_lsn: first.saturating_sub(1),
             bytes: *bytes,
-            recyclable: true,
+            // What became of it is written in segments that nobody reads any more.
+            recyclable: false,
+            void: false,
         })
         .collect();
     older.sort_by_key(|s| s.seq);

@@ -66,7 +66,8 @@ impl LogEnd {
     /// A segment of which nothing counts.
     pub(super) fn add_void(&mut self, seq: u64, base_lsn: u64, bytes: u64) {
         let last_lsn = self.next_lsn - 1;
-        self.segments.push(SegmentInfo { seq, base_lsn, last_lsn, bytes, recyclable: false });
+        let (recyclable, void) = (false, true);
+        self.segments.push(SegmentInfo { seq, base_lsn, last_lsn, bytes, recyclable, void });
     }
 }
 

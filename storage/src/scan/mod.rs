@@ -420,6 +420,9 @@ impl Scan<'_> {
         self.end.last_seq = seg.seq;
         self.end.max_seen_lsn = self.end.max_seen_lsn.max(header.base_lsn.saturating_sub(1));
         if let Some(cut) = cut {
+            // One of the files before it was being written when something failed: it may hold torn
+            // bytes that no sync has covered or will cover.
+            self.end.segments.iter_mut().for_each(|s| s.recyclable = false);
             self.end.durable_lsn = self.end.durable_lsn.max(cut.keep_lsn);
             self.end.max_seen_lsn = self.end.max_seen_lsn.max(cut.max_seen_lsn);
         }
@@ -431,6 +434,7 @@ impl Scan<'_> {
             last_lsn: header.base_lsn.saturating_sub(1),
             bytes: seg.bytes,
             recyclable: true,
+            void: false,
         });
         self.visitor.segment(header, cut).map_err(ScanError::Visitor)?;
         Ok(true)

@@ -34,6 +34,9 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::task::Waker;
 
+use moon_formats::rrdshard;
+
+use crate::failpoint::{self, Point};
 use crate::io::{Disk, Runtime};
 use crate::log::Log;
 #[cfg(any(test, feature = "mutants"))]
@@ -285,6 +288,7 @@ impl Job {
         });
         let rt = Rc::clone(&shared.env.rt);
         rt.spawn(Box::pin(task::run(Rc::clone(&shared))));
+        failpoint::pass(Point::SnapshotCut);
         Job { shared, gather: Vec::new(), filled: false, ending: None, clock }
     }
 
@@ -325,8 +329,14 @@ impl Job {
             let added = self.gather.len() - before;
             bytes += added;
             self.clock.spend(added);
+            if cfg!(feature = "failpoints") && rrdshard::begins_chunk(&self.gather[before..]) {
+                failpoint::pass(Point::SnapshotLargeValue);
+            }
             match fill {
-                Fill::End { entries, crc } => self.end(entries, crc, source),
+                Fill::End { entries, crc } => {
+                    failpoint::pass(Point::SnapshotSections);
+                    self.end(entries, crc, source);
+                }
                 Fill::More if added == 0 => {
                     self.fail("the source gives nothing and does not end".into());
                 }

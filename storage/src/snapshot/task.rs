@@ -9,9 +9,10 @@ use moon_formats::aof::Base;
 use moon_formats::wal::body::Payload;
 use moon_formats::wal::{self, Checkpoint, CheckpointKind, RecordType};
 
+use crate::failpoint::{self, Point, reach};
 use crate::io::{Access, Caching, File};
 use crate::log::LogState;
-use crate::whole::{self, aside};
+use crate::whole::{self, How, aside};
 
 use super::{BUFFER_BYTES, Finished, Kind, Rewrite, Shared, SnapshotError, retention};
 
@@ -106,12 +107,16 @@ impl Shared {
             write_whole(&*file, start, &buffer, disk.alignment())
                 .await
                 .map_err(at("write a snapshot", aside))?;
+            let first = start == 0;
+            let point = if first { Point::SnapshotFirstBlock } else { Point::SnapshotMidWalk };
+            reach(point).map_err(at("write a snapshot", aside))?;
             self.written.set(bytes);
             *self.spare.borrow_mut() = Some(buffer);
             self.writing.set(false);
             (self.env.wake)();
         }
         let Some(ending) = self.ending.get() else { return Err(SnapshotError::Cancelled) };
+        reach(Point::SnapshotTrailer).map_err(at("write a snapshot", aside))?;
         if padding > 0 {
             file.truncate(bytes).await.map_err(at("cut a snapshot to its length", aside))?;
         }
@@ -126,6 +131,7 @@ impl Shared {
         self.go_on()?;
         let disk = &*self.env.disk;
         disk.rename(aside, path).await.map_err(at("name a snapshot", path))?;
+        reach(Point::SnapshotRenamed).map_err(at("name a snapshot", path))?;
         if mutant!(self.env, NoDirSyncAfterBaseRename) {
             return Ok(());
         }
@@ -160,6 +166,8 @@ impl Shared {
         if !mutant!(self.env, ManifestBeforeLog) {
             self.wait_durable(rewrite).await?;
         }
+        let list_path = parts.paths().part_list();
+        reach(Point::RewriteWaitDurable).map_err(at("wait for the log", &list_path))?;
         let (mut list, dropped) = retention::next_list(self, rewrite, base).await;
         let oldest = list.history.last().unwrap_or(&base).cut;
         let start = log.start_for(oldest + 1);
@@ -168,8 +176,9 @@ impl Shared {
         if mutant!(self.env, RemovedBeforeCommit) {
             retention::remove_unlisted(self, rewrite, &dropped).await;
         }
-        let no_dir_sync = mutant!(self.env, NoDirSyncAfterManifestRename);
-        parts.commit_as(disk, list, no_dir_sync).await.map_err(SnapshotError::Parts)?;
+        let how =
+            How { no_dir_sync: mutant!(self.env, NoDirSyncAfterManifestRename), is_rewrite: true };
+        parts.commit_as(disk, list, how).await.map_err(SnapshotError::Parts)?;
         // The base counts. Nothing after this can fail the rewrite.
         if log.status().state != LogState::Closed {
             let kind = CheckpointKind::BaseCommitted;
@@ -178,6 +187,7 @@ impl Shared {
             log.append(RecordType::Checkpoint.code(), 0, wal::DB_NONE, &payload);
             log.base_committed(base.cut, start);
         }
+        failpoint::pass(Point::RewriteRetention);
         retention::remove_unlisted(self, rewrite, &[]).await;
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::io::sim::{Fault, FaultKind, Image, SimConfig, SimDisk};
 use crate::log::{Log, Policy};
 use crate::recovery::{Origin, RecoveredEnd};
 use crate::snapshot::tests::rig::{Map, World, config, recover};
-use crate::whole::{self, Broken};
+use crate::whole::{self, How};
 
 use super::{GUARD, LIST, LOG, PARTS, content, refused, remove, stopped};
 
@@ -25,7 +25,7 @@ fn write(disk: &SimDisk, path: &str, text: &[u8]) {
     let name = name.to_string_lossy();
     let rt = disk.runtime();
     rt.block_on(disk.create_dir_all(dir)).expect("a directory");
-    rt.block_on(whole::replace(disk, dir, &name, text, Broken::default())).expect("written");
+    rt.block_on(whole::replace(disk, dir, &name, text, How::default())).expect("written");
 }
 
 fn list(disk: &SimDisk) -> PartList {
