@@ -186,6 +186,12 @@ fn without(mut arrays: Vec<Vec<Vec<u8>>>, db: u16, names: &[&[u8]]) -> Vec<(u16,
     if arrays.is_empty() { vec![] } else { vec![(db, encode(&arrays))] }
 }
 
+/// Whether a unit does nothing but take away keys or fields, as that of expired ones does.
+pub(crate) fn only_removes(payload: &[u8]) -> bool {
+    let removals: [&[u8]; 3] = [b"DEL", b"UNLINK", b"HDEL"];
+    arrays(payload).iter().all(|w| removals.contains(&w[0].to_ascii_uppercase().as_slice()))
+}
+
 /// Applies a record as recovery does, or as a bug would have it.
 pub(crate) fn apply(
     bug: Option<EngineBug>,

@@ -460,14 +460,16 @@ impl Life {
         }
     }
 
-    /// A command or an EXEC is one record; only the keys it found expired may take another.
+    /// A command or an EXEC is one record; the keys and fields it found expired may take another,
+    /// which holds nothing but removals.
     fn one_unit(&self, before: u64) {
         let history = self.history.borrow();
-        let new = history.iter().rev().take_while(|r| r.lsn > before);
-        let own = new.filter(|r| !r.payload.starts_with(b"*2\r\n$3\r\nDEL\r\n"));
-        let own = own.count();
-        if own > 1 {
-            self.find(format!("O3: one unit became {own} records behind lsn {before}"));
+        let new: Vec<_> = history.iter().rev().take_while(|r| r.lsn > before).collect();
+        let own = new.iter().filter(|r| !bugs::only_removes(&r.payload)).count();
+        if own > 1 || new.len() > 2 {
+            let (n, texts): (_, Vec<_>) =
+                (new.len(), new.iter().map(|r| start_of(&r.payload)).collect());
+            self.find(format!("O3: one unit became {n} records behind lsn {before}: {texts:?}"));
         }
     }
 
@@ -528,6 +530,11 @@ impl Life {
         self.shard.journal.detach();
         self.disk.runtime().shutdown();
     }
+}
+
+/// The first bytes of a record's effects.
+fn start_of(payload: &[u8]) -> String {
+    String::from_utf8_lossy(&payload[..payload.len().min(120)]).replace("\r\n", " ")
 }
 
 impl Drop for Life {
