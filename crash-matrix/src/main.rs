@@ -273,7 +273,7 @@ fn failpoints(flags: &Flags) -> bool {
     let turn = flags.first_seed;
     let (mut failed, mut ran) = (0, 0);
     for (i, case) in (0..).zip(&cases) {
-        if (i + turn) % share != 0 {
+        if !(i + turn).is_multiple_of(share) {
             continue;
         }
         ran += 1;
