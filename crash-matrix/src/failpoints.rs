@@ -88,6 +88,8 @@ impl Case {
         let (name, action) = (self.point.name(), self.action.name());
         let hit = match self.group() {
             "log" if self.point == Point::LogBeforeAppend => 200 + rng.below(2000),
+            // Behind the replies to those who look what is there.
+            "log" if self.point == Point::LogAfterAck => 1500 + rng.below(1500),
             "log" if self.policy == "everysec" && self.is_of_a_sync() => 1 + rng.below(2),
             "log" => 50 + rng.below(100),
             "rotate" => 1 + rng.below(3),

@@ -23,6 +23,8 @@ pub struct Figures {
     pub in_recovery: u64,
     /// Starts after damage: refused, answered with the right prefix.
     pub damage: (u64, u64),
+    /// The same by kind of damage.
+    pub damaged: BTreeMap<&'static str, (u64, u64)>,
     /// Acknowledged records lost within the promise, by policy.
     pub lost: BTreeMap<&'static str, (u64, u64)>,
     /// Errors that struck, by name.
@@ -58,6 +60,10 @@ impl Figures {
         }
         self.in_recovery += o.in_recovery;
         self.damage = (self.damage.0 + o.damage.0, self.damage.1 + o.damage.1);
+        for (k, v) in &o.damaged {
+            let to = self.damaged.entry(k).or_default();
+            *to = (to.0 + v.0, to.1 + v.1);
+        }
         for (k, v) in &o.lost {
             let to = self.lost.entry(k).or_default();
             *to = (to.0 + v.0, to.1.max(v.1));

@@ -129,7 +129,7 @@ pub(crate) struct Promises {
     pub(crate) dir: PathBuf,
     plane: Plane,
     /// Commands acknowledged and sent, by client.
-    at: [(u64, u64); CLIENTS],
+    pub(crate) at: [(u64, u64); CLIENTS],
     /// When the last command was sent.
     last_sent: Instant,
     /// How the clients send.
@@ -198,7 +198,8 @@ impl Promises {
         let (outcome, done) = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..CLIENTS)
                 .map(|c| {
-                    scope.spawn(move || load(port, plane, c, at[c].0, seed ^ c as u64, manner))
+                    let (from, seed) = (at[c].0, seed ^ c as u64);
+                    scope.spawn(move || load(port, plane, c, from, seed, manner, &mut |_| {}))
                 })
                 .collect();
             let done = meanwhile();
@@ -285,13 +286,15 @@ pub(crate) fn leftovers(dir: &Path) -> Option<PathBuf> {
 }
 
 /// Sends from command `from` on until the server is gone: `(acknowledged, sent)` as positions.
-fn load(
+/// `note` hears each position up to which commands have been acknowledged.
+pub(crate) fn load(
     port: u16,
     plane: Plane,
     client: usize,
     from: u64,
     seed: u64,
     manner: Manner,
+    note: &mut dyn FnMut(u64),
 ) -> Result<(u64, u64), String> {
     let mut rng = SimRng::new(seed);
     let (mut acked, mut sent) = (from, from);
@@ -325,6 +328,7 @@ fn load(
                 std::thread::sleep(Duration::from_millis(2));
             }
         }
+        note(acked);
         if !manner.pause.is_zero() {
             std::thread::sleep(manner.pause);
         }

@@ -16,6 +16,7 @@
 //! | [`figures`] | counts and failures |
 //! | [`kill`] | the shipped binary under SIGKILL |
 //! | [`failpoints`] | a binary that stops itself at named steps |
+//! | [`trace`] | images of what the shipped binary wrote |
 //! | [`matrix`] | all runs on several threads |
 //! | [`report`] | the figures |
 
@@ -29,6 +30,7 @@ pub mod matrix;
 pub mod oracle;
 pub mod report;
 pub mod rot;
+pub mod trace;
 mod walk;
 pub mod workload;
 

@@ -10,6 +10,7 @@ use moon_crash::failpoints;
 use moon_crash::kill::{self, Killed, Series, Setup};
 use moon_crash::matrix;
 use moon_crash::report;
+use moon_crash::trace;
 use moon_crash::workload::Plane;
 
 const USAGE: &str = "\
@@ -24,13 +25,17 @@ moon-crash <verb> [--threads n] [--first-seed n] [--json file] [--seeds dir]
             and activity, which otherwise take turns
   failpoints  a binary built with `--features failpoints`, --moon path, stops itself at every
             step that has a name, or at --only name; a step that is not reached fails the run
+  trace     the same binary logs what it writes under load, and is started on --runs n images
+            (default 40) of what a power loss could have left, in each plane (or --only name)
+            under always and everysec
   soak      --hours n (default 24): kills without end on data that grow, then a sweep with fresh
             seeds; stops at the first broken promise
   run       one run, or one crash of it:
             --cell name --seed n [--nth n] [--point n --image name [--variant n]]
   cells     names of all cells
 
-  --share n runs one case in n of failpoints, by turns of --first-seed
+  --share n makes one run in n of quick (default 3), full, failpoints (default 1), which ones is
+  the seed's choice; --errors n tries each error at n operations in full (default 6)
 ";
 
 /// `quick` makes one in so many of the runs there are; which, is the seed's choice.
@@ -42,7 +47,8 @@ struct Flags {
     runs: Option<u64>,
     hours: f64,
     all: bool,
-    share: u64,
+    share: Option<u64>,
+    errors: u64,
     only: Option<String>,
     json: Option<PathBuf>,
     seeds: PathBuf,
@@ -56,7 +62,8 @@ fn flags(args: &[String]) -> Result<Flags, String> {
         runs: None,
         hours: 24.0,
         all: false,
-        share: 1,
+        share: None,
+        errors: 6,
         only: None,
         json: None,
         seeds: PathBuf::from("crash-matrix/seeds"),
@@ -74,7 +81,8 @@ fn flags(args: &[String]) -> Result<Flags, String> {
                 flags.hours = value.parse().map_err(|_| format!("{name} needs a number"))?;
             }
             "--all" => flags.all = value == "yes",
-            "--share" => flags.share = number()?.max(1),
+            "--share" => flags.share = Some(number()?.max(1)),
+            "--errors" => flags.errors = number()?,
             "--only" => flags.only = Some(value.clone()),
             "--json" => flags.json = Some(PathBuf::from(value)),
             "--moon" => flags.moon = PathBuf::from(value),
@@ -93,6 +101,7 @@ fn main() -> ExitCode {
         "quick" | "full" => flags(rest).and_then(|f| sweep(&f, verb == "full")),
         "kill" => flags(rest).and_then(|f| kill(&f)),
         "failpoints" => flags(rest).map(|f| failpoints(&f)),
+        "trace" => flags(rest).map(|f| traces(&f)),
         "soak" => flags(rest).and_then(soak),
         "mutants" => flags(rest).map(|f| mutants(&f)),
         "run" => run(&rest.join(" ")),
@@ -121,10 +130,13 @@ fn sweep(flags: &Flags, full: bool) -> Result<bool, String> {
     let kept = replay_seeds(flags)?;
     let (runs, effort) = if full {
         let n = flags.runs.unwrap_or(4);
-        (matrix::plan(flags.first_seed, n, n * 6), Effort { stops: None, all_images: true })
+        let runs = matrix::plan(flags.first_seed, n, n * flags.errors);
+        let runs = matrix::sample(runs, flags.first_seed, flags.share.unwrap_or(1));
+        (runs, Effort { stops: None, all_images: true })
     } else {
         let n = flags.runs.unwrap_or(12);
-        let runs = matrix::sample(matrix::plan(flags.first_seed, n, n), flags.first_seed, SHARE);
+        let share = flags.share.unwrap_or(SHARE);
+        let runs = matrix::sample(matrix::plan(flags.first_seed, n, n), flags.first_seed, share);
         (runs, Effort { stops: Some(48), all_images: false })
     };
     let mut report = matrix::execute(&runs, effort, Bug::default(), flags.threads, false);
@@ -269,7 +281,7 @@ fn failpoints(flags: &Flags) -> bool {
     let mut cases = failpoints::cases();
     cases.retain(|c| flags.only.as_ref().is_none_or(|only| c.name().contains(only.as_str())));
     // A part of them by turns, where time is short.
-    let share = if flags.all { 1 } else { flags.share };
+    let share = flags.share.unwrap_or(1);
     let turn = flags.first_seed;
     let (mut failed, mut ran) = (0, 0);
     for (i, case) in (0..).zip(&cases) {
@@ -287,6 +299,40 @@ fn failpoints(flags: &Flags) -> bool {
     }
     println!("failpoints: {ran} of {} cases, {failed} failed", cases.len());
     failed == 0 && ran > 0
+}
+
+/// Layer T: every plane, two policies.
+fn traces(flags: &Flags) -> bool {
+    let mut failed = 0;
+    let (mut images, mut lost) = (0, 0);
+    for (name, plane) in Plane::ALL {
+        if flags.only.as_ref().is_some_and(|only| only != name) {
+            continue;
+        }
+        for policy in ["always", "everysec"] {
+            let n = flags.runs.unwrap_or(40);
+            match trace::run(&flags.moon, plane, policy, n, flags.first_seed) {
+                Ok(t) => {
+                    (images, lost) = (images + t.images, lost + t.lost);
+                    println!(
+                        "{name:<9} {policy:<9} {} stops in {} MiB, {} acknowledged; {} images, 0 \
+                         lost, {} within the promise",
+                        t.stops,
+                        t.bytes >> 20,
+                        t.acked,
+                        t.images,
+                        t.lost
+                    );
+                }
+                Err(e) => {
+                    failed += 1;
+                    println!("{name:<9} {policy:<9} FAILED {e}");
+                }
+            }
+        }
+    }
+    println!("trace: {images} images, {failed} failed, {lost} lost within the promise");
+    failed == 0 && images > 0
 }
 
 fn run(line: &str) -> Result<bool, String> {

@@ -1,7 +1,9 @@
 //! The figures as a table and as `crash-matrix.json`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::cell::Cell;
 use crate::matrix::Report;
 
 /// Broken promises by the number of their check.
@@ -23,6 +25,19 @@ const CHECKS: [(&str, &str); 10] = [
     ("after a read error", "not started after a read error"),
 ];
 
+/// Cells, crashes and failures of each plane.
+fn by_plane(report: &Report) -> BTreeMap<&'static str, [u64; 3]> {
+    let mut planes: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
+    for (name, crashes, failures) in &report.cells {
+        let plane = Cell::named(name).map_or("", |c| c.plane.name());
+        let [cells, all, broken] = planes.entry(plane).or_default();
+        *cells += 1;
+        *all += crashes;
+        *broken += *failures as u64;
+    }
+    planes
+}
+
 /// The table.
 pub fn text(report: &Report) -> String {
     let f = &report.figures;
@@ -31,7 +46,12 @@ pub fn text(report: &Report) -> String {
         let _ = writeln!(out, "{name:<44} {value}");
     };
     let failed = report.cells.iter().filter(|c| c.2 > 0).count();
-    row("cells run / failed", format!("{} / {failed}", report.cells.len()));
+    let there = Cell::all().len();
+    row("cells run / failed / there", format!("{} / {failed} / {there}", report.cells.len()));
+    for (plane, [cells, crashes, broken]) in by_plane(report) {
+        let text = format!("{cells} cells, {crashes} crashes, {broken} failures");
+        row(&format!("  {plane}"), text);
+    }
     row("kept seeds replayed", report.kept.to_string());
     row("runs recorded", f.runs.to_string());
     row("commands / records logged", format!("{} / {}", f.commands, f.records));
@@ -56,6 +76,9 @@ pub fn text(report: &Report) -> String {
     let (bases, saves, failed) = f.seen.snapshots;
     row("bases / saves / snapshots that met an error", format!("{bases} / {saves} / {failed}"));
     row("damage at rest: refused / harmless", format!("{} / {}", f.damage.0, f.damage.1));
+    for (kind, (refused, harmless)) in &f.damaged {
+        row(&format!("  {kind}"), format!("{refused} / {harmless}"));
+    }
     for (check, name) in CHECKS {
         row(&format!("{} {name}", check.trim_end_matches(':')), broken(report, check).to_string());
     }
@@ -77,6 +100,11 @@ pub fn json(report: &Report) -> String {
     let mut number = |name: &str, value: u64| {
         let _ = writeln!(out, "  \"{name}\": {value},");
     };
+    number("cells_there", Cell::all().len() as u64);
+    number("cells_failed", report.cells.iter().filter(|c| c.2 > 0).count() as u64);
+    number("commands_made", f.made.0);
+    number("commands_not_idempotent", f.made.1);
+    number("write_rows_effective", f.seen.effective.len() as u64);
     number("cells", report.cells.len() as u64);
     number("runs", f.runs);
     number("commands", f.commands);
@@ -104,6 +132,25 @@ pub fn json(report: &Report) -> String {
     let broken = map(broken.collect());
     let failed: Vec<String> =
         report.failures.iter().map(|f| format!("\"{}\"", f.again.replace('"', "'"))).collect();
+    let planes = by_plane(report).into_iter().map(|(plane, [cells, crashes, failures])| {
+        format!(
+            "\"{plane}\": {{\"cells\": {cells}, \"crashes\": {crashes}, \"failures\": {failures}}}"
+        )
+    });
+    let pair = |names: [&str; 2], (a, b): (u64, u64)| {
+        format!("{{\"{}\": {a}, \"{}\": {b}}}", names[0], names[1])
+    };
+    let damage = f
+        .damaged
+        .iter()
+        .map(|(kind, n)| format!("\"{kind}\": {}", pair(["refused", "harmless"], *n)));
+    let lost = f
+        .lost
+        .iter()
+        .map(|(policy, n)| format!("\"{policy}\": {}", pair(["records", "longest_span_us"], *n)));
+    let _ = writeln!(out, "  \"planes\": {},", map(planes.collect()));
+    let _ = writeln!(out, "  \"damage\": {},", map(damage.collect()));
+    let _ = writeln!(out, "  \"unsynced_acks_lost\": {},", map(lost.collect()));
     let _ = writeln!(out, "  \"images\": {},", map(images));
     let _ = writeln!(out, "  \"errors_injected\": {},", map(errors));
     let _ = writeln!(out, "  \"broken\": {broken},");

@@ -16,9 +16,26 @@ use crate::oracle::{digest_at, load_save, start_over};
 /// What happens to a file.
 #[derive(Debug, Clone, Copy)]
 enum Damage {
-    Flip { offset: u64, bit: u64 },
-    Zero { block: u64 },
-    Truncate { bytes: u64 },
+    Flip {
+        offset: u64,
+        bit: u64,
+    },
+    Zero {
+        block: u64,
+    },
+    Truncate {
+        bytes: u64,
+    },
+    /// Two blocks changed places.
+    Swap {
+        a: u64,
+        b: u64,
+    },
+    /// A write of one block went to the place of another.
+    Misdirect {
+        from: u64,
+        to: u64,
+    },
     Remove,
 }
 
@@ -40,8 +57,13 @@ impl Role {
     /// lost its newest part at rest, look like ones that never were.
     fn damage(self, bytes: u64, rng: &mut SimRng) -> Damage {
         let flip = Damage::Flip { offset: rng.below(bytes), bit: rng.below(8) };
-        match (self, rng.below(6)) {
-            (Role::Segment, _) | (_, 0..=2) => flip,
+        let blocks = bytes / BLOCK;
+        let (a, b) = (rng.below(blocks.max(1)), rng.below(blocks.max(1)));
+        match (self, rng.below(8)) {
+            (_, 6) if a != b => Damage::Swap { a, b },
+            (_, 7) if a != b => Damage::Misdirect { from: a, to: b },
+            (Role::Segment, 5) => Damage::Zero { block: a },
+            (Role::Segment, _) | (_, 0..=2 | 6..) => flip,
             (_, 3) => Damage::Zero { block: rng.below(bytes.div_ceil(BLOCK)) },
             (_, 4) => Damage::Truncate { bytes: rng.below(bytes) },
             (Role::Save, _) => flip,
@@ -75,12 +97,34 @@ fn files(disk: &SimDisk) -> Vec<(Role, PathBuf, u64)> {
     all
 }
 
+impl Damage {
+    /// Name as the figures print it.
+    fn name(self) -> &'static str {
+        match self {
+            Damage::Flip { .. } => "flip",
+            Damage::Zero { .. } => "zero",
+            Damage::Truncate { .. } => "truncate",
+            Damage::Swap { .. } => "swap",
+            Damage::Misdirect { .. } => "misdirect",
+            Damage::Remove => "remove",
+        }
+    }
+}
+
 /// False if the damage changes nothing.
 fn apply(disk: &SimDisk, path: &Path, bytes: u64, damage: Damage) -> bool {
     let rt = disk.runtime();
     let open = || rt.block_on(disk.open(path, Access::ReadWrite, Caching::Cached));
     match damage {
         Damage::Flip { offset, bit } => disk.rot(path, offset, 1 << bit),
+        Damage::Swap { a, b } | Damage::Misdirect { from: a, to: b } => open().is_ok_and(|file| {
+            let read = |block| rt.block_on(file.read_at(block * BLOCK, BLOCK as usize));
+            let (Ok(first), Ok(second)) = (read(a), read(b)) else { return false };
+            let write =
+                |block, bytes: &[u8]| rt.block_on(file.write_at(block * BLOCK, bytes)).is_ok();
+            let swaps = matches!(damage, Damage::Swap { .. });
+            first != second && write(b, &first) && (!swaps || write(a, &second))
+        }),
         Damage::Remove => rt.block_on(disk.remove(path)).is_ok(),
         Damage::Truncate { bytes } => {
             open().is_ok_and(|file| rt.block_on(file.truncate(bytes)).is_ok())
@@ -159,9 +203,16 @@ pub(crate) fn run(
         };
         disk.runtime().shutdown();
         hash.update(&[u8::from(matches!(result, Ok(true)))]);
+        let kind = out.figures.damaged.entry(damage.name()).or_default();
         match result {
-            Ok(true) => out.figures.damage.0 += 1,
-            Ok(false) => out.figures.damage.1 += 1,
+            Ok(true) => {
+                kind.0 += 1;
+                out.figures.damage.0 += 1;
+            }
+            Ok(false) => {
+                kind.1 += 1;
+                out.figures.damage.1 += 1;
+            }
             Err(text) => {
                 let text = format!("{text} ({} {damage:?})", path.display());
                 out.failures.push(Failure { again: run.line(), text });

@@ -77,6 +77,20 @@ fn kept_seeds_stay_fixed() {
     }
 }
 
+/// A write that went to the wrong place, or two blocks that changed places, are as a flipped bit.
+#[test]
+fn blocks_in_the_wrong_place_are_refused_or_harmless() {
+    let effort = Effort { stops: Some(200), all_images: false };
+    let runs = ["kv-rotate-always+rot", "kv-rewrite-everysec+rot", "mixed-rotate-always+rot"]
+        .map(|name| Run { cell: Cell::named(name).expect("a cell"), seed: 3, nth: 0 });
+    let report = execute(&runs, effort, Bug::default(), 2, false);
+    assert_eq!(report.failures.len(), 0, "{:?}", report.failures.first());
+    for kind in ["swap", "misdirect", "zero", "flip"] {
+        let refused = report.figures.damaged.get(kind).map_or(0, |d| d.0);
+        assert!(refused > 5, "{kind}: {refused} refused");
+    }
+}
+
 #[test]
 fn names_and_lines_are_read_back() {
     for cell in Cell::all() {

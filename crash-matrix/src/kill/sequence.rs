@@ -307,8 +307,13 @@ fn id(reply: Reply) -> Result<u64, String> {
 
 /// Entries delivered to the group, and those pending.
 fn group(c: &mut Client, client: usize) -> Result<(u64, u64), String> {
+    // Power may be lost before there was a group; then nothing was delivered to it.
+    if c.line(&format!("EXISTS x:{client}"))?.number()? == 0 {
+        return Ok((0, 0));
+    }
     let groups = c.line(&format!("XINFO GROUPS x:{client}"))?.array()?;
-    let group = groups.into_iter().next().ok_or("the group is gone")?.array()?;
+    let Some(group) = groups.into_iter().next() else { return Ok((0, 0)) };
+    let group = group.array()?;
     let field = |name: &str| {
         let at = group.iter().position(|r| *r == Reply::Text(name.into()));
         at.and_then(|i| group.get(i + 1)).cloned().ok_or(format!("XINFO GROUPS has no {name}"))

@@ -134,7 +134,6 @@ impl<D: Driver, S: Service> Hub<D, S> {
                 Event::Sent { slot, bytes, done } => {
                     let Some(Some(peer)) = peers.get_mut(slot as usize) else { return };
                     peer.progress_ms = *now_ms;
-                    failpoint::pass(Point::LogAfterAck);
                     if peer.secure.is_none() {
                         peer.conn.bytes_out += bytes as u64;
                     }
@@ -376,6 +375,7 @@ impl<D: Driver, S: Service> Hub<D, S> {
                     std::mem::swap(&mut part, &mut peer.conn.out);
                     self.driver.send(slot, &mut part)
                 };
+                failpoint::pass(Point::LogAfterAck);
                 match sent {
                     Ok(true) if peer.secure.is_some() => {}
                     Ok(true) => peer.conn.bytes_out += n as u64,

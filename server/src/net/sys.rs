@@ -370,3 +370,21 @@ pub(crate) fn page_size() -> usize {
     // SAFETY: no pointers.
     usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096)
 }
+
+/// Whether a failed allocation, or any other abort, ends the process with exit code 70 and without
+/// a signal: while nothing has been served, there is nothing to find in a core file.
+pub(crate) fn exit_on_abort(yes: bool) {
+    extern "C" fn end(_: c_int) {
+        const TEXT: &[u8] =
+            b"moon: out of memory while the data are loaded; nothing on the disk has \
+            changed: start again with more memory\n";
+        // SAFETY: both calls may be made in a signal handler; the pointer and length are TEXT's.
+        unsafe {
+            libc::write(2, TEXT.as_ptr().cast(), TEXT.len());
+            libc::_exit(70);
+        }
+    }
+    let handler = if yes { end as *const () as libc::sighandler_t } else { libc::SIG_DFL };
+    // SAFETY: `end` calls nothing that a signal handler may not.
+    unsafe { libc::signal(libc::SIGABRT, handler) };
+}

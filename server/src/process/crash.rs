@@ -6,6 +6,7 @@
 use std::cell::Cell;
 
 use super::{complain, log};
+use crate::net::sys;
 
 /// Commands remembered.
 const LAST: usize = 16;
@@ -59,6 +60,7 @@ pub(super) fn install() {
             ("text", &text),
             ("commands", &commands),
         ]);
+        sys::exit_on_abort(false);
         std::process::abort();
     }));
 }

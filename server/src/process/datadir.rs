@@ -7,6 +7,7 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use moon_formats::marker::Marker;
 use moon_formats::names::MARKER;
@@ -17,6 +18,7 @@ use moon_storage::marker::{self, MarkerError};
 
 use crate::config::{Config, OptionId};
 use crate::net::sys;
+use crate::runtime::host;
 use crate::service::shared::{random, unix_secs};
 
 /// Why a directory is not used.
@@ -168,17 +170,18 @@ fn fits(path: &Path, found: &Marker, databases: u16) -> Result<(), DirError> {
 pub(crate) fn marker(dir: &DataDir, databases: u16) -> Result<Marker, DirError> {
     let io = |e| DirError::Io(dir.path.clone(), e);
     let rt = LocalRuntime::new().map_err(io)?;
-    let disk = PosixDisk::new();
-    if let Some(found) = rt.block_on(marker::read(&disk, &dir.path)).map_err(DirError::Marker)? {
+    let disk =
+        host::logged(Rc::new(PosixDisk::new())).map_err(|e| DirError::Io(dir.path.clone(), e))?;
+    if let Some(found) = rt.block_on(marker::read(&*disk, &dir.path)).map_err(DirError::Marker)? {
         fits(&dir.path, &found, databases)?;
-        rt.block_on(marker::settle(&disk, &dir.path)).map_err(DirError::Marker)?;
+        rt.block_on(marker::settle(&*disk, &dir.path)).map_err(DirError::Marker)?;
         return Ok(found);
     }
     let mut uuid = [0; 16];
     random(&mut uuid).map_err(io)?;
     let created_ms = unix_secs() * 1000;
     let first = Marker { uuid, shards: 1, databases, created_ms, extra: Vec::new() };
-    rt.block_on(marker::write(&disk, &dir.path, &first)).map_err(DirError::Marker)?;
+    rt.block_on(marker::write(&*disk, &dir.path, &first)).map_err(DirError::Marker)?;
     Ok(first)
 }
 

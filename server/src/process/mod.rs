@@ -5,7 +5,7 @@
 //! | 0 | stopped as asked, everything synced |
 //! | 1 | environment or configuration |
 //! | 2 | an operator has to decide (foreign data, other layout) |
-//! | 70 | damage found |
+//! | 70 | damage found, or out of memory before anything was served |
 //! | 130, 143 | stopped at once by a second signal |
 //! | 134 | bug: crash report, abort |
 

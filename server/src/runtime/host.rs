@@ -43,11 +43,20 @@ impl DiskDriver {
 
     /// The driver for a shard of the calling thread.
     fn start(self) -> io::Result<Rc<dyn Disk>> {
-        Ok(match self {
+        logged(match self {
             Self::Dma => Rc::new(DmaDisk::start(1)?),
             Self::Posix => Rc::new(PosixDisk::new()),
         })
     }
+}
+
+/// A driver that, in a test build, logs what it does if `MOON_TRACE` names a file.
+pub(crate) fn logged(disk: Rc<dyn Disk>) -> io::Result<Rc<dyn Disk>> {
+    #[cfg(feature = "failpoints")]
+    if let Some(log) = std::env::var_os("MOON_TRACE") {
+        return Ok(Rc::new(moon_storage::io::record::RecordDisk::new(disk, log.as_ref())?));
+    }
+    Ok(disk)
 }
 
 /// Runs a shard on the calling thread until it is told to stop. `make` makes the driver on

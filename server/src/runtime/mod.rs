@@ -126,6 +126,8 @@ impl<D: Driver> ShardLoop<D> {
             driver.listen(index as u32, listener.socket)?;
         }
         let gate = Rc::new(Gate::default());
+        // Until then only an allocation can abort: a panic takes the signal back first.
+        sys::exit_on_abort(true);
         let startup = Startup::begin(&shared, &rt, disk, &gate, seed);
         // Until the data is there, an empty shard answers LOADING.
         let table = crate::commands::table();
@@ -239,6 +241,14 @@ impl<D: Driver> ShardLoop<D> {
     /// Moves from start to service to stop.
     fn advance(&mut self, now_ms: u64) {
         let stopping = self.shared.is_stopping();
+        let recovering = matches!(self.phase, Phase::Recovering(_));
+        self.go_through(now_ms, stopping);
+        if recovering && !matches!(self.phase, Phase::Recovering(_)) {
+            sys::exit_on_abort(false);
+        }
+    }
+
+    fn go_through(&mut self, now_ms: u64, stopping: bool) {
         match &mut self.phase {
             Phase::Recovering(startup) => match startup.poll() {
                 None if stopping => self.phase = Phase::Ended(Some(ShardEnd::Stopped)),

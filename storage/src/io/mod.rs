@@ -16,6 +16,7 @@ pub mod local;
 pub mod lock;
 mod pool;
 pub mod posix;
+pub mod record;
 pub mod sim;
 mod sys;
 mod task;

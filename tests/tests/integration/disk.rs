@@ -140,3 +140,55 @@ fn a_full_file_system_refuses_writes_loses_nothing_and_recovers_by_itself() {
     server.kill().unwrap();
     drop(server);
 }
+
+/// More data than memory: the start says so with exit code 70, and with more memory all is there.
+#[test]
+fn out_of_memory_during_replay_ends_with_70_and_changes_nothing() {
+    let dir = TempDir::new().unwrap();
+    let mut server = Server::start_in(Program::moon(), dir.path()).unwrap();
+    let mut client = server.client().unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let peak = stat.lines().find_map(|l| l.strip_prefix("VmPeak:")).unwrap();
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    let keys = 192;
+    for i in 0..keys {
+        client.call(&cmd!["SET", format!("k:{i}"), vec![b'x'; 1 << 20]]).unwrap();
+    }
+    server.kill().unwrap();
+    let files = || {
+        let mut all = Vec::new();
+        let mut dirs = vec![dir.path().to_owned()];
+        while let Some(dir) = dirs.pop() {
+            for entry in std::fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => dirs.push(path),
+                    false => all.push((std::fs::metadata(&path).unwrap().len(), path)),
+                }
+            }
+        }
+        all.sort();
+        all
+    };
+    let before = files();
+    // Room for the process and for a part of the data.
+    let limit = peak + (64 << 10);
+    let text = format!(
+        "ulimit -v {limit}; exec {} --dir {} --port 0 --loglevel warning",
+        moon_binary().display(),
+        dir.path().display()
+    );
+    let ended = Command::new("sh").args(["-c", &text]).output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(70), "{told}");
+    assert!(told.contains("out of memory while the data are loaded"), "{told}");
+    let log = |all: Vec<(u64, PathBuf)>| -> Vec<_> {
+        all.into_iter().filter(|f| f.1.components().any(|c| c.as_os_str() == "shard-0")).collect()
+    };
+    assert_eq!(log(files()), log(before), "nothing has changed");
+    server.restart().unwrap();
+    let mut client = server.client().unwrap();
+    assert_eq!(client.line("DBSIZE").unwrap(), Value::Int(keys));
+    server.kill().unwrap();
+    drop(server);
+}

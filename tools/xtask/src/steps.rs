@@ -93,7 +93,17 @@ pub(crate) fn ci(root: &Path) -> Result<(), String> {
     };
     summary.cargo(root, "crash matrix", &crash("quick"))?;
     summary.cargo(root, "crash matrix, bugs", &crash("mutants"))?;
-    summary.cargo(root, "moon for kills", &["build", "-p", "moon-server", "--bin", "moon"])?;
+    // The binary that stops itself comes first, so that the usual one is what stays behind.
+    let build = ["build", "-p", "moon-server", "--bin", "moon"];
+    let stops = [&build[..], &["--features", "failpoints"]].concat();
+    summary.cargo(root, "moon with failpoints", &stops)?;
+    let mut points = crash("failpoints");
+    points.extend(["--moon", "target/debug/moon", "--share", "20"]);
+    summary.cargo(root, "crash matrix, steps", &points)?;
+    let mut traces = crash("trace");
+    traces.extend(["--moon", "target/debug/moon", "--only", "mixed", "--runs", "8"]);
+    summary.cargo(root, "crash matrix, traces", &traces)?;
+    summary.cargo(root, "moon for kills", &build)?;
     let mut kill = crash("kill");
     kill.extend(["--moon", "target/debug/moon"]);
     summary.cargo(root, "crash matrix, kills", &kill)?;

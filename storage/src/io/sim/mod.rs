@@ -40,6 +40,7 @@ mod record;
 mod rng;
 mod runtime;
 mod state;
+mod trace;
 
 #[cfg(test)]
 mod tests;
@@ -50,3 +51,4 @@ pub use image::Image;
 pub use record::{BadManner, Edge, OpKind, OpRecord, StopPoint, Violation};
 pub use rng::SimRng;
 pub use runtime::{SIM_EPOCH_US, SimRuntime};
+pub use trace::{BadTrace, Left, Trace};
