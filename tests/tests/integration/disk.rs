@@ -6,6 +6,7 @@ use moon_tests::client::Client;
 use moon_tests::cmd;
 use moon_tests::server::{Program, Server, TempDir, moon_binary};
 use moon_tests::value::Value;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -173,8 +174,9 @@ fn out_of_memory_during_replay_ends_with_70_and_changes_nothing() {
     let before = files();
     // Room for the process and for a part of the data.
     let limit = peak + (64 << 10);
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let text = format!(
-        "ulimit -v {limit}; exec {} --dir {} --port 0 --loglevel warning",
+        "ulimit -v {limit}; exec {} --dir {} --port {port} --loglevel warning",
         moon_binary().display(),
         dir.path().display()
     );
