@@ -2,6 +2,7 @@
 //!
 //! `MOON_FAILPOINT=name[:first[-last]]=action[,...]`: at which hits of the point something happens,
 //! counted from 1 (without numbers at every hit), and what. What happens is told on standard error.
+//! The server reads the variable and hands it in.
 //! Only the feature `failpoints` compiles any of this; a release has the names and nothing behind
 //! them.
 //!
@@ -134,7 +135,7 @@ pub fn reach(_point: Point) -> std::io::Result<()> {
 }
 
 #[cfg(feature = "failpoints")]
-pub use armed::reach;
+pub use armed::{arm, reach};
 
 /// Comes to a point of a step that cannot fail.
 #[inline(always)]
@@ -167,17 +168,21 @@ mod armed {
         hits: AtomicU64,
     }
 
+    static ARMED: OnceLock<Vec<Armed>> = OnceLock::new();
+
+    /// Says what happens at which points, in the words of `MOON_FAILPOINT`; once, before anything
+    /// comes to one.
+    pub fn arm(text: &str) {
+        let all = text.split(',').filter(|t| !t.is_empty()).filter_map(read);
+        drop(ARMED.set(all.collect()));
+    }
+
     /// Comes to a point.
     ///
     /// # Errors
-    /// What the environment asks for at this hit.
+    /// What was asked for at this hit.
     pub fn reach(point: Point) -> io::Result<()> {
-        static ARMED: OnceLock<Vec<Armed>> = OnceLock::new();
-        let armed = ARMED.get_or_init(|| {
-            let text = std::env::var("MOON_FAILPOINT").unwrap_or_default();
-            text.split(',').filter(|t| !t.is_empty()).filter_map(read).collect()
-        });
-        for a in armed.iter().filter(|a| a.point == point) {
+        for a in ARMED.get().into_iter().flatten().filter(|a| a.point == point) {
             let hit = a.hits.fetch_add(1, Ordering::Relaxed) + 1;
             if hit < a.first || hit > a.last {
                 continue;

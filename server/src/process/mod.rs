@@ -56,6 +56,8 @@ fn complain(text: &str) {
 
 /// Runs the server with the arguments behind the program name; returns the exit code.
 pub fn run(args: &[String]) -> u8 {
+    #[cfg(feature = "failpoints")]
+    moon_storage::failpoint::arm(&std::env::var("MOON_FAILPOINT").unwrap_or_default());
     let (action, config) = match config::parse_args(args) {
         Ok(parsed) => parsed,
         Err(errors) => return refuse(&errors),
