@@ -229,7 +229,6 @@ impl File for RecordFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::Runtime;
     use crate::io::conformance;
     use crate::io::local::LocalRuntime;
     use crate::io::posix::PosixDisk;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::image::{self, Image};
-use super::state::{Body, DirState, DiskState, FileState, Ino, Pending, Version, split};
+use super::state::{Body, DiskState, FileState, Ino, Pending, Version, split};
 use crate::io::record::kind;
 
 /// One event of a log.
@@ -200,7 +200,7 @@ impl Played {
             (kind::CREATE_DIR, [path], _) => {
                 // Durable when it returns; before, nothing is in it.
                 for dir in path.ancestors() {
-                    self.state.dirs.entry(dir.to_owned()).or_insert_with(DirState::default);
+                    self.state.dirs.entry(dir.to_owned()).or_default();
                 }
             }
             (kind::WRITE, _, Some(ino)) => {
