@@ -98,6 +98,19 @@ impl Client {
         }
     }
 
+    /// The next reply if it comes within `time`.
+    pub fn receive_within(&mut self, time: Duration) -> io::Result<Option<Value>> {
+        self.stream.set_read_timeout(Some(time))?;
+        let got = self.receive();
+        self.stream.set_read_timeout(Some(PATIENCE))?;
+        match got {
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                Ok(None)
+            }
+            got => got.map(Some),
+        }
+    }
+
     /// Everything until the server closes the connection.
     pub fn read_to_end(&mut self) -> io::Result<Vec<u8>> {
         let mut rest = self.input.split_off(self.at);

@@ -8,24 +8,34 @@
 //! | `@resp3` | (first lines) connections speak RESP3 |
 //! | `> SET k "a b"` | connection `a` sends a command; arguments as in redis-cli |
 //! | `b> BLPOP k 0` | connection `b` does; connections are made when first named |
+//! | `B> GET k` | so does `B`, which speaks RESP3, as all connections with a capital do |
+//! | `> CLIENT KILL ID $b` | `$b` is the id of connection `b` |
 //! | `b<` | the line that follows is the next reply on connection `b` |
+//! | `b~` | nothing arrives on connection `b` |
+//! | `b!` | the server closes connection `b` |
+//! | `pause 20` | waits 20 ms |
+//! | `== title` | begins anew: an empty server, new connections |
 //! | any other line | the reply to expect for the command above |
 //!
 //! A command without an expected line leaves its reply waiting (a blocked client, for instance). A
 //! reply is written as [`Value`] prints it: `+OK`, `-ERR ...`, `:1`, `"bulk"`, `nil`, `nil-array`,
-//! `null`, `[..]`, `{k: v}`, `~[..]`, `,1.5`, `#t`. An expected line that ends in `...` is a prefix;
+//! `null`, `[..]`, `{k: v}`, `~[..]`, `,1.5`, `#t`. `...` in an expected line stands for any text;
 //! `sorted ` in front sorts the reply's top-level elements by their text first.
 
 use crate::client::Client;
 use crate::value::Value;
 use crate::{Command, cmd};
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A command whose reply is not awaited gets this long to reach the server, so that the order in
 /// which clients block is the order of the lines.
 const ARRIVAL: Duration = Duration::from_millis(20);
+
+/// What has not arrived by then is not on its way.
+const SILENCE: Duration = Duration::from_millis(40);
 
 /// A parsed script.
 #[derive(Debug)]
@@ -42,6 +52,10 @@ pub struct Script {
 enum Step {
     Send { line: usize, client: String, command: Command },
     Expect { line: usize, client: String, reply: String },
+    Silent { line: usize, client: String },
+    Closed { line: usize, client: String },
+    Pause(Duration),
+    Anew,
 }
 
 impl Script {
@@ -58,6 +72,11 @@ impl Script {
             match trimmed {
                 "@redis" => script.on_redis = true,
                 "@resp3" => script.resp3 = true,
+                _ if trimmed.starts_with("== ") => script.steps.push(Step::Anew),
+                _ if trimmed.starts_with("pause ") => {
+                    let ms = trimmed[6..].parse().map_err(|e| format!("line {line}: {e}"))?;
+                    script.steps.push(Step::Pause(Duration::from_millis(ms)));
+                }
                 _ if trimmed.starts_with("@needs ") => script.needs.push(trimmed[7..].to_string()),
                 _ if trimmed.starts_with('@') => {
                     return Err(format!("line {line}: unknown tag {trimmed}"));
@@ -70,6 +89,10 @@ impl Script {
                         script.steps.push(Step::Send { line, client: current.clone(), command });
                     } else if let Some((client, "")) = directive(trimmed, '<') {
                         current = client;
+                    } else if let Some((client, "")) = directive(trimmed, '~') {
+                        script.steps.push(Step::Silent { line, client });
+                    } else if let Some((client, "")) = directive(trimmed, '!') {
+                        script.steps.push(Step::Closed { line, client });
                     } else {
                         let reply = trimmed.to_string();
                         script.steps.push(Step::Expect { line, client: current.clone(), reply });
@@ -82,36 +105,50 @@ impl Script {
 
     /// Runs the script on an empty server; the error names the line and both replies.
     pub fn run(&self, port: u16) -> Result<(), String> {
-        let mut clients: BTreeMap<&str, Client> = BTreeMap::new();
+        let names_id = |step: &Step| matches!(step, Step::Send { command, .. } if command.iter().any(|w| name_of_id(w).is_some()));
+        let ids = self.steps.iter().any(names_id);
+        let mut clients = Clients { port, resp3: self.resp3, ids, open: BTreeMap::new() };
         for (n, step) in self.steps.iter().enumerate() {
-            let (line, name) = match step {
-                Step::Send { line, client, .. } | Step::Expect { line, client, .. } => {
-                    (line, client)
-                }
-            };
-            let broken = |e: std::io::Error| format!("line {line}: {e}");
-            if !clients.contains_key(name.as_str()) {
-                let mut client = Client::connect(port).map_err(broken)?;
-                if self.resp3 {
-                    client.call(&cmd!["HELLO", 3]).map_err(broken)?;
-                }
-                clients.insert(name, client);
-            }
-            let Some(client) = clients.get_mut(name.as_str()) else { continue };
+            let at = |line: &usize, e: io::Error| format!("line {line}: {e}");
             match step {
-                Step::Send { command, .. } => {
-                    client.queue(command);
-                    client.flush().map_err(broken)?;
+                Step::Send { line, client, command } => {
+                    let command = clients.with_ids(command);
+                    let client = clients.named(client).map_err(|e| at(line, e))?;
+                    client.queue(&command);
+                    client.flush().map_err(|e| at(line, e))?;
                     let answered = matches!(self.steps.get(n + 1), Some(Step::Expect { .. }));
                     if !answered {
                         std::thread::sleep(ARRIVAL);
                     }
                 }
-                Step::Expect { reply, .. } => {
-                    let got = client.receive().map_err(broken)?;
+                Step::Expect { line, client, reply } => {
+                    let client = clients.named(client).map_err(|e| at(line, e))?;
+                    let got = client.receive().map_err(|e| at(line, e))?;
                     if !matches(reply, &got) {
                         return Err(format!("line {line}: expected {reply}\n         got {got}"));
                     }
+                }
+                Step::Silent { line, client } => {
+                    let client = clients.named(client).map_err(|e| at(line, e))?;
+                    if let Some(got) = client.receive_within(SILENCE).map_err(|e| at(line, e))? {
+                        return Err(format!("line {line}: expected nothing\n         got {got}"));
+                    }
+                }
+                Step::Closed { line, client } => {
+                    let client = clients.named(client).map_err(|e| at(line, e))?;
+                    if let Ok(got) = client.receive() {
+                        return Err(format!("line {line}: expected the end\n         got {got}"));
+                    }
+                }
+                Step::Pause(time) => std::thread::sleep(*time),
+                Step::Anew => {
+                    clients.open.clear();
+                    let empty = || {
+                        let mut client = Client::connect(port)?;
+                        client.line("FLUSHALL")?;
+                        client.line("FUNCTION FLUSH")
+                    };
+                    empty().map_err(|e| format!("emptying the server: {e}"))?;
                 }
             }
         }
@@ -119,11 +156,55 @@ impl Script {
     }
 }
 
+/// The connections of a script, made when they are first named.
+struct Clients {
+    port: u16,
+    resp3: bool,
+    /// Whether some command names a connection's id.
+    ids: bool,
+    open: BTreeMap<String, Named>,
+}
+
+struct Named {
+    client: Client,
+    id: Option<Value>,
+}
+
+impl Clients {
+    fn named(&mut self, name: &str) -> io::Result<&mut Client> {
+        if !self.open.contains_key(name) {
+            let mut client = Client::connect(self.port)?;
+            if self.resp3 || name.starts_with(|c: char| c.is_ascii_uppercase()) {
+                client.call(&cmd!["HELLO", 3])?;
+            }
+            let id = self.ids.then(|| client.call(&cmd!["CLIENT", "ID"])).transpose()?;
+            self.open.insert(name.to_string(), Named { client, id });
+        }
+        let named = self.open.get_mut(name).ok_or(io::ErrorKind::NotFound)?;
+        Ok(&mut named.client)
+    }
+
+    /// The command with `$name` replaced by that connection's id.
+    fn with_ids(&self, command: &Command) -> Command {
+        let id = |word: &Vec<u8>| match &self.open.get(name_of_id(word)?)?.id {
+            Some(Value::Int(id)) => Some(id.to_string().into_bytes()),
+            _ => None,
+        };
+        command.iter().map(|word| id(word).unwrap_or_else(|| word.clone())).collect()
+    }
+}
+
+/// The connection that `$name` is about.
+fn name_of_id(word: &[u8]) -> Option<&str> {
+    let name = std::str::from_utf8(word.strip_prefix(b"$")?).ok()?;
+    name.starts_with(|c: char| c.is_ascii_alphabetic()).then_some(name)
+}
+
 /// `name>` or `>` at the start of a line: the connection and the rest.
 fn directive(line: &str, mark: char) -> Option<(String, &str)> {
     let (name, rest) = line.split_once(mark)?;
     let named =
-        name.is_empty() || (name.len() <= 8 && name.chars().all(|c| c.is_ascii_lowercase()));
+        name.is_empty() || (name.len() <= 8 && name.chars().all(|c| c.is_ascii_alphabetic()));
     // `>[..]` is a push reply, not a command.
     let push = mark == '>' && name.is_empty() && rest.starts_with('[');
     (named && !push)
@@ -135,10 +216,15 @@ fn matches(expected: &str, got: &Value) -> bool {
         Some(expected) => (expected, sorted(got).to_string()),
         None => (expected, got.to_string()),
     };
-    match expected.strip_suffix("...") {
-        Some(prefix) => got.starts_with(prefix),
-        None => got == expected,
+    let mut pieces = expected.split("...");
+    let Some(mut rest) = got.strip_prefix(pieces.next().unwrap_or_default()) else { return false };
+    let mut last = None;
+    for piece in pieces {
+        let Some(at) = rest.find(piece) else { return false };
+        rest = &rest[at + piece.len()..];
+        last = Some(piece);
     }
+    rest.is_empty() || last.is_some_and(|piece| piece.is_empty() || got.ends_with(piece))
 }
 
 fn sorted(value: &Value) -> Value {

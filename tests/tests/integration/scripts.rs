@@ -9,6 +9,7 @@ use std::path::Path;
 
 /// Runs all scripts that `wanted` selects against one server, emptied before each.
 fn run_all(program: Program, wanted: impl Fn(&Script) -> bool) {
+    let program = program.with(&["--enable-debug-command", "yes"]);
     let server = Server::start(program).expect("the server starts");
     let files = find(&Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts"));
     let mut failures = Vec::new();

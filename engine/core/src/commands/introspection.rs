@@ -148,7 +148,11 @@ fn info_row(out: &mut Reply<'_>, c: &Command) {
     spec.tips.iter().for_each(|t| out.bulk(t.as_bytes()));
     out.set(spec.keys.len());
     spec.keys.iter().for_each(|k| key_spec(out, k));
-    out.array(c.subs().len());
+    // Redis: the subcommands are an array, but none of them are an empty set.
+    match c.subs().len() {
+        0 => out.set(0),
+        n => out.array(n),
+    }
     c.subs().iter().for_each(|s| info_row(out, s));
 }
 
