@@ -324,7 +324,10 @@ mod tests {
     #[test]
     fn lines_are_told_apart() {
         let script =
-            Script::parse("@redis\n# c\n> GET k\nnil\nb> PING\nb<\n+PONG\n>[:1]\n").unwrap();
+            Script::parse(
+            "@redis\n# c\n> GET k\nnil\nb> PING\nb<\n+PONG\n>[:1]\n== t\nB> PING\npause 5\nB~\nB!\n",
+        )
+        .unwrap();
         assert!(script.on_redis);
         let kinds: Vec<_> = script
             .steps
@@ -332,9 +335,16 @@ mod tests {
             .map(|s| match s {
                 Step::Send { client, .. } => format!("{client}>"),
                 Step::Expect { client, reply, .. } => format!("{client}<{reply}"),
+                Step::Silent { client, .. } => format!("{client}~"),
+                Step::Closed { client, .. } => format!("{client}!"),
+                Step::Pause(time) => format!("{time:?}"),
+                Step::Anew => "==".to_string(),
             })
             .collect();
-        assert_eq!(kinds, ["a>", "a<nil", "b>", "b<+PONG", "b<>[:1]"]);
+        assert_eq!(
+            kinds,
+            ["a>", "a<nil", "b>", "b<+PONG", "b<>[:1]", "==", "B>", "5ms", "B~", "B!"]
+        );
         assert!(Script::parse("@nosuch\n").is_err());
     }
 
@@ -343,5 +353,7 @@ mod tests {
         let list = Value::Array(vec![Value::Int(2), Value::Int(1)]);
         assert!(matches("[:2, :1]", &list) && matches("sorted [:1, :2]", &list));
         assert!(!matches("[:1, :2]", &list) && matches("[:2...", &list));
+        assert!(matches("[...2...]", &list) && matches("...:1]", &list));
+        assert!(!matches("[...3...]", &list) && !matches("[:2...:1", &list));
     }
 }

@@ -121,6 +121,22 @@ fn whoever_waits_is_served_when_it_has_ended() {
     });
 }
 
+/// A script that waits for a time would never end if TIME stood still; its keys stay as they are.
+#[test]
+fn time_goes_on_for_it_and_its_keys_do_not_expire() {
+    both(|server| {
+        let mut client = connect(server);
+        let script = "redis.call('set', KEYS[1], 'v', 'px', 100)
+            local function now() local t = redis.call('time') return t[1] * 1000 + t[2] / 1000 end
+            local start = now()
+            while now() < start + 300 do end
+            return redis.call('get', KEYS[1])";
+        send(&mut client, &cmd!["EVAL", script, "1", "k"]);
+        expect(&mut client, "\"v\"");
+        ask(&mut client, "GET k", "nil");
+    });
+}
+
 #[test]
 fn in_a_transaction_and_of_a_client_that_goes() {
     both(|server| {

@@ -7,7 +7,8 @@
 //! Invariants:
 //! * Nothing reads or changes a key while a script is paused: its unit is done wholly or, if the
 //!   server stops first, not at all.
-//! * The script sees one instant, that of its beginning.
+//! * The script sees its keys at one instant, that of its beginning. Only what TIME answers goes on, so that a
+//!   script which waits for a time ends.
 //! * Its session runs nothing else. If the connection goes, the session is kept here.
 
 use super::multi::Multi;
@@ -208,7 +209,7 @@ impl Shard {
         let mut gone = busy.session.take();
         let Some(session) = session.or(gone.as_mut()) else { return Outcome::Close };
         let now = self.now;
-        self.set_now(busy.now);
+        self.set_now(Now { unix_us: now.unix_us, ..busy.now });
         self.unit = std::mem::take(&mut busy.unit);
         // Whoever began to watch a key meanwhile must hear of it.
         self.unit.also_collect(self.watches > 0, false);
