@@ -10,6 +10,7 @@
 //! base seq <n> file <name> cut <lsn> bytes <n> crc <8 hex>      at most one
 //! hist seq <n> file <name> cut <lsn> bytes <n> crc <8 hex>      any number, newest first
 //! log from <lsn> seq <n>
+//! off at <lsn> seq <n>                                          the log has ended, at most one
 //! epoch <e> from <lsn> [forked-at <lsn>]                        at least one, ascending
 //! <word> ...                                                    lines of later Moons, skipped
 //! end <crc32c>
@@ -78,6 +79,15 @@ pub struct Timeline {
     pub forked_at: Option<u64>,
 }
 
+/// Where a log has ended whose shard went on without one (`appendonly no`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Its last LSN. A `.rrdshard` with this cut or a later one is newer than the log.
+    pub lsn: u64,
+    /// Its last segment; later ones are void.
+    pub seq: u64,
+}
+
 /// Part list of one shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartList {
@@ -91,6 +101,8 @@ pub struct PartList {
     pub log_from_lsn: u64,
     /// The segment it stands in.
     pub log_from_seq: u64,
+    /// Set while the shard does without a log.
+    pub ended: Option<Ended>,
     /// Timelines, oldest first.
     pub timelines: Vec<Timeline>,
     /// Lines of later Moons, kept when the list is written again.
@@ -110,6 +122,9 @@ impl PartList {
             ));
         }
         text.push_str(&format!("log from {} seq {}\n", self.log_from_lsn, self.log_from_seq));
+        if let Some(ended) = self.ended {
+            text.push_str(&format!("off at {} seq {}\n", ended.lsn, ended.seq));
+        }
         for t in &self.timelines {
             text.push_str(&format!("epoch {} from {}", t.epoch, t.from_lsn));
             if let Some(lsn) = t.forked_at {
@@ -138,6 +153,7 @@ impl PartList {
             history: Vec::new(),
             log_from_lsn: 0,
             log_from_seq: 0,
+            ended: None,
             timelines: Vec::new(),
             extra: Vec::new(),
         };
@@ -162,12 +178,18 @@ impl PartList {
                     list.log_from_seq = line.number("log")?;
                     log = true;
                 }
+                "off" if log && list.ended.is_none() && list.timelines.is_empty() => {
+                    line.literal("at", "off")?;
+                    let lsn = line.number("off")?;
+                    line.literal("seq", "off")?;
+                    list.ended = Some(Ended { lsn, seq: line.number("off")? });
+                }
                 "epoch" if log && list.extra.is_empty() => {
                     let timeline = timeline(&mut line, list.timelines.last())?;
                     list.timelines.push(timeline);
                 }
-                "base" | "hist" | "log" | "epoch" => {
-                    return Err(line.form(WHAT, "base, hist, log, epoch lines in this order"));
+                "base" | "hist" | "log" | "off" | "epoch" => {
+                    return Err(line.form(WHAT, "base, hist, log, off, epoch lines in this order"));
                 }
                 // A key this reader does not know; only the known part has a fixed order.
                 _ if log => {
@@ -269,6 +291,26 @@ mod tests {
             assert!(BODY.contains(from), "{from}");
             let text = close(BODY.replace(from, to));
             assert!(PartList::decode(text.as_bytes()).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_has_ended_says_where() {
+        let text = close(BODY.replace("epoch 1 from", "off at 130000 seq 44\nepoch 1 from"));
+        let list = PartList::decode(text.as_bytes()).unwrap();
+        assert_eq!(list.ended, Some(Ended { lsn: 130_000, seq: 44 }));
+        assert_eq!(list.encode(), text);
+        for (from, to) in [
+            ("off at 130000 seq 44\n", "off at 130000\n"),
+            ("off at 130000 seq 44\n", "off at 130000 seq 44\noff at 130000 seq 44\n"),
+            (
+                "log from 98212 seq 41\noff at 130000 seq 44\n",
+                "off at 130000 seq 44\nlog from 98212 seq 41\n",
+            ),
+        ] {
+            let body = BODY.replace("epoch 1 from", "off at 130000 seq 44\nepoch 1 from");
+            assert!(body.contains(from), "{from}");
+            assert!(PartList::decode(close(body.replace(from, to)).as_bytes()).is_err(), "{to}");
         }
     }
 

@@ -308,6 +308,7 @@ pub fn sample_part_list() -> PartList {
         history: vec![base(6, 98_211, 0x99aa_0011)],
         log_from_lsn: 98_212,
         log_from_seq: 41,
+        ended: None,
         timelines: vec![
             aof::Timeline { epoch: 1, from_lsn: 1, forked_at: None },
             aof::Timeline { epoch: 2, from_lsn: 16_900_001, forked_at: Some(88_100) },

@@ -9,7 +9,7 @@ mod manifests;
 mod snapshots;
 
 use layout::Walk;
-use moon_formats::aof::{self, PartList};
+use moon_formats::aof::{self, Ended, PartList};
 use moon_formats::marker::Marker;
 use moon_formats::testing::*;
 use moon_formats::value::Value;
@@ -181,10 +181,10 @@ fn read_guard(bytes: Vec<u8>) -> Golden {
     read_text("guard.manifest", bytes, &meaning, format!("shards {shards}\n"))
 }
 
-fn read_part_list(bytes: Vec<u8>) -> Golden {
+fn read_part_list(name: &str, bytes: Vec<u8>) -> Golden {
     let list = PartList::decode(&bytes).unwrap();
     assert_eq!(list.encode().into_bytes(), bytes);
-    let meaning = [
+    let mut meaning = vec![
         "version of the manifest",
         "whose list this is",
         "the base to load: number, file, last LSN in it, size, final CRC32C",
@@ -194,7 +194,10 @@ fn read_part_list(bytes: Vec<u8>) -> Golden {
         "second timeline: its first LSN, and the last LSN shared with the first",
         "CRC32C of all lines before",
     ];
-    read_text("part-list.manifest", bytes, &meaning, format!("{list:?}\n"))
+    if list.ended.is_some() {
+        meaning.insert(5, "the log has ended: its last LSN, and its last segment");
+    }
+    read_text(name, bytes, &meaning, format!("{list:?}\n"))
 }
 
 fn explain(all: &[Golden]) -> String {
@@ -270,7 +273,12 @@ fn text_files() {
     check("marker/v1", &[read_marker(bytes)]);
     let guard = bytes_of("aof/v3", "guard.manifest", || aof::encode_guard(4).into());
     let parts = bytes_of("aof/v3", "part-list.manifest", || sample_part_list().encode().into());
-    check("aof/v3", &[read_guard(guard), read_part_list(parts)]);
+    let off = PartList { ended: Some(Ended { lsn: 130_000, seq: 44 }), ..sample_part_list() };
+    let off = bytes_of("aof/v3", "part-list-off.manifest", || off.encode().into());
+    let lists = [("part-list.manifest", parts), ("part-list-off.manifest", off)];
+    let mut all = vec![read_guard(guard)];
+    all.extend(lists.map(|(name, bytes)| read_part_list(name, bytes)));
+    check("aof/v3", &all);
 }
 
 #[test]

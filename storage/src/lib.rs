@@ -29,6 +29,7 @@ pub mod parts;
 pub mod recovery;
 pub mod scan;
 pub mod snapshot;
+pub mod switch;
 mod whole;
 
 pub use io::lock;

@@ -68,6 +68,16 @@ impl ShardPaths {
         self.parts().join(names::base_file(seq))
     }
 
+    /// The file table.
+    pub fn table(&self) -> PathBuf {
+        self.own().join(names::shard_manifest(self.shard))
+    }
+
+    /// Directory of cold values.
+    pub fn cold(&self) -> PathBuf {
+        self.own().join(names::DATA_DIR)
+    }
+
     /// The last BGSAVE.
     pub fn snapshot(&self) -> PathBuf {
         self.own().join(names::shard_snapshot(self.shard))
@@ -119,6 +129,7 @@ pub fn without_base(shard: u16, epoch: u64, start: LogStart) -> PartList {
         history: Vec::new(),
         log_from_lsn: start.lsn,
         log_from_seq: start.seq,
+        ended: None,
         timelines: vec![Timeline { epoch, from_lsn: start.lsn, forked_at: None }],
         extra: Vec::new(),
     }
@@ -127,6 +138,12 @@ pub fn without_base(shard: u16, epoch: u64, start: LogStart) -> PartList {
 /// All bases of a list, newest first.
 pub fn bases(list: &PartList) -> impl Iterator<Item = &Base> {
     list.base.iter().chain(&list.history)
+}
+
+/// Whether a list says that its log has ended and neither base nor log is needed any more: a later
+/// `.rrdshard` has taken their place, or there has never been anything.
+pub fn holds_nothing(list: &PartList) -> bool {
+    list.base.is_none() && list.ended.is_some_and(|ended| list.log_from_lsn > ended.lsn)
 }
 
 /// Reads the part list of a shard; `None` if there is none.

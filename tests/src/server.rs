@@ -76,6 +76,13 @@ impl Program {
         Program { path: path.into(), first: Vec::new(), args: Vec::new(), envs: Vec::new() }
     }
 
+    /// The same with arguments in front of all others: a configuration file.
+    #[must_use]
+    pub fn with_first(mut self, args: &[&str]) -> Program {
+        self.first.extend(args.iter().map(|a| (*a).to_string()));
+        self
+    }
+
     /// The same with a variable in its environment.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Program {

@@ -271,7 +271,8 @@ fn saves(out: &mut String, v: &View<'_>) {
 
 fn rewrites(out: &mut String, v: &View<'_>) {
     let saver = &v.host.saver;
-    line(out, "aof_rewrite_in_progress", u8::from(saver.is_rewriting()));
+    let rewrites = saver.is_rewriting() || (v.host.switch.is_founding() && !v.shard.loading);
+    line(out, "aof_rewrite_in_progress", u8::from(rewrites));
     line(out, "aof_rewrite_scheduled", u8::from(saver.is_rewrite_scheduled()));
     line(out, "aof_last_rewrite_time_sec", saver.last_rewrite.secs.map_or(-1, |s| s as i64));
     line(out, "aof_current_rewrite_time_sec", running_secs(v, saver.is_rewriting()));
@@ -297,7 +298,7 @@ fn persistence(out: &mut String, v: &View<'_>) {
     }
     line(out, "rdb_changes_since_last_save", v.shard.journal.dirty);
     saves(out, v);
-    line(out, "aof_enabled", u8::from(v.host.log.is_some()));
+    line(out, "aof_enabled", u8::from(v.config.bool(OptionId::AppendOnly)));
     rewrites(out, v);
     if let Some((records, micros)) = v.host.recovered {
         line(out, "recovered_records", records);
@@ -308,7 +309,12 @@ fn persistence(out: &mut String, v: &View<'_>) {
         return;
     };
     let s = log.status();
-    line(out, "durability", v.config.text(OptionId::AppendFsync));
+    let counts = v.host.switch.is_on();
+    line(
+        out,
+        "durability",
+        if counts { v.config.text(OptionId::AppendFsync) } else { "snapshot-only" },
+    );
     line(out, "aof_last_write_status", if s.last_write_ok { "ok" } else { "err" });
     line(out, "aof_current_size", s.segment_bytes);
     line(out, "log_state", s.state.name());

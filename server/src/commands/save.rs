@@ -43,6 +43,8 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
     },
 ];
 
+const REWRITING: CmdError =
+    CmdError::fixed("ERR Background append only file rewriting already in progress");
 const SAVING: CmdError = CmdError::fixed("ERR Background save already in progress");
 
 fn save(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
@@ -86,11 +88,16 @@ fn bgsave(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
 }
 
 fn bgrewriteaof(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
-    let begins = host(cx)?.saver.want_rewrite().map_err(|refused| match refused {
+    let host = host(cx)?;
+    // The base of a log that has just been switched on.
+    if host.switch.is_founding() {
+        return Err(REWRITING);
+    }
+    let begins = host.saver.want_rewrite().map_err(|refused| match refused {
         Refused::NoLog => CmdError::fixed(
             "ERR there is no log to rewrite: the server runs with appendonly no; see BGSAVE",
         ),
-        _ => CmdError::fixed("ERR Background append only file rewriting already in progress"),
+        _ => REWRITING,
     })?;
     cx.out.simple(match begins {
         true => "Background append only file rewriting started",

@@ -238,11 +238,6 @@ impl Config {
                     Change::Immutable if !self.is_in_force(id, text) => {
                         Some(failed(&name, "can't set immutable config"))
                     }
-                    Change::AtStart if !self.is_in_force(id, text) => Some(failed(
-                        &name,
-                        "it can be set at start only: the log has to begin with a snapshot of \
-                         what is there",
-                    )),
                     Change::Protected if !protected_ok => {
                         Some(failed(&name, "can't set protected config"))
                     }

@@ -39,7 +39,7 @@ name or the text says, or have `us`, `ms`, `s`, `m`, `h` or `d` behind them.
 | `--help`, `-h` | prints all options |
 
 **While it runs.** *live* options can be changed with CONFIG SET, and CONFIG REWRITE puts what is in force into
-the file, whose comments and order stay. The others are fixed at the start, but for `appendonly`, see its line.
+the file, whose comments and order stay. The others are fixed at the start.
 ";
 
 fn section(out: &mut String, title: &str, options: &[&Opt]) {

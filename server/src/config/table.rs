@@ -70,8 +70,6 @@ pub enum Change {
     Live,
     /// CONFIG SET is refused with Redis' "can't set immutable config", unless it changes nothing.
     Immutable,
-    /// CONFIG SET accepts the value in force only: the log cannot begin without a base.
-    AtStart,
     /// As [`Change::Immutable`], unless `enable-protected-configs` allows it.
     Protected,
 }
@@ -245,7 +243,7 @@ Data, Real {
     LfuDecayTime = "lfu-decay-time", Kind::Int(0, I32), "1", Live, "Minutes without use that take one off an LFU counter; 0 never.";
 }
 Persistence, Real {
-    AppendOnly = "appendonly", Kind::Bool, "yes", AtStart, "Keep the log; `no` keeps data in memory only.";
+    AppendOnly = "appendonly", Kind::Bool, "yes", Live, "Keep the log; `no` keeps data in memory and in saves. Switched on, the log counts once its first base is written.";
     DiskDriver = "disk-driver", Kind::Enum(&["auto", "dma", "posix"]), "auto", Immutable, "Files of the data directory: `dma` is io_uring on a thread of its own, `posix` plain calls on a pool; `auto` takes what measured better.";
     AppendFsync = "appendfsync", Kind::Enum(&["always", "everysec", "no"]), "everysec", Live, "What a reply waits for: the disk, or the kernel with a sync each second, or the kernel.";
     WalSegmentSize = "wal-segment-size", Kind::Memory(64 * KIB, 1 << 30), "16mb", Immutable, "Size of a log file; rounded up to whole blocks.";

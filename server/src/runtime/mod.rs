@@ -333,13 +333,14 @@ impl<D: Driver> ShardLoop<D> {
 
     /// Puts the recovered data in place of the waiting room.
     fn serve(&mut self, recovered: Recovered) {
-        let Recovered { mut shard, log, ground, records, micros } = recovered;
+        let Recovered { mut shard, log, ground, standing, records, micros } = recovered;
         shard.set_now(self.hub.service.shard.now());
         if let Some(log) = &log {
             let gate = self.gate.clone();
             log.on_advance(Rc::new(move || gate.open()));
         }
         let lsn = log.as_ref().map_or(0, |log| log.last_lsn());
+        self.hub.service.host.switch.begin(log.is_some(), standing);
         self.hub.service.install(shard, log);
         self.hub.service.host.saver.begin(ground);
         self.hub.service.host.recovered = Some((records, micros));

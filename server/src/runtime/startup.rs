@@ -7,7 +7,6 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,20 +17,18 @@ use moon_formats::rrdshard::Item;
 use moon_formats::wal;
 use moon_storage::io::{Disk, Runtime};
 use moon_storage::log::{Log, LogError};
-use moon_storage::parts::{ShardPaths, read_list};
+use moon_storage::parts::ShardPaths;
 use moon_storage::recovery::{
-    Origin, Progress, RecoveryError, Request, Target, recover_shard, recover_snapshot,
+    Origin, Progress, RecoveryError, Request, Target, Unlogged, recover_shard, recover_without_log,
 };
 use moon_storage::scan::{Position, VisitError, Visitor};
+use moon_storage::switch::Standing;
 
 use super::Gate;
 use crate::config::OptionId;
 use crate::service::host;
 use crate::service::saver::Ground;
 use crate::service::shared::Shared;
-
-/// Exit code for what an operator has to decide.
-const DECISION: u8 = 2;
 
 /// Why a shard does not serve.
 #[derive(Debug)]
@@ -40,8 +37,6 @@ pub(crate) enum StartError {
     Recovery(RecoveryError),
     /// The log cannot be closed.
     Log(LogError),
-    /// There is a log, and the server is told to do without.
-    Logged(PathBuf),
 }
 
 impl StartError {
@@ -49,7 +44,6 @@ impl StartError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Recovery(e) => e.exit_code(),
-            Self::Logged(_) => DECISION,
             Self::Log(_) => 1,
         }
     }
@@ -60,12 +54,6 @@ impl fmt::Display for StartError {
         match self {
             Self::Recovery(e) => e.fmt(f),
             Self::Log(e) => e.fmt(f),
-            Self::Logged(list) => write!(
-                f,
-                "{} exists: the data are in a log, which a server with appendonly no would leave behind; \
-                 start with --appendonly yes, or on another --dir",
-                list.display()
-            ),
         }
     }
 }
@@ -82,6 +70,8 @@ pub(crate) struct Recovered {
     pub(crate) log: Option<Log>,
     /// What the saver works with.
     pub(crate) ground: Ground,
+    /// What is left of a log that was switched off.
+    pub(crate) standing: Option<Standing>,
     pub(crate) records: u64,
     pub(crate) micros: u64,
 }
@@ -141,9 +131,11 @@ async fn run(
         parts: None,
         base_bytes: 0,
         saved_secs: shared.facts.started_unix_secs,
+        saved_lsn: None,
+        cut_without_log: 0,
         needs_rewrite: false,
     };
-    let mut log = None;
+    let (mut log, mut standing) = (None, None);
     let mut progress = |p: Progress| {
         shared.progress.bytes_total.store(p.total, Relaxed);
         shared.progress.bytes_done.store(p.done, Relaxed);
@@ -162,17 +154,30 @@ async fn run(
         ground.parts = Some(opened.parts);
         log = Some(opened.log);
     } else {
-        let list = read_list(&*disk, &paths).await.map_err(RecoveryError::Parts)?;
-        if list.is_some() {
-            return Err(StartError::Logged(paths.part_list()));
+        let found = recover_without_log(&request, &mut apply, &mut progress).await?;
+        match &found {
+            Unlogged::Save(Some(file), _) => {
+                tracing::info!(keys = file.entries, bytes = file.bytes, "snapshot loaded");
+                let preamble = &file.head.preamble;
+                ground.saved_secs = preamble.created_at_ms / 1000;
+                ground.saved_lsn = Some(preamble.last_lsn);
+                ground.cut_without_log = preamble.last_lsn;
+            }
+            Unlogged::Save(None, _) => {}
+            Unlogged::Log(recovered, _) => {
+                recovered.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+                tracing::info!(
+                    "nothing was saved since the log was switched off: it has been read"
+                );
+            }
         }
-        if let Some(file) = recover_snapshot(&request, &mut apply, &mut progress).await? {
-            tracing::info!(keys = file.entries, bytes = file.bytes, "snapshot loaded");
-            ground.saved_secs = file.head.preamble.created_at_ms / 1000;
+        standing = found.standing().cloned();
+        if let Some(standing) = &standing {
+            ground.cut_without_log = ground.cut_without_log.max(standing.lsn());
         }
     }
     let records = shared.progress.records.load(Relaxed);
-    Ok(Recovered { shard, log, ground, records, micros: rt.mono_us() - start })
+    Ok(Recovered { shard, log, ground, standing, records, micros: rt.mono_us() - start })
 }
 
 /// Fills a shard: with a snapshot, then with the log behind it.

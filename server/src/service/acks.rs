@@ -120,7 +120,9 @@ impl ServerHost {
     fn reached(&self, position: Position, want: Want) -> Reached {
         let by_log = matches!(want, Want::Logs { .. });
         Reached {
-            local: self.log.as_ref().is_some_and(|log| log.durable_lsn() >= position.lsn),
+            // A start finds what the log holds once its base is there.
+            local: self.switch.is_on()
+                && self.log.as_ref().is_some_and(|log| log.durable_lsn() >= position.lsn),
             replicas: self.replicas.confirmed(position.offset, by_log) as i64,
         }
     }
@@ -200,7 +202,7 @@ impl ShardService {
             let late = waiter.until.is_some_and(|at| at <= now_us);
             if self.shard.role().is_replica() {
                 host.answer_wait(&waiter, Some(ROLE_CHANGED));
-            } else if waiter.want.needs_log() && host.log.is_none() {
+            } else if waiter.want.needs_log() && !host.switch.wanted {
                 host.answer_wait(&waiter, Some(NO_LOG));
             } else if late || waiter.want.is_met(host.reached(waiter.position, waiter.want)) {
                 host.answer_wait(&waiter, None);

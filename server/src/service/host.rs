@@ -31,6 +31,7 @@ use super::shared::Shared;
 use super::slowlog::SlowLog;
 use super::stats::{NetStats, Rates, Turns};
 use super::stopping::Stopping;
+use super::switch::Switch;
 use super::tracking::Tracking;
 use crate::config::{Config, OptionId};
 use crate::net::hub::{HubLimits, Order};
@@ -178,6 +179,8 @@ pub(crate) struct ServerHost {
     pub(crate) latency: Monitor,
     /// What writes snapshots.
     pub(crate) saver: Saver,
+    /// Where the log stands.
+    pub(crate) switch: Switch,
     /// A stop that is under way.
     pub(crate) stopping: Stopping,
     /// What carries keys to other servers.
@@ -261,6 +264,7 @@ impl ServerHost {
             hot_keys: HotKeys::new(super::shared::unix_ms(), ticks()),
             latency: Monitor::default(),
             saver: Saver::default(),
+            switch: Switch::default(),
             stopping: Stopping::default(),
             migrations: Migrations::default(),
             freer: Freer::default(),
@@ -319,6 +323,7 @@ impl ServerHost {
         self.events =
             Class::parse(config.text(OptionId::NotifyKeyspaceEvents)).unwrap_or(Class::NONE);
         self.saver.refresh(config);
+        self.switch.wanted = config.bool(OptionId::AppendOnly);
         self.replicas.refresh(config);
         self.replica_read_only = config.bool(OptionId::ReplicaReadOnly);
         self.serve_stale = config.bool(OptionId::ReplicaServeStaleData);

@@ -27,6 +27,7 @@ pub(crate) mod shared;
 pub(crate) mod slowlog;
 pub(crate) mod stats;
 mod stopping;
+pub(crate) mod switch;
 pub(crate) mod tracking;
 mod waits;
 
@@ -65,6 +66,8 @@ pub(crate) struct ShardService {
     pub(crate) shard: Shard,
     pub(crate) host: ServerHost,
     log: Option<Log>,
+    /// A log that is not written to any more, and whose end is waited for.
+    ending: Option<Log>,
     sessions: Vec<Option<Session>>,
     /// Connections that wait for a reply, by number of the client.
     waiting: HashMap<u64, Slot>,
@@ -89,6 +92,7 @@ impl ShardService {
             shard,
             host,
             log: None,
+            ending: None,
             sessions: Vec::new(),
             waiting: HashMap::new(),
             limits,
@@ -184,6 +188,9 @@ impl ShardService {
         }
         if self.host.replicas.is_active() {
             self.feed_replicas();
+        }
+        if self.host.switch.is_unsettled() {
+            self.tend_switch();
         }
         self.host.saver.wake(now_ms);
         if self.host.saver.wants_turn() {
@@ -547,7 +554,7 @@ impl hub::Service for ShardService {
     }
 
     fn watermark(&self) -> u64 {
-        self.log().map_or(u64::MAX, Log::watermark)
+        self.log.as_ref().or(self.ending.as_ref()).map_or(u64::MAX, Log::watermark)
     }
 
     #[inline]

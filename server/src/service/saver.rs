@@ -26,7 +26,7 @@ use crate::net::hub::Order;
 
 /// Time after a failure until a save point or growth of the log is tried again (Redis
 /// `CONFIG_BGSAVE_RETRY_DELAY`).
-const RETRY_SECS: u64 = 5;
+pub(super) const RETRY_SECS: u64 = 5;
 
 /// What one needs to write files, from the start of service on.
 pub(crate) struct Ground {
@@ -41,6 +41,10 @@ pub(crate) struct Ground {
     pub(crate) base_bytes: u64,
     /// When the last snapshot was made, in seconds since 1970; 0 for never.
     pub(crate) saved_secs: u64,
+    /// Cut of the save that was loaded.
+    pub(crate) saved_lsn: Option<u64>,
+    /// Cut of saves that are made without a log.
+    pub(crate) cut_without_log: u64,
     /// The log was long to read, or its base damaged: a new base is due.
     pub(crate) needs_rewrite: bool,
 }
@@ -115,6 +119,11 @@ pub(crate) struct Saver {
     /// A save is to begin as soon as it can.
     save_wanted: bool,
     rewrite_wanted: bool,
+    /// Nothing begins: the log is being ended.
+    is_held: bool,
+    /// Cut of the last save that is durable.
+    saved_lsn: Option<u64>,
+    cut_without_log: u64,
     /// Clients of SAVE, answered by the save that begins next or runs.
     waiting: Vec<Slot>,
     /// The running request is a SAVE that has to wait.
@@ -166,6 +175,8 @@ impl Saver {
     pub(crate) fn begin(&mut self, ground: Ground) {
         self.base_bytes = ground.base_bytes;
         self.saved_secs = ground.saved_secs;
+        self.saved_lsn = ground.saved_lsn;
+        self.cut_without_log = ground.cut_without_log;
         self.base_secs = if ground.parts.is_some() { ground.saved_secs } else { 0 };
         self.rewrite_wanted = ground.needs_rewrite && ground.parts.is_some();
         self.ground = Some(ground);
@@ -179,6 +190,64 @@ impl Saver {
     /// Whether a rewrite is under way.
     pub(crate) fn is_rewriting(&self) -> bool {
         self.running.as_ref().is_some_and(|r| r.job.is_rewrite())
+    }
+
+    /// Whether nothing is under way or about to begin.
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.is_none() && !self.save_wanted
+    }
+
+    /// What files are written with, once the data are there.
+    pub(super) fn ground(&self) -> Option<&Ground> {
+        self.ground.as_ref()
+    }
+
+    /// Sets the part list of the log that counts; the one before.
+    pub(super) fn set_parts(&mut self, parts: Option<Parts>) -> Option<Parts> {
+        let ground = self.ground.as_mut()?;
+        std::mem::replace(&mut ground.parts, parts)
+    }
+
+    /// Has nothing begin, or lets things begin again.
+    pub(super) fn hold(&mut self, is_held: bool) {
+        self.is_held = is_held;
+    }
+
+    /// Cut of the last save that is durable.
+    pub(super) fn saved_lsn(&self) -> Option<u64> {
+        self.saved_lsn
+    }
+
+    /// Cut of saves that are made without a log.
+    pub(super) fn cut_without_log(&self) -> u64 {
+        self.cut_without_log
+    }
+
+    /// Sets the cut of saves without a log: the end of the log.
+    pub(super) fn set_cut_without_log(&mut self, lsn: u64) {
+        self.cut_without_log = lsn;
+        self.base_bytes = 0;
+        self.base_secs = 0;
+        self.base_log_bytes = 0;
+    }
+
+    /// Gives up a rewrite that is under way or wanted.
+    pub(super) fn cancel_rewrite(&mut self, shard: &mut Shard) {
+        self.rewrite_wanted = false;
+        if let Some(running) = &mut self.running
+            && running.job.is_rewrite()
+            && !std::mem::replace(&mut running.is_cancelled, true)
+        {
+            running.job.cancel(shard);
+            self.slow_until_ms = 0;
+        }
+    }
+
+    /// A rewrite did not come to begin.
+    pub(super) fn note_failed_rewrite(&mut self, now_secs: u64) {
+        let last = &mut self.last_rewrite;
+        *last =
+            Last { ok: false, failed: last.failed + 1, secs: None, tried_secs: now_secs, ..*last };
     }
 
     /// Whether one is to begin when it can.
@@ -286,7 +355,9 @@ impl Saver {
     pub(super) fn wants_turn(&self) -> bool {
         match &self.running {
             Some(running) => self.slow_until_ms == 0 && running.job.wants_turn(),
-            None => (self.save_wanted || self.rewrite_wanted) && self.ground.is_some(),
+            None => {
+                (self.save_wanted || self.rewrite_wanted) && self.ground.is_some() && !self.is_held
+            }
         }
     }
 
@@ -347,22 +418,22 @@ impl Saver {
                 > u128::from(self.base_bytes) * u128::from(self.growth_percent)
     }
 
-    /// Makes the cut and begins.
-    fn start(
+    /// Makes the cut and begins; with `parts` a rewrite.
+    pub(super) fn start(
         &mut self,
         shard: &mut Shard,
         log: Option<&Log>,
-        rewrite: bool,
+        parts: Option<Parts>,
     ) -> Result<(), SnapshotRefused> {
         let Some(ground) = &self.ground else { return Ok(()) };
         let now = shard.now();
-        let parts = ground.parts.clone().filter(|_| rewrite);
+        let rewrite = parts.is_some();
         let seq = parts.as_ref().map_or(0, Parts::take_seq);
-        let cut = log.map_or(0, Log::last_lsn);
+        let cut = log.map_or(self.cut_without_log, Log::last_lsn);
         let segment = log.and_then(|log| log.segments().last().map(|s| s.seq));
-        let timeline = ground
-            .parts
+        let timeline = parts
             .as_ref()
+            .or(ground.parts.as_ref())
             .map_or(1, |parts| parts.list().timelines.last().map_or(1, |timeline| timeline.epoch));
         let preamble = Preamble {
             version: VERSION,
@@ -436,11 +507,15 @@ impl ShardService {
     pub(super) fn save_on(&mut self) {
         let saver = &mut self.host.saver;
         if saver.running.is_none() {
+            if saver.is_held {
+                return;
+            }
             let rewrite = !saver.save_wanted && saver.rewrite_wanted;
             if !rewrite && !saver.save_wanted {
                 return;
             }
-            match saver.start(&mut self.shard, self.log.as_ref(), rewrite) {
+            let parts = saver.ground().and_then(|g| g.parts.clone()).filter(|_| rewrite);
+            match saver.start(&mut self.shard, self.log.as_ref(), parts) {
                 Ok(()) if rewrite => saver.rewrite_wanted = false,
                 Ok(()) => saver.save_wanted = false,
                 // When the script has ended.
@@ -485,7 +560,10 @@ impl ShardService {
 
     /// What was under way was not wanted any more, which is no failure.
     fn cancelled(&mut self) {
-        self.host.saver.running = None;
+        let running = self.host.saver.running.take();
+        if running.is_some_and(|running| running.job.is_rewrite()) {
+            return self.rewrite_ended(false);
+        }
         self.answer_save("-ERR Background save cancelled\r\n");
     }
 
@@ -517,11 +595,12 @@ impl ShardService {
                 saver.base_secs = now_secs;
                 saver.base_log_bytes = running.log_bytes;
             }
-            return;
+            return self.rewrite_ended(result.is_ok());
         }
         saver.last_save = last;
         if let (Ok(_), Some(running)) = (&result, running) {
             saver.saves += 1;
+            saver.saved_lsn = Some(running.job.cut());
             saver.saved_secs = now_secs;
             let dirty = &mut self.shard.journal.dirty;
             *dirty = dirty.saturating_sub(running.dirty);
@@ -541,7 +620,7 @@ impl ShardService {
         let save = match how.save {
             StopSave::Yes => true,
             StopSave::No => false,
-            StopSave::AsConfigured => saver.saves_at_stop(self.log.is_some(), none),
+            StopSave::AsConfigured => saver.saves_at_stop(self.host.switch.is_on(), none),
         };
         save && saver.ground.is_some() && saver.want_save(false).is_ok()
     }
@@ -551,7 +630,11 @@ impl ShardService {
         self.host.saver.save_wanted = false;
         self.host.saver.rewrite_wanted = false;
         self.host.saver.slow_until_ms = 0;
-        if let Some(running) = &mut self.host.saver.running {
+        // Without the base that is on its way a start would not find what was logged.
+        let is_founding = self.host.switch.is_founding();
+        if let Some(running) = &mut self.host.saver.running
+            && !(is_founding && running.job.is_rewrite())
+        {
             running.job.cancel(&mut self.shard);
             running.is_cancelled = true;
         }
@@ -559,6 +642,6 @@ impl ShardService {
 
     /// Whether nothing is being written any more.
     pub(crate) fn has_saved(&self) -> bool {
-        self.host.saver.running.is_none() && !self.host.saver.save_wanted
+        self.host.saver.is_idle() && self.has_switched()
     }
 }

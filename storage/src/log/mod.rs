@@ -423,6 +423,20 @@ impl Log {
         self.inner.shut_down().await
     }
 
+    /// Where a log that was shut down goes on when it is opened again.
+    pub fn end(&self) -> RecoveredEnd {
+        let last_lsn = self.inner.last_lsn.get();
+        RecoveredEnd {
+            last_seq: self.inner.next_seq.get() - 1,
+            epoch: self.inner.cfg.epoch,
+            redo_lsn: self.inner.redo_lsn.get(),
+            last_crc: self.inner.written_crc.get(),
+            last_mono_us: self.inner.mono_us.get(),
+            segments: self.segments(),
+            ..RecoveredEnd::fresh(last_lsn + 1)
+        }
+    }
+
     /// True when [`Log::is_degraded`] has lasted longer than `sync-fail-timeout`: clients held
     /// since then get an error and their connections are closed.
     pub fn overdue(&self) -> bool {

@@ -199,6 +199,7 @@ impl Inner {
             self.close_file(&segment)
                 .await
                 .map_err(|f| LogError::Io { doing: f.doing, cause: f.cause })?;
+            self.retire(&segment);
         }
         Ok(())
     }

@@ -104,6 +104,20 @@ pub async fn read_file(
     }
 }
 
+/// The head of the snapshot file at `path`; what follows is not looked at.
+///
+/// # Errors
+/// See [`BaseError`].
+pub async fn read_head(disk: &dyn Disk, path: &Path) -> Result<Head, BaseError> {
+    let file = disk.open(path, Access::Read, Caching::Direct).await.map_err(BaseError::Io)?;
+    let mut decoder = Decoder::new();
+    decoder.feed(&file.read_at(0, disk.alignment()).await.map_err(BaseError::Io)?);
+    match decoder.next().map_err(BaseError::Bad)? {
+        Some(Item::Head(head)) => Ok(head),
+        _ => Err(BaseError::Io(io::ErrorKind::UnexpectedEof.into())),
+    }
+}
+
 /// The end of a file, without its head.
 #[derive(Clone, Copy)]
 struct End {

@@ -98,6 +98,8 @@ pub enum RecoveryError {
     },
     /// There is a save of a server without a log, and this one is to have a log.
     SavedWithoutLog(PathBuf),
+    /// There is a log, and this server is to do without.
+    Logged(PathBuf),
     /// The guard was written for another number of shards.
     ShardCount {
         /// The guard.
@@ -138,7 +140,8 @@ impl RecoveryError {
             RecoveryError::Scan(ScanError::Newer { .. } | ScanError::Reference { .. }) => DECISION,
             RecoveryError::Stopped { .. }
             | RecoveryError::ShardCount { .. }
-            | RecoveryError::SavedWithoutLog(_) => DECISION,
+            | RecoveryError::SavedWithoutLog(_)
+            | RecoveryError::Logged(_) => DECISION,
             RecoveryError::Io(_, e) => match e.raw_os_error() {
                 Some(EIO) => DAMAGE,
                 _ => ENVIRONMENT,
@@ -182,7 +185,13 @@ impl fmt::Display for RecoveryError {
             RecoveryError::SavedWithoutLog(path) => write!(
                 f,
                 "{} is the data of a server with appendonly no, and there is no log beside it; start with \
-                 --appendonly no, or on another --dir",
+                 --appendonly no and then set appendonly yes by CONFIG SET, or start on another --dir",
+                path.display()
+            ),
+            RecoveryError::Logged(path) => write!(
+                f,
+                "{} exists: the data are in a log, which a server with appendonly no would leave behind; \
+                 start with --appendonly yes and then set appendonly no by CONFIG SET, or start on another --dir",
                 path.display()
             ),
             RecoveryError::ShardCount { path, found, configured } => write!(

@@ -16,6 +16,7 @@
 //! |---|---|
 //! | nothing | an empty shard |
 //! | part list | its base, then the log from `log` on |
+//! | part list with `off` | the last `.rrdshard` if its cut is not before the end of the log, else base and log |
 //! | no part list, no base, a log that begins at LSN 1 | the log: a first start was cut short, or the directory is older than part lists |
 //! | no part list, anything else | refused: `moon-inspect aof rebuild` |
 //! | `appendonly no` | the last `.rrdshard`, or an empty shard |
@@ -25,12 +26,14 @@ mod end;
 mod error;
 mod open;
 mod shard;
+mod unlogged;
 
 #[cfg(test)]
 mod tests;
 
-pub use base::{FileSummary, read_file};
+pub use base::{FileSummary, read_file, read_head};
 pub use end::{LSN_GAP, RecoveredEnd, recover};
 pub use error::{BaseError, RecoveryError};
 pub use open::Opened;
 pub use shard::{Origin, Progress, Recovered, Request, Target, recover_shard, recover_snapshot};
+pub use unlogged::{Unlogged, is_in_save, recover_without_log};

@@ -7,10 +7,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use moon_formats::aof::PartList;
+
 use crate::io::{Disk, Runtime};
 use crate::log::{Log, LogConfig};
 use crate::parts::{Parts, PartsError, without_base, write_guard};
 use crate::scan::LogStart;
+use crate::switch::clear_void;
 use crate::whole::{self, aside};
 
 use super::{Recovered, RecoveryError};
@@ -51,17 +54,23 @@ impl Recovered {
             written.map_err(RecoveryError::Parts)?;
         }
         disk.create_dir_all(&dir).await.map_err(|e| RecoveryError::Io(dir.clone(), e))?;
-        let log = Log::open(Rc::clone(&disk), Rc::clone(&rt), dir, cfg, &self.end)
+        let mut end = self.end;
+        if let Some(list) = &self.list {
+            clear_void(&*disk, &self.paths, list, &mut end).await?;
+        }
+        let log = Log::open(Rc::clone(&disk), Rc::clone(&rt), dir, cfg, &end)
             .await
             .map_err(RecoveryError::Log)?;
         let first_seq = log.segments().first().map_or(0, |s| s.seq);
-        let written = self.list.as_ref().is_some_and(|l| l.log_from_seq != 0);
+        let is_written = |l: &PartList| l.log_from_seq != 0 && l.ended.is_none();
+        let written = self.list.as_ref().is_some_and(is_written);
         let mut list = self.list.unwrap_or_else(|| {
             without_base(self.paths.shard, epoch, LogStart { lsn: 1, seq: first_seq })
         });
         if list.log_from_seq == 0 {
             list.log_from_seq = first_seq;
         }
+        list.ended = None;
         let start = LogStart { lsn: list.log_from_lsn, seq: list.log_from_seq };
         let has_base = list.base.is_some();
         let parts = Parts::new(self.paths, list.clone(), self.highest_seq);

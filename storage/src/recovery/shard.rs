@@ -14,10 +14,11 @@ use crate::io::{DirEntry, Disk};
 use crate::log::SegmentInfo;
 #[cfg(any(test, feature = "mutants"))]
 use crate::mutant::Mutant;
-use crate::parts::{PartsError, ShardPaths, bases, read_guard, read_list};
+use crate::parts::{PartsError, ShardPaths, bases, holds_nothing, read_guard, read_list};
 use crate::scan::{HoleReason, LogStart, Position, ScanOptions, VisitError, Visitor};
 
 use super::base::{FileSummary, read_file};
+use super::unlogged::is_in_save;
 use super::{BaseError, RecoveredEnd, RecoveryError, recover};
 
 /// What recovery fills: a shard, or a reader that only looks. The records behind the cut of the
@@ -119,7 +120,7 @@ impl Recovered {
     }
 }
 
-async fn list_dir(disk: &dyn Disk, dir: &Path) -> Result<Vec<DirEntry>, RecoveryError> {
+pub(super) async fn list_dir(disk: &dyn Disk, dir: &Path) -> Result<Vec<DirEntry>, RecoveryError> {
     match disk.list(dir).await {
         Ok(entries) => Ok(entries),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -133,6 +134,18 @@ async fn list_dir(disk: &dyn Disk, dir: &Path) -> Result<Vec<DirEntry>, Recovery
 /// # Errors
 /// See [`RecoveryError`].
 pub async fn recover_shard(
+    req: &Request<'_>,
+    target: &mut dyn Target,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Recovered, RecoveryError> {
+    if is_in_save(req.disk, req.paths).await? {
+        return Err(RecoveryError::SavedWithoutLog(req.paths.snapshot()));
+    }
+    recover_logged(req, target, progress).await
+}
+
+/// As [`recover_shard`], where the last `.rrdshard` is known not to be the data.
+pub(super) async fn recover_logged(
     req: &Request<'_>,
     target: &mut dyn Target,
     progress: &mut dyn FnMut(Progress),
@@ -169,6 +182,13 @@ pub async fn recover_shard(
         return without_list(req, recovered, has_base, &segments, target, progress).await;
     };
     recovered.orphans = orphans(paths, &files, &list);
+    let last_seq = list.ended.map(|ended| ended.seq);
+    let segments: Vec<(u64, u64)> =
+        segments.into_iter().filter(|(seq, _)| last_seq.is_none_or(|last| *seq <= last)).collect();
+    if let Some(ended) = list.ended.filter(|_| holds_nothing(&list)) {
+        recovered.end = RecoveredEnd::fresh(ended.lsn + 1);
+        return Ok(recovered);
+    }
     let needed = segments.iter().filter(|s| s.0 >= list.log_from_seq).map(|s| s.1).sum::<u64>();
     let total = needed + list.base.map_or(0, |b| b.bytes);
     let mut from = LogStart { lsn: list.log_from_lsn, seq: list.log_from_seq };
@@ -190,8 +210,13 @@ pub async fn recover_shard(
     let opts = ScanOptions {
         shard: Some(paths.shard),
         start: Some(from),
+        last_seq,
         // The log was durable up to every listed cut before that base was listed.
-        durable_floor: bases(&list).map(|b| b.cut).max().unwrap_or(0),
+        durable_floor: bases(&list)
+            .map(|b| b.cut)
+            .chain(list.ended.map(|ended| ended.lsn))
+            .max()
+            .unwrap_or(0),
         visit_from,
         may_be_empty: list.log_from_seq == 0,
         #[cfg(any(test, feature = "mutants"))]
@@ -244,12 +269,7 @@ async fn without_list(
         return missing("a base");
     }
     if segments.is_empty() {
-        let own = list_dir(req.disk, &req.paths.own()).await?;
-        let snapshot = names::shard_snapshot(req.paths.shard);
-        return match own.iter().any(|e| e.name == snapshot) {
-            true => Err(RecoveryError::SavedWithoutLog(req.paths.snapshot())),
-            false => Ok(recovered),
-        };
+        return Ok(recovered);
     }
     let start = LogStart { lsn: 1, seq: 0 };
     let opts = ScanOptions {

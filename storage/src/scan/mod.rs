@@ -109,6 +109,8 @@ pub struct ScanOptions {
     pub shard: Option<u16>,
     /// Where the log must begin; older files are ignored.
     pub start: Option<LogStart>,
+    /// Last segment that counts; later files are ignored.
+    pub last_seq: Option<u64>,
     /// Highest LSN known durable from elsewhere: cut of the base, `wal_flush_lsn`.
     pub durable_floor: u64,
     /// Records below this LSN are checked, not visited. The log must reach back to it; 0 asks
@@ -131,6 +133,7 @@ impl Default for ScanOptions {
         ScanOptions {
             shard: None,
             start: None,
+            last_seq: None,
             durable_floor: 0,
             visit_from: 0,
             may_be_empty: false,
@@ -210,10 +213,10 @@ async fn open_segments(
         Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(cause) => return Err(ScanError::Io { path: dir.to_owned(), cause }),
     };
-    let first = opts.start.map_or(0, |s| s.seq);
+    let counts = opts.start.map_or(0, |s| s.seq)..=opts.last_seq.unwrap_or(u64::MAX);
     let mut segs = Vec::new();
     for entry in entries.iter().filter(|e| !e.is_dir) {
-        let Some(seq) = names::parse_wal_segment(&entry.name).filter(|s| *s >= first) else {
+        let Some(seq) = names::parse_wal_segment(&entry.name).filter(|s| counts.contains(s)) else {
             continue;
         };
         let path = dir.join(&entry.name);

@@ -5,10 +5,9 @@
 
 use moon_formats::aof::{Base, PartList};
 use moon_formats::names;
-use moon_formats::rrdshard::{Decoder, Item};
 
-use crate::io::{Access, Caching};
 use crate::parts::{bases, without_base};
+use crate::recovery::read_head;
 use crate::scan::LogStart;
 use crate::whole;
 
@@ -48,6 +47,8 @@ pub(super) async fn next_list(job: &Shared, rewrite: &Rewrite, base: Base) -> (P
     let old = rewrite.parts.list();
     let mut all = vec![base];
     all.extend(bases(&old));
+    // The log that has ended does not lead from its bases to this one.
+    let last_of_log = old.ended.map_or(usize::MAX, |_| 1);
     let now_ms = (job.env.rt.wall_us() / 1000).max(0) as u64;
     let mut created = vec![Some(now_ms)];
     for old in &all[1..] {
@@ -56,7 +57,7 @@ pub(super) async fn next_list(job: &Shared, rewrite: &Rewrite, base: Base) -> (P
             _ => created_ms(job, old.seq).await,
         });
     }
-    let kept = rewrite.retention.kept(&created, now_ms);
+    let kept = rewrite.retention.kept(&created, now_ms).min(last_of_log);
     let dropped = all[kept..].iter().map(|b| b.seq).collect();
     all.truncate(kept);
     let mut list = match old.timelines.is_empty() {
@@ -64,20 +65,15 @@ pub(super) async fn next_list(job: &Shared, rewrite: &Rewrite, base: Base) -> (P
         true => without_base(old.shard, 1, LogStart { lsn: 1, seq: 0 }),
     };
     list.base = Some(base);
+    list.ended = None;
     list.history = all.split_off(1);
     (list, dropped)
 }
 
 /// When a base was made; `None` if it cannot be read, which keeps it.
 async fn created_ms(job: &Shared, seq: u64) -> Option<u64> {
-    let path = job.env.paths.base(seq);
-    let file = job.env.disk.open(&path, Access::Read, Caching::Direct).await.ok()?;
-    let mut decoder = Decoder::new();
-    decoder.feed(&file.read_at(0, job.env.disk.alignment()).await.ok()?);
-    match decoder.next().ok()? {
-        Some(Item::Head(head)) => Some(head.preamble.created_at_ms),
-        _ => None,
-    }
+    let head = read_head(&*job.env.disk, &job.env.paths.base(seq)).await.ok()?;
+    Some(head.preamble.created_at_ms)
 }
 
 /// Removes bases that no list names, `also` those numbers, and temporary files. Failures are

@@ -21,6 +21,7 @@ mod replication;
 mod saving;
 mod scripts;
 mod supervision;
+mod switch;
 mod tls;
 mod tls_links;
 mod tools;

@@ -6,6 +6,7 @@ use moon_formats::DecodeError;
 use moon_formats::aof::{self, Base, PartList};
 use moon_formats::names;
 use moon_formats::rrdshard::{Decoder, Head, Item};
+use moon_storage::parts::holds_nothing;
 
 use crate::cli::{Dump, Verb};
 use crate::fail::{DAMAGE, Failure, SOUND};
@@ -164,6 +165,9 @@ fn ls(files: &Files, manifests: &[Manifest], out: &mut Out<'_>) -> Result<u8, Fa
             Ok(Content::Parts(parts)) => {
                 bases(&parts).for_each(|(part, b)| row(part, b.seq, Some(b.cut), Some(b)));
                 row("log", parts.log_from_seq, Some(parts.log_from_lsn), None);
+                if let Some(ended) = parts.ended {
+                    row("off", ended.seq, Some(ended.lsn), None);
+                }
                 for t in &parts.timelines {
                     row("timeline", t.epoch, Some(t.from_lsn), None);
                 }
@@ -341,7 +345,7 @@ fn verify(files: &Files, manifests: &[Manifest], out: &mut Out<'_>) -> Result<u8
 /// The segment in which the log must start, if the log lies where the layout has it. A list that was
 /// written before the first segment names none.
 fn log_start(dir: &Path, parts: &PartList) -> Option<(PathBuf, String)> {
-    if parts.log_from_seq == 0 {
+    if parts.log_from_seq == 0 || holds_nothing(parts) {
         return None;
     }
     let data = dir.parent()?.parent()?;

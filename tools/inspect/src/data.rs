@@ -183,7 +183,8 @@ fn load_shard(
     to: u64,
 ) -> Result<State, Failure> {
     let number = Some(paths.shard);
-    if is_snapshot_only(files, paths)? {
+    let say = |e: RecoveryError| Failure { code: e.exit_code(), message: e.to_string() };
+    if files.is_in_save(paths).map_err(say)? {
         return Ok(State { number, ..load_file(files, &paths.snapshot())? });
     }
     let mut shard = empty(databases);
@@ -197,14 +198,8 @@ fn load_shard(
             "{}: it holds effects up to lsn {cut}, and no older base is listed; --to {cut} or above",
             path.display()
         ))),
-        (Err(e), _) => Err(Failure { code: e.exit_code(), message: e.to_string() }),
+        (Err(e), _) => Err(say(e)),
     }
-}
-
-/// A shard of a server with `appendonly no`: no list, no log, a BGSAVE file.
-fn is_snapshot_only(files: &Files, paths: &ShardPaths) -> Result<bool, Failure> {
-    let has_log = paths.log().is_dir() && !files.list(&paths.log())?.is_empty();
-    Ok(!has_log && !paths.part_list().exists() && paths.snapshot().exists())
 }
 
 fn hex(bytes: &[u8]) -> String {

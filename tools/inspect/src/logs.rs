@@ -16,7 +16,9 @@ use moon_storage::io::local::LocalRuntime;
 use moon_storage::io::posix::PosixDisk;
 use moon_storage::io::{Access, Caching, DirEntry, Disk, Runtime};
 use moon_storage::parts::ShardPaths;
-use moon_storage::recovery::{Recovered, RecoveryError, Request, Target, recover_shard};
+use moon_storage::recovery::{
+    Recovered, RecoveryError, Request, Target, is_in_save, recover_shard,
+};
 use moon_storage::scan::{
     EndKind, LogEnd, LogStart, Position, ScanError, ScanOptions, VisitError, Visitor, scan,
 };
@@ -143,6 +145,11 @@ impl Files {
         self.rt.block_on(recover_shard(&request, target, &mut |_| {}))
     }
 
+    /// Whether a start finds the data in the last `.rrdshard`, and not in a log.
+    pub(crate) fn is_in_save(&self, paths: &ShardPaths) -> Result<bool, RecoveryError> {
+        self.rt.block_on(is_in_save(&self.disk, paths))
+    }
+
     pub(crate) fn sleep(&self, time: Duration) {
         self.rt.block_on(self.rt.sleep_us(time.as_micros() as u64));
     }
@@ -250,6 +257,7 @@ impl LogDir {
                 .parts
                 .as_ref()
                 .map(|p| LogStart { lsn: p.log_from_lsn, seq: p.log_from_seq }),
+            last_seq: self.parts.as_ref().and_then(|p| p.ended).map(|ended| ended.seq),
             reference: true,
             durable_floor: self.parts.as_ref().and_then(|p| p.base).map_or(0, |b| b.cut),
             ..ScanOptions::default()

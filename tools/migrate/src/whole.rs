@@ -20,7 +20,7 @@ use moon_storage::io::lock::DirLock;
 use moon_storage::io::posix::PosixDisk;
 use moon_storage::marker;
 use moon_storage::parts::ShardPaths;
-use moon_storage::recovery::{Request, Target, recover_shard, recover_snapshot};
+use moon_storage::recovery::{Request, Target, is_in_save, recover_shard, recover_snapshot};
 use moon_storage::scan::{Position, VisitError, Visitor};
 
 use crate::facts::Facts;
@@ -104,8 +104,7 @@ fn read(path: &Path, target: &mut dyn Target) -> Result<(), Failure> {
     let (rt, disk, paths) = (runtime()?, PosixDisk::new(), ShardPaths::new(path, 0));
     let request = Request::new(&disk, &paths, 1);
     let read = async {
-        // A server without a log keeps its last save and nothing else.
-        if !paths.part_list().exists() && paths.snapshot().exists() {
+        if is_in_save(&disk, &paths).await? {
             return recover_snapshot(&request, target, &mut |_| {}).await.map(|_| ());
         }
         recover_shard(&request, target, &mut |_| {}).await.map(|_| ())

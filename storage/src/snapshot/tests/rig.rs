@@ -70,8 +70,14 @@ impl Visitor for Toy {
     }
 }
 
-/// A snapshot of `map` as the engine writes it, in several blocks.
+/// A snapshot of `map` up to `cut` as the engine writes it, in several blocks.
 pub(crate) fn encode(map: &Map, cut: u64, seq: u64, created_at_ms: u64) -> (Vec<u8>, u64, u32) {
+    let map = map.range(..=cut).map(|(lsn, payload)| (*lsn, payload.clone())).collect();
+    encode_all(&map, cut, seq, created_at_ms)
+}
+
+/// A snapshot of all of `map`.
+pub(crate) fn encode_all(map: &Map, cut: u64, seq: u64, created_at_ms: u64) -> (Vec<u8>, u64, u32) {
     let preamble =
         Preamble { version: VERSION, shard_id: 0, epoch: 1, last_lsn: cut, created_at_ms };
     let extension = Extension {
@@ -90,7 +96,7 @@ pub(crate) fn encode(map: &Map, cut: u64, seq: u64, created_at_ms: u64) -> (Vec<
     let mut out = Vec::new();
     let mut encoder = Encoder::new(&preamble, &extension, &mut out);
     encoder.select(0, &mut out);
-    let entries: Vec<_> = map.range(..=cut).collect();
+    let entries: Vec<_> = map.iter().collect();
     let blocks: Vec<_> = entries.chunks(16).collect();
     let mut lo = 0;
     for (i, block) in blocks.iter().enumerate() {

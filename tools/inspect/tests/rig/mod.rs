@@ -292,6 +292,7 @@ pub(crate) fn data_dir() -> TempDir {
         history: vec![],
         log_from_lsn: 1,
         log_from_seq: 1,
+        ended: None,
         timelines: vec![Timeline { epoch: 1, from_lsn: 1, forked_at: None }],
         extra: vec![],
     };
