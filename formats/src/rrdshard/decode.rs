@@ -530,9 +530,10 @@ impl Decoder {
             }
         }
         if let Err(gap) = self.coverage.check() {
-            let cause = Cause::Value {
-                expected: "a range for every hash position of the database",
-                found: gap.position,
+            let expected = "a range for every hash position of the database";
+            let cause = match gap.position {
+                Some(found) => Cause::Value { expected, found },
+                None => Cause::Form { expected },
             };
             return self.refuse(0, "ranges", cause);
         }

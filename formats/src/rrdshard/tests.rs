@@ -331,7 +331,7 @@ fn an_unfinished_snapshot_does_not_end() {
         w.begin(lo);
         w.end(hi, out);
     };
-    let gap = |position| Err(Incomplete::Uncovered(Uncovered { db: 1, position }));
+    let gap = |position| Err(Incomplete::Uncovered(Uncovered { db: 1, position: Some(position) }));
     assert_eq!(run(&|_, _| {}), gap(0));
     assert_eq!(run(&|w, out| range(w, out, 0, 9)), gap(9));
     assert_eq!(run(&|w, out| range(w, out, 9, HASH_END)), gap(0));
