@@ -20,8 +20,10 @@ macro_rules! mutant {
 }
 
 pub mod failpoint;
+pub mod files;
 pub mod io;
 pub mod log;
+pub mod manifest;
 pub mod marker;
 #[cfg(any(test, feature = "mutants"))]
 pub mod mutant;

@@ -35,6 +35,8 @@ pub enum Mutant {
     ManifestBeforeLog,
     /// What the new part list no longer names is removed before that list is durable.
     RemovedBeforeCommit,
+    /// The file table says of the log what is written, not what is durable.
+    TableAheadOfLog,
 }
 
 impl Mutant {
@@ -53,11 +55,12 @@ impl Mutant {
     ];
 
     /// Those of snapshots, rewrites and retention.
-    pub const SNAPSHOT: [Mutant; 5] = [
+    pub const SNAPSHOT: [Mutant; 6] = [
         Mutant::NoDirSyncAfterBaseRename,
         Mutant::NoDirSyncAfterManifestRename,
         Mutant::ManifestBeforePayload,
         Mutant::ManifestBeforeLog,
         Mutant::RemovedBeforeCommit,
+        Mutant::TableAheadOfLog,
     ];
 }

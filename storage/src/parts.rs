@@ -9,7 +9,7 @@
 //!   unknown outcome nothing is, until the next one has succeeded.
 //! * A base number is used once; a file of that name, listed or not, is never written again.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
@@ -20,6 +20,7 @@ use moon_formats::aof::{self, Base, PartList, Timeline};
 use moon_formats::{DecodeError, names};
 
 use crate::io::Disk;
+use crate::manifest::Table;
 use crate::scan::LogStart;
 use crate::whole::{self, How};
 
@@ -213,6 +214,7 @@ pub struct Parts {
     paths: Rc<ShardPaths>,
     state: Rc<RefCell<State>>,
     next_seq: Rc<Cell<u64>>,
+    table: Rc<OnceCell<Table>>,
 }
 
 impl fmt::Debug for Parts {
@@ -230,6 +232,7 @@ impl Parts {
             paths: Rc::new(paths),
             state: Rc::new(RefCell::new(State { list, doubtful: BTreeSet::new() })),
             next_seq: Rc::new(Cell::new(listed.max(highest_seq) + 1)),
+            table: Rc::default(),
         }
     }
 
@@ -238,9 +241,24 @@ impl Parts {
         &self.paths
     }
 
+    /// The file table beside the list, once the shard can be written to.
+    pub fn table(&self) -> Option<&Table> {
+        self.table.get()
+    }
+
+    /// Sets the file table; a second one is not looked at.
+    pub(crate) fn set_table(&self, table: Table) {
+        drop(self.table.set(table));
+    }
+
     /// The list in force.
     pub fn list(&self) -> PartList {
         self.state.borrow().list.clone()
+    }
+
+    /// Looks at the list in force.
+    pub fn with<T>(&self, look: impl FnOnce(&PartList) -> T) -> T {
+        look(&self.state.borrow().list)
     }
 
     /// A number for a new base, never given before.

@@ -29,12 +29,14 @@ use moon_formats::aof::{Ended, PartList};
 use moon_formats::names;
 use moon_formats::wal::{HEADER_LEN, UnverifiedHeader};
 
+use crate::files::Files;
 use crate::io::{Access, Caching, Disk, Runtime};
 use crate::log::{Log, LogConfig, LogState};
+use crate::manifest::{self, Moment};
 use crate::parts::{
     Parts, PartsError, ShardPaths, holds_nothing, read_guard, without_base, write_guard,
 };
-use crate::recovery::{Opened, RecoveredEnd, RecoveryError};
+use crate::recovery::{Opened, RecoveredEnd, RecoveryError, open_table};
 use crate::scan::LogStart;
 use crate::whole;
 
@@ -66,12 +68,12 @@ impl Standing {
 
     /// Last LSN of the log. A save made from now on carries it as its cut.
     pub fn lsn(&self) -> u64 {
-        self.parts.list().ended.map_or(self.end.last_lsn, |ended| ended.lsn)
+        self.parts.with(|list| list.ended).map_or(self.end.last_lsn, |ended| ended.lsn)
     }
 
     /// Whether base and log are kept because no later save has taken their place.
     pub fn holds_data(&self) -> bool {
-        !holds_nothing(&self.parts.list())
+        !self.parts.with(holds_nothing)
     }
 }
 
@@ -108,8 +110,18 @@ pub async fn begin(
     let cfg = LogConfig { shard: paths.shard, epoch, ..cfg };
     let dir = paths.log();
     disk.create_dir_all(&dir).await.map_err(|e| RecoveryError::Io(dir.clone(), e))?;
-    let log = Log::open(disk, rt, dir, cfg, &end).await.map_err(RecoveryError::Log)?;
-    Ok((Opened { log, parts: standing.parts.clone() }, standing))
+    let log = Log::open(Rc::clone(&disk), Rc::clone(&rt), dir, cfg, &end)
+        .await
+        .map_err(RecoveryError::Log)?;
+    let parts = standing.parts.clone();
+    if parts.table().is_none() {
+        let found = manifest::read(&*disk, paths).await.map_err(RecoveryError::Table)?;
+        let base_cut = list.base.map_or(0, |base| base.cut);
+        let moment = Moment { redo_lsn: base_cut, flushed_lsn: standing.lsn() };
+        let now_secs = u64::try_from(rt.wall_us() / 1_000_000).unwrap_or(0);
+        open_table(&*disk, &parts, found, Files::default(), moment, now_secs).await?;
+    }
+    Ok((Opened { log, parts }, standing))
 }
 
 /// A list that says: no log, and never was one.
@@ -189,7 +201,8 @@ pub(crate) async fn clear_void(
     Ok(())
 }
 
-/// Removes the segments from number `first` on; the highest LSN at which one of them begins.
+/// Removes the segments from number `first` on, and those under temporary names; the highest LSN at which
+/// one of them begins.
 async fn remove_segments(
     disk: &dyn Disk,
     paths: &ShardPaths,
@@ -203,11 +216,16 @@ async fn remove_segments(
     };
     let mut highest = None;
     for entry in &entries {
-        if names::parse_wal_segment(&entry.name).is_none_or(|seq| seq < first) {
-            continue;
-        }
         let path = dir.join(&entry.name);
         let at = |e| RecoveryError::Io(path.clone(), e);
+        match names::parse_wal_segment(&entry.name) {
+            Some(seq) if seq >= first => {}
+            None if names::is_temporary(&entry.name) && !entry.is_dir => {
+                whole::remove(disk, &path).await.map_err(at)?;
+                continue;
+            }
+            _ => continue,
+        }
         let file = disk.open(&path, Access::Read, Caching::Direct).await.map_err(at)?;
         let block = file.read_at(0, disk.alignment()).await.map_err(at)?;
         let header = block.get(..HEADER_LEN).and_then(|b| UnverifiedHeader::parse(b, 0).ok());

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use moon_formats::names;
 
 use crate::failpoint::{Point, reach};
-use crate::io::{Access, Caching, Disk};
+use crate::io::{Access, Caching, Disk, File};
 
 /// Longest file that is read, in bytes.
 pub(crate) const BYTES_MAX: u64 = 1 << 20;
@@ -32,6 +32,15 @@ impl How {
 /// Reads a file; `None` if there is none. One longer than [`BYTES_MAX`] is an error of the kind
 /// `InvalidData`.
 pub(crate) async fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    read_up_to(disk, path, BYTES_MAX).await
+}
+
+/// As [`read`], with a limit of its own.
+pub(crate) async fn read_up_to(
+    disk: &dyn Disk,
+    path: &Path,
+    bytes_max: u64,
+) -> io::Result<Option<Vec<u8>>> {
     // Past the page cache: only what the device holds is believed.
     let file = match disk.open(path, Access::Read, Caching::Direct).await {
         Ok(file) => file,
@@ -39,7 +48,7 @@ pub(crate) async fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<
         Err(e) => return Err(e),
     };
     let bytes = file.size();
-    if bytes > BYTES_MAX {
+    if bytes > bytes_max {
         let text = format!("{bytes} bytes are more than such a file can have");
         return Err(io::Error::new(io::ErrorKind::InvalidData, text));
     }
@@ -98,13 +107,19 @@ pub(crate) async fn replace(
 async fn write_aside(disk: &dyn Disk, aside: &Path, content: &[u8]) -> io::Result<()> {
     remove(disk, aside).await?;
     let file = disk.open(aside, Access::CreateNew, Caching::Cached).await?;
+    write_at(&*file, 0, content).await?;
+    file.sync().await
+}
+
+/// Writes all of `content` at `offset`; no progress is an error.
+pub(crate) async fn write_at(file: &dyn File, offset: u64, content: &[u8]) -> io::Result<()> {
     let mut done = 0;
     while done < content.len() {
-        let n = file.write_at(done as u64, &content[done..]).await?;
+        let n = file.write_at(offset + done as u64, &content[done..]).await?;
         if n == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
         done += n;
     }
-    file.sync().await
+    Ok(())
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use moon_formats::DecodeError;
 
 use crate::log::LogError;
+use crate::manifest::TableError;
 use crate::parts::PartsError;
 use crate::scan::{Hole, ScanError, VisitError};
 
@@ -113,6 +114,8 @@ pub enum RecoveryError {
     Base(PathBuf, BaseError),
     /// The log cannot be opened behind what was recovered.
     Log(LogError),
+    /// The file table cannot be read or written, or is of a newer Moon.
+    Table(TableError),
 }
 
 fn of_io(e: &io::Error) -> u8 {
@@ -153,6 +156,8 @@ impl RecoveryError {
             },
             RecoveryError::Base(_, e) => e.exit_code(),
             RecoveryError::Log(_) => ENVIRONMENT,
+            RecoveryError::Table(TableError::Io(_, e)) => of_io(e),
+            RecoveryError::Table(TableError::Newer(..)) => DECISION,
         }
     }
 }
@@ -208,6 +213,7 @@ impl fmt::Display for RecoveryError {
                 }
             }
             RecoveryError::Log(e) => e.fmt(f),
+            RecoveryError::Table(e) => e.fmt(f),
         }
     }
 }

@@ -35,5 +35,6 @@ pub use base::{FileSummary, read_file, read_head};
 pub use end::{LSN_GAP, RecoveredEnd, recover};
 pub use error::{BaseError, RecoveryError};
 pub use open::Opened;
+pub(crate) use open::open_table;
 pub use shard::{Origin, Progress, Recovered, Request, Target, recover_shard, recover_snapshot};
 pub use unlogged::{Unlogged, is_in_save, recover_without_log};

@@ -1,6 +1,6 @@
 //! From a shard that was read to one that writes: the first writes of a start.
 //!
-//! Order: guard, log (durable up to what was recovered), part list. Only then is anything
+//! Order: guard, log (durable up to what was recovered), part list, file table. Only then is anything
 //! removed, in the background.
 
 use std::fmt;
@@ -9,8 +9,11 @@ use std::rc::Rc;
 
 use moon_formats::aof::PartList;
 
+use crate::files::Files;
 use crate::io::{Disk, Runtime};
 use crate::log::{Log, LogConfig};
+use crate::manifest::{Found, Moment, Table};
+use crate::marker;
 use crate::parts::{Parts, PartsError, without_base, write_guard};
 use crate::scan::LogStart;
 use crate::switch::clear_void;
@@ -54,6 +57,8 @@ impl Recovered {
             written.map_err(RecoveryError::Parts)?;
         }
         disk.create_dir_all(&dir).await.map_err(|e| RecoveryError::Io(dir.clone(), e))?;
+        // Before the log leaves a gap: what is told of it must be found by the next start.
+        let recovered_lsn = self.end.last_lsn;
         let mut end = self.end;
         if let Some(list) = &self.list {
             clear_void(&*disk, &self.paths, list, &mut end).await?;
@@ -73,6 +78,7 @@ impl Recovered {
         list.ended = None;
         let start = LogStart { lsn: list.log_from_lsn, seq: list.log_from_seq };
         let has_base = list.base.is_some();
+        let list_cut = list.base.map_or(0, |base| base.cut);
         let parts = Parts::new(self.paths, list.clone(), self.highest_seq);
         if written {
             // A killed process may have left the list named, but not for good.
@@ -84,6 +90,10 @@ impl Recovered {
         if has_base {
             log.keep_from(start);
         }
+        let redo_lsn = list_cut;
+        let moment = Moment { redo_lsn, flushed_lsn: recovered_lsn };
+        let now_secs = u64::try_from(rt.wall_us() / 1_000_000).unwrap_or(0);
+        open_table(&*disk, &parts, self.table, self.files, moment, now_secs).await?;
         // Names that the next snapshot or commit writes under; removing them later could strike
         // those.
         for path in [parts.paths().part_list(), parts.paths().snapshot()] {
@@ -91,23 +101,50 @@ impl Recovered {
             whole::remove(&*disk, &aside).await.map_err(|e| RecoveryError::Io(aside, e))?;
         }
         if !self.orphans.is_empty() {
-            let (parts, orphans) = (parts.clone(), self.orphans);
-            rt.spawn(Box::pin(async move { remove(&*disk, &parts, &orphans).await }));
+            let orphans = self.orphans;
+            tracing::info!(files = orphans.len(), first = %orphans[0].display(), "unlisted files are removed");
+            rt.spawn(Box::pin(async move { remove(&*disk, &orphans).await }));
         }
         Ok(Opened { log, parts })
     }
 }
 
+/// Makes the file table durable as base and log have it.
+pub(crate) async fn open_table(
+    disk: &dyn Disk,
+    parts: &Parts,
+    found: Found,
+    files: Files,
+    moment: Moment,
+    now_secs: u64,
+) -> Result<(), RecoveryError> {
+    let paths = parts.paths();
+    let marker = marker::read(disk, &paths.data).await.ok().flatten();
+    let uuid = marker.map_or([0; 16], |marker| marker.uuid);
+    let was_sound = matches!(found, Found::Sound(..));
+    let table = Table::new(paths.clone(), found, uuid, now_secs);
+    let (rows, differ) = files.settle(&table.root().files, moment.flushed_lsn);
+    if was_sound && differ > 0 {
+        tracing::warn!(files = differ, "the file table differed from base and log, which count");
+    }
+    table.commit(disk, moment, |all| *all = rows).await.map_err(RecoveryError::Table)?;
+    parts.set_table(table);
+    Ok(())
+}
+
 /// Removes what a start has found unlisted.
-async fn remove(disk: &dyn Disk, parts: &Parts, orphans: &[PathBuf]) {
+async fn remove(disk: &dyn Disk, orphans: &[PathBuf]) {
     for path in orphans {
         if let Err(e) = whole::remove(disk, path).await {
             tracing::warn!(path = %path.display(), error = %e, "unlisted file stays");
         }
     }
-    let dir = parts.paths().parts();
-    if let Err(e) = disk.sync_dir(&dir).await {
-        tracing::warn!(path = %dir.display(), error = %e, "removal may not last");
+    let mut dirs: Vec<_> = orphans.iter().filter_map(|path| path.parent()).collect();
+    dirs.dedup();
+    for dir in dirs {
+        if let Err(e) = disk.sync_dir(dir).await {
+            tracing::warn!(path = %dir.display(), error = %e, "removal may not last");
+        }
     }
 }
 

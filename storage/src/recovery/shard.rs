@@ -10,8 +10,10 @@ use moon_formats::rrdshard::Item;
 use moon_formats::wal::{BatchHead, Cut, Record, SegmentHeader};
 
 use crate::failpoint::{Point, reach};
+use crate::files::Files;
 use crate::io::{DirEntry, Disk};
 use crate::log::SegmentInfo;
+use crate::manifest::{self, Found};
 #[cfg(any(test, feature = "mutants"))]
 use crate::mutant::Mutant;
 use crate::parts::{PartsError, ShardPaths, bases, holds_nothing, read_guard, read_list};
@@ -95,12 +97,17 @@ pub struct Recovered {
     pub end: RecoveredEnd,
     /// Data records visited.
     pub records: u64,
+    /// Their bytes.
+    pub record_bytes: u64,
     /// Things worth a warning, each a sentence.
     pub warnings: Vec<String>,
     /// The listed base is damaged or gone and an older one was used: a rewrite is due.
     pub needs_rewrite: bool,
     pub(super) list: Option<PartList>,
     pub(super) guard_missing: bool,
+    /// The file table, and the data files of base and log.
+    pub(super) table: Found,
+    pub(super) files: Files,
     pub(super) highest_seq: u64,
     /// Files that no list names.
     pub(super) orphans: Vec<PathBuf>,
@@ -154,6 +161,13 @@ pub(super) async fn recover_logged(
     let mut warnings = Vec::new();
     let guard_missing = check_guard(req, &mut warnings).await?;
     let list = read_list(disk, paths).await.map_err(RecoveryError::Parts)?;
+    let table = manifest::read(disk, paths).await.map_err(RecoveryError::Table)?;
+    if let Found::Damaged(what) = &table {
+        warnings.push(format!(
+            "file table damaged and made anew from base and log: {}: {what}",
+            paths.table().display()
+        ));
+    }
     let files = list_dir(disk, &paths.parts()).await?;
     let segments = list_dir(disk, &paths.log()).await?;
     let segments: Vec<(u64, u64)> = segments
@@ -169,9 +183,12 @@ pub(super) async fn recover_logged(
         origin: Origin::Fresh,
         end: RecoveredEnd::fresh(1),
         records: 0,
+        record_bytes: 0,
         warnings,
         needs_rewrite: false,
         guard_missing,
+        table,
+        files: Files::default(),
         highest_seq,
         orphans: Vec::new(),
         shards: req.shards,
@@ -215,6 +232,7 @@ pub(super) async fn recover_logged(
         durable_floor: bases(&list)
             .map(|b| b.cut)
             .chain(list.ended.map(|ended| ended.lsn))
+            .chain([recovered.table.flushed_lsn()])
             .max()
             .unwrap_or(0),
         visit_from,
@@ -226,6 +244,10 @@ pub(super) async fn recover_logged(
     let mut tracked = Tracked::new(target, progress, &segments, from.seq, Progress { done, total });
     let mut end = recover(disk, &paths.log(), &opts, &mut tracked).await?;
     recovered.records = tracked.records;
+    recovered.record_bytes = tracked.record_bytes;
+    recovered.files = tracked.files;
+    let unnamed = recovered.files.orphans(disk, paths).await;
+    recovered.orphans.extend(unnamed.map_err(|(path, e)| RecoveryError::Io(path, e))?);
     if let Origin::Base { base, .. } = &recovered.origin {
         end.redo_lsn = base.cut;
     }
@@ -268,6 +290,10 @@ async fn without_list(
     if has_base {
         return missing("a base");
     }
+    if let Found::Sound(..) = recovered.table {
+        // It was written behind the list.
+        return missing("a file table");
+    }
     if segments.is_empty() {
         return Ok(recovered);
     }
@@ -286,6 +312,8 @@ async fn without_list(
     match recover(req.disk, &req.paths.log(), &opts, &mut tracked).await {
         Ok(end) => {
             recovered.records = tracked.records;
+            recovered.record_bytes = tracked.record_bytes;
+            recovered.files = tracked.files;
             recovered.end = end;
             recovered.origin = Origin::Log;
             Ok(recovered)
@@ -425,6 +453,8 @@ struct Tracked<'a> {
     before: Vec<(u64, u64)>,
     total: u64,
     records: u64,
+    record_bytes: u64,
+    files: Files,
 }
 
 impl<'a> Tracked<'a> {
@@ -441,7 +471,15 @@ impl<'a> Tracked<'a> {
             before.push((*seq, sum));
             sum += bytes;
         }
-        Tracked { target, progress, before, total: at.total, records: 0 }
+        Tracked {
+            target,
+            progress,
+            before,
+            total: at.total,
+            records: 0,
+            record_bytes: 0,
+            files: Files::default(),
+        }
     }
 }
 
@@ -458,6 +496,8 @@ impl Visitor for Tracked<'_> {
 
     fn record(&mut self, record: &Record<'_>, at: Position) -> Result<ControlFlow<()>, VisitError> {
         self.records += 1;
+        self.record_bytes += record.record_len() as u64;
+        self.files.note(record)?;
         self.target.record(record, at)
     }
 }

@@ -18,7 +18,8 @@
 //! | 1 | `.tmp`: write, cut to its length, sync, rename, directory sync | the same |
 //! | 2 | - | log durable up to the cut |
 //! | 3 | - | part list: `.tmp`, sync, rename, directory sync: **commit** |
-//! | 4 | - | `Checkpoint`, base floor, removal of what nobody lists |
+//! | 4 | - | `Checkpoint`; file table: the other root, sync |
+//! | 5 | - | base floor, removal of what nobody lists |
 
 mod pace;
 mod retention;

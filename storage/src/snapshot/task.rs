@@ -6,12 +6,16 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use moon_formats::aof::Base;
+use moon_formats::names;
+use moon_formats::shard_manifest::Row;
 use moon_formats::wal::body::Payload;
 use moon_formats::wal::{self, Checkpoint, CheckpointKind, RecordType};
 
 use crate::failpoint::{self, Point, reach};
+use crate::files::take_dead;
 use crate::io::{Access, Caching, File};
 use crate::log::LogState;
+use crate::manifest::Moment;
 use crate::whole::{self, How, aside};
 
 use super::{BUFFER_BYTES, Finished, Kind, Rewrite, Shared, SnapshotError, retention};
@@ -185,11 +189,39 @@ impl Shared {
             let mut payload = Vec::new();
             Checkpoint::new(base.cut, base.seq, base.crc, kind).put(&mut payload);
             log.append(RecordType::Checkpoint.code(), 0, wal::DB_NONE, &payload);
+        }
+        let dead = self.commit_table(rewrite, base, oldest).await;
+        if log.status().state != LogState::Closed {
             log.base_committed(base.cut, start);
         }
         failpoint::pass(Point::RewriteRetention);
+        for row in dead {
+            self.discard(&self.env.paths.cold().join(names::heap_file(row.file.file_id))).await;
+        }
         retention::remove_unlisted(self, rewrite, &[]).await;
         Ok(())
+    }
+
+    /// The file table follows the list; the files whose rows have gone. A failure costs nothing but the
+    /// room they take.
+    async fn commit_table(&self, rewrite: &Rewrite, base: Base, oldest_cut: u64) -> Vec<Row> {
+        let Some(table) = rewrite.parts.table() else { return Vec::new() };
+        let flushed_lsn = match mutant!(self.env, TableAheadOfLog) {
+            true => rewrite.log.last_lsn(),
+            false => rewrite.log.durable_lsn(),
+        };
+        let moment = Moment { redo_lsn: base.cut, flushed_lsn };
+        let mut dead = Vec::new();
+        let done = table.commit(&*self.env.disk, moment, |rows| {
+            dead = take_dead(rows, oldest_cut);
+        });
+        match done.await {
+            Ok(()) => dead,
+            Err(e) => {
+                tracing::warn!(error = %e, "the file table stays as it was");
+                Vec::new()
+            }
+        }
     }
 
     /// Waits until the log holds everything up to the cut: a base that is ahead of its log would
