@@ -182,6 +182,7 @@ Gauge "snapshot_in_progress" ["kind"] "1 while one is being written." => |v, s| 
 Gauge "snapshot_duration_seconds" ["kind"] "How long the last took." => |v, s| snapshots(v, s, |k| k.took_us.map(micros));
 Gauge "snapshot_pending_bytes" [""] "What changes have had written ahead of the snapshot under way, in memory." => |v, s| of(v, |f| s.one(f.saver.pending_bytes));
 Gauge "base_age_seconds" [""] "Age of what a start reads first: the base of the log, or the save without one." => |v, s| of(v, |f| if f.saver.base_secs > 0 { s.one(unix_secs().saturating_sub(f.saver.base_secs)) });
+Gauge "pitr_oldest_timestamp_seconds" [""] "When the oldest base that is kept was made: from there on any moment can be restored." => |v, s| of(v, |f| if f.saver.oldest_restore_secs > 0 { s.one(f.saver.oldest_restore_secs) });
 Gauge "base_bytes" [""] "Size of the base of the log." => |v, s| of(v, |f| s.one(f.saver.base_bytes));
 Gauge "replicas" [""] "Replicas that follow the stream." => |v, s| of(v, |f| s.one(f.replication.online));
 Counter "replication_syncs_total" ["kind"] "Replicas that were given a file (`full`), went on where they were (`partial`), or could not (`refused`, which leads to a file)." => |v, s| of(v, |f| {

@@ -322,6 +322,14 @@ fn persistence(out: &mut String, v: &View<'_>) {
     if s.state != LogState::Ok {
         line(out, "log_cause", s.cause.replace(['\r', '\n'], " "));
     }
+    let since_base = v.host.saver.log_since_base(log);
+    line(out, "log_since_base", since_base);
+    line(out, "recovery_estimate_ms", v.host.saver.replay_ms(since_base));
+    if let Some((lsn, secs)) = v.host.saver.oldest_restore() {
+        line(out, "pitr_bases", v.host.saver.bases());
+        line(out, "pitr_oldest_lsn", lsn);
+        line(out, "pitr_oldest_time", secs);
+    }
     line(out, "last_lsn", s.last_lsn);
     line(out, "written_lsn", s.written_lsn);
     line(out, "durable_lsn", s.durable_lsn);

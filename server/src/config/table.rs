@@ -254,6 +254,10 @@ Persistence, Real {
     StopWritesOnBgsaveError = "stop-writes-on-bgsave-error", Kind::Bool, "yes", Live, "Refuse writes while the last save has failed, if there are save points.";
     AutoAofRewritePercentage = "auto-aof-rewrite-percentage", Kind::Int(0, I32), "100", Live, "Write a new base when the log has grown by so many percent of the last one; 0 never.";
     AutoAofRewriteMinSize = "auto-aof-rewrite-min-size", Kind::Memory(0, MAX), "64mb", Live, "A log shorter than this is never rewritten for its length.";
+    MaxWalSize = "max-wal-size", Kind::Memory(0, MAX), "256mb", Live, "Write a new base when the log behind the last one is longer than this and than a tenth of it; what else needs the log keeps it. 0 never.";
+    RecoveryTargetSecs = "recovery-target-secs", Kind::Secs(0, I32), "10", Live, "Write a new base when a start would read the log behind the last one for longer, by the speed of the last start; not before the log is a tenth of the base. 0 never.";
+    PitrBases = "pitr-bases", Kind::Int(1, 1000), "1", Live, "Bases that are kept, the newest included, with the log from the oldest on.";
+    PitrWindow = "pitr-window", Kind::Secs(0, I32), "0", Live, "Keep the bases and the log from which any moment of so many seconds past can be restored.";
     SnapshotCowMax = "snapshot-cow-max", Kind::Memory(MIB, MAX), "64mb", Live, "Writes wait while a snapshot holds so much of what they have changed.";
     SnapshotMbPerSec = "snapshot-mb-per-sec", Kind::Int(0, I32), "0", Live, "Megabytes a second that a snapshot writes at most; 0 is as fast as the disk.";
 }

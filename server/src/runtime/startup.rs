@@ -17,9 +17,10 @@ use moon_formats::rrdshard::Item;
 use moon_formats::wal;
 use moon_storage::io::{Disk, Runtime};
 use moon_storage::log::{Log, LogError};
-use moon_storage::parts::ShardPaths;
+use moon_storage::parts::{ShardPaths, bases};
 use moon_storage::recovery::{
-    Origin, Progress, RecoveryError, Request, Target, Unlogged, recover_shard, recover_without_log,
+    Origin, Progress, RecoveryError, Request, Target, Unlogged, read_head, recover_shard,
+    recover_without_log,
 };
 use moon_storage::scan::{Position, VisitError, Visitor};
 use moon_storage::switch::Standing;
@@ -29,6 +30,9 @@ use crate::config::OptionId;
 use crate::service::host;
 use crate::service::saver::Ground;
 use crate::service::shared::Shared;
+
+/// Reading the log for less time than this says nothing of its speed.
+const MEASURED_US: u64 = 200_000;
 
 /// Why a shard does not serve.
 #[derive(Debug)]
@@ -134,6 +138,9 @@ async fn run(
         saved_lsn: None,
         cut_without_log: 0,
         needs_rewrite: false,
+        log_bytes: 0,
+        replay_bytes_per_sec: None,
+        base_times: Vec::new(),
     };
     let (mut log, mut standing) = (None, None);
     let mut progress = |p: Progress| {
@@ -141,11 +148,29 @@ async fn run(
         shared.progress.bytes_done.store(p.done, Relaxed);
     };
     let request = Request::new(&*disk, &paths, 1);
-    let mut apply = Apply { loader: Loader::new(&mut shard), config: &config, shared };
+    let mut apply = Apply {
+        loader: Loader::new(&mut shard),
+        config: &config,
+        shared,
+        rt: rt.clone(),
+        began_us: None,
+    };
     if on {
         let recovered = recover_shard(&request, &mut apply, &mut progress).await?;
         recovered.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         ground.needs_rewrite = recovered.needs_rewrite;
+        ground.log_bytes = recovered.record_bytes;
+        let replay_us = apply.began_us.map_or(0, |at| rt.mono_us() - at);
+        if replay_us >= MEASURED_US {
+            let per_sec = u128::from(recovered.record_bytes) * 1_000_000 / u128::from(replay_us);
+            ground.replay_bytes_per_sec = u64::try_from(per_sec).ok().filter(|rate| *rate > 0);
+        }
+        for base in recovered.list().into_iter().flat_map(bases) {
+            // One that cannot be read is of unknown age.
+            if let Ok(head) = read_head(&*disk, &paths.base(base.seq)).await {
+                ground.base_times.push((base.seq, head.preamble.created_at_ms / 1000));
+            }
+        }
         if let Origin::Base { base, entries } = &recovered.origin {
             tracing::info!(keys = entries, bytes = base.bytes, lsn = base.cut, "base loaded");
             ground.base_bytes = base.bytes;
@@ -185,6 +210,9 @@ struct Apply<'a> {
     loader: Loader<'a>,
     config: &'a ShardConfig,
     shared: &'a Shared,
+    rt: Rc<dyn Runtime>,
+    /// When the first record came.
+    began_us: Option<u64>,
 }
 
 impl Target for Apply<'_> {
@@ -203,6 +231,7 @@ impl Visitor for Apply<'_> {
         record: &wal::Record<'_>,
         _: Position,
     ) -> Result<ControlFlow<()>, VisitError> {
+        self.began_us.get_or_insert_with(|| self.rt.mono_us());
         if record.code == wal::RecordType::Command.code() {
             self.shared.progress.records.fetch_add(1, Relaxed);
             let applied = self.loader.shard().apply(record.db, record.payload);

@@ -27,6 +27,10 @@ use crate::net::hub::Order;
 /// Time after a failure until a save point or growth of the log is tried again (Redis
 /// `CONFIG_BGSAVE_RETRY_DELAY`).
 pub(super) const RETRY_SECS: u64 = 5;
+/// Speed at which a log is taken to be read where no start has measured it.
+const REPLAY_BYTES_PER_SEC: u64 = 32 << 20;
+/// Bases whose age is remembered.
+const BASE_TIMES_MAX: usize = 2000;
 
 /// What one needs to write files, from the start of service on.
 pub(crate) struct Ground {
@@ -47,6 +51,12 @@ pub(crate) struct Ground {
     pub(crate) cut_without_log: u64,
     /// The log was long to read, or its base damaged: a new base is due.
     pub(crate) needs_rewrite: bool,
+    /// Bytes of records that were read behind the base.
+    pub(crate) log_bytes: u64,
+    /// How fast, if there were enough to say.
+    pub(crate) replay_bytes_per_sec: Option<u64>,
+    /// Number of each listed base, and when it was made, in seconds since 1970.
+    pub(crate) base_times: Vec<(u64, u64)>,
 }
 
 /// What a client may ask for.
@@ -68,6 +78,8 @@ pub(crate) struct SaverFigures {
     /// What a start would read first: when it was made, in seconds since 1970, and its bytes; 0 for none.
     pub(crate) base_secs: u64,
     pub(crate) base_bytes: u64,
+    /// The oldest moment that can be restored, in seconds since 1970; 0 if not known.
+    pub(crate) oldest_restore_secs: u64,
     /// What has been written ahead of the writer, in bytes.
     pub(crate) pending_bytes: usize,
 }
@@ -139,7 +151,11 @@ pub(crate) struct Saver {
     base_secs: u64,
     /// Bytes of the log at the cut of the base in force.
     base_log_bytes: u64,
+    /// Bytes that the log had behind its base when it was opened, as long as that base is in force.
+    opened_log_bytes: u64,
     // Options.
+    max_wal: u64,
+    target_secs: u64,
     points: Vec<(u64, u64)>,
     stop_writes: bool,
     growth_percent: u64,
@@ -164,6 +180,12 @@ impl Saver {
         self.stop_writes = config.bool(OptionId::StopWritesOnBgsaveError);
         self.growth_percent = config.int(OptionId::AutoAofRewritePercentage) as u64;
         self.growth_min = config.int(OptionId::AutoAofRewriteMinSize) as u64;
+        self.max_wal = config.int(OptionId::MaxWalSize) as u64;
+        self.target_secs = config.int(OptionId::RecoveryTargetSecs) as u64;
+        self.retention = Retention {
+            bases: config.size(OptionId::PitrBases),
+            window_ms: config.int(OptionId::PitrWindow) as u64 * 1000,
+        };
         self.cow_max = config.size(OptionId::SnapshotCowMax);
         self.pace.bytes_per_sec = (config.int(OptionId::SnapshotMbPerSec) as u64) << 20;
         self.databases = config.int(OptionId::Databases) as u16;
@@ -177,6 +199,7 @@ impl Saver {
         self.saved_secs = ground.saved_secs;
         self.saved_lsn = ground.saved_lsn;
         self.cut_without_log = ground.cut_without_log;
+        self.opened_log_bytes = ground.log_bytes;
         self.base_secs = if ground.parts.is_some() { ground.saved_secs } else { 0 };
         self.rewrite_wanted = ground.needs_rewrite && ground.parts.is_some();
         self.ground = Some(ground);
@@ -229,6 +252,7 @@ impl Saver {
         self.base_bytes = 0;
         self.base_secs = 0;
         self.base_log_bytes = 0;
+        self.opened_log_bytes = 0;
     }
 
     /// Gives up a rewrite that is under way or wanted.
@@ -279,6 +303,7 @@ impl Saver {
             rewrite: kind(&self.last_rewrite, self.rewrites, self.is_rewriting()),
             base_secs: if has_parts { self.base_secs } else { self.saved_secs },
             base_bytes: self.base_bytes,
+            oldest_restore_secs: self.oldest_restore().map_or(0, |(_, secs)| secs),
             pending_bytes: shard.snapshot_pending(),
         }
     }
@@ -406,16 +431,66 @@ impl Saver {
         self.points.iter().copied().find(|(secs, changes)| dirty >= *changes && since >= *secs)
     }
 
-    fn is_log_long(&self, log: &Log, now_secs: u64) -> bool {
-        if self.growth_percent == 0
-            || (!self.last_rewrite.ok && now_secs < self.last_rewrite.tried_secs + RETRY_SECS)
-        {
-            return false;
+    /// Bytes of the log behind its base.
+    pub(crate) fn log_since_base(&self, log: &Log) -> u64 {
+        let written = log.status().written_bytes.saturating_sub(self.base_log_bytes);
+        written + self.opened_log_bytes
+    }
+
+    /// Milliseconds for which a start would read so much of the log.
+    pub(crate) fn replay_ms(&self, bytes: u64) -> u64 {
+        let measured = self.ground.as_ref().and_then(|g| g.replay_bytes_per_sec);
+        let rate = measured.unwrap_or(REPLAY_BYTES_PER_SEC).max(1);
+        u64::try_from(u128::from(bytes) * 1000 / u128::from(rate)).unwrap_or(u64::MAX)
+    }
+
+    /// Where a restore to a moment can begin: LSN, and seconds since 1970, 0 if not known.
+    pub(crate) fn oldest_restore(&self) -> Option<(u64, u64)> {
+        let ground = self.ground.as_ref()?;
+        let list = ground.parts.as_ref()?.list();
+        Some(match list.history.last().or(list.base.as_ref()) {
+            None => (list.log_from_lsn, 0),
+            Some(base) => {
+                let made = ground.base_times.iter().find(|(seq, _)| *seq == base.seq);
+                (base.cut, made.map_or(0, |(_, secs)| *secs))
+            }
+        })
+    }
+
+    /// Bases that are kept, the one in force included.
+    pub(crate) fn bases(&self) -> usize {
+        let list = self.ground.as_ref().and_then(|g| Some(g.parts.as_ref()?.list()));
+        list.map_or(0, |list| list.history.len() + usize::from(list.base.is_some()))
+    }
+
+    /// Remembers when a base was made.
+    fn note_base(&mut self, seq: u64, now_secs: u64) {
+        if let Some(ground) = &mut self.ground {
+            ground.base_times.push((seq, now_secs));
+            let excess = ground.base_times.len().saturating_sub(BASE_TIMES_MAX);
+            ground.base_times.sort_unstable();
+            ground.base_times.drain(..excess);
         }
-        let grown = log.status().written_bytes.saturating_sub(self.base_log_bytes);
-        grown > self.growth_min
-            && u128::from(grown) * 100
-                > u128::from(self.base_bytes) * u128::from(self.growth_percent)
+    }
+
+    /// Why a new base is due whose log has so many bytes, if it is.
+    fn why_rewrite(&self, grown: u64, now_secs: u64) -> Option<&'static str> {
+        if !self.last_rewrite.ok && now_secs < self.last_rewrite.tried_secs + RETRY_SECS {
+            return None;
+        }
+        let percent = |p: u64| u128::from(self.base_bytes) * u128::from(p) / 100;
+        let is_beyond = |p: u64| u128::from(grown) > percent(p);
+        if self.growth_percent > 0 && grown > self.growth_min && is_beyond(self.growth_percent) {
+            return Some("the log has outgrown its base");
+        }
+        if self.max_wal > 0 && grown > self.max_wal && is_beyond(10) {
+            return Some("the log is longer than max-wal-size");
+        }
+        let target_ms = self.target_secs.saturating_mul(1000);
+        if target_ms > 0 && self.replay_ms(grown) > target_ms && is_beyond(10) {
+            return Some("reading the log would take longer than recovery-target-secs");
+        }
+        None
     }
 
     /// Makes the cut and begins; with `parts` a rewrite.
@@ -495,10 +570,10 @@ impl ShardService {
             tracing::info!("{changes} changes in {secs} seconds: saving");
         }
         if let Some(log) = &self.log
-            && saver.is_log_long(log, now_secs)
+            && let Some(why) = saver.why_rewrite(saver.log_since_base(log), now_secs)
             && saver.want_rewrite().is_ok()
         {
-            tracing::info!("the log has outgrown its base: a new base is written");
+            tracing::info!("{why}: a new base is written");
         }
     }
 
@@ -545,6 +620,10 @@ impl ShardService {
                     "{}",
                     if rewrite { "new base" } else { "DB saved on disk" }
                 );
+                if let Some(seq) = done.seq {
+                    let now_secs = self.shard.now().unix_ms / 1000;
+                    self.host.saver.note_base(seq, now_secs);
+                }
                 self.ended(rewrite, Ok((done.bytes, done.took_us)));
             }
             Err(SnapshotError::Cancelled) => {
@@ -594,6 +673,7 @@ impl ShardService {
                 saver.base_bytes = *bytes;
                 saver.base_secs = now_secs;
                 saver.base_log_bytes = running.log_bytes;
+                saver.opened_log_bytes = 0;
             }
             return self.rewrite_ended(result.is_ok());
         }
@@ -643,5 +723,37 @@ impl ShardService {
     /// Whether nothing is being written any more.
     pub(crate) fn has_saved(&self) -> bool {
         self.host.saver.is_idle() && self.has_switched()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_a_new_base_is_due() {
+        const MIB: u64 = 1 << 20;
+        let saver = Saver {
+            growth_percent: 100,
+            growth_min: 64 * MIB,
+            max_wal: 256 * MIB,
+            target_secs: 10,
+            base_bytes: 100 * MIB,
+            ..Saver::default()
+        };
+        let why = |saver: &Saver, mib: u64| saver.why_rewrite(mib * MIB, 100).unwrap_or("no");
+        assert_eq!(why(&saver, 99), "no");
+        assert!(why(&saver, 101).contains("outgrown"));
+        let large = Saver { base_bytes: 1000 * MIB, ..saver };
+        assert_eq!(why(&large, 256), "no");
+        assert!(why(&large, 257).contains("max-wal-size"));
+        let huge = Saver { base_bytes: 10_000 * MIB, max_wal: 0, ..large };
+        assert_eq!(why(&huge, 999), "no", "less than a tenth of the base");
+        assert!(why(&huge, 1001).contains("recovery-target-secs"));
+        let never = Saver { target_secs: 0, growth_percent: 0, ..huge };
+        assert_eq!(why(&never, 100_000), "no");
+        let failed = Last { ok: false, tried_secs: 97, ..Last::default() };
+        let failed = Saver { last_rewrite: failed, growth_percent: 1, ..never };
+        assert_eq!(why(&failed, 100_000), "no", "not so soon after a failure");
     }
 }

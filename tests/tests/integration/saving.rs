@@ -1,7 +1,7 @@
 //! Goal: what was saved is there after a start, whatever went on meanwhile, and a failure to save costs
 //! nothing else. Method: the real server, its files, kills and starts; states are compared by DEBUG DIGEST.
 
-use moon_tests::ask::{info, line, until};
+use moon_tests::ask::{info, line, number, until};
 use moon_tests::client::Client;
 use moon_tests::cmd;
 use moon_tests::diff::{Generator, Kind, Op, Proto};
@@ -171,6 +171,71 @@ fn a_log_that_has_outgrown_its_base_is_rewritten() {
     }
     until("a new base", || info(&mut c, "aof_rewrites") != "0");
     drop(server);
+}
+
+#[test]
+fn a_log_longer_than_its_limit_is_rewritten_also_after_a_start() {
+    let args = ["--auto-aof-rewrite-percentage", "0", "--max-wal-size", "2mb"];
+    let (mut server, mut c) = start(&[DEBUG, &args].concat());
+    let value = "x".repeat(10_000);
+    // Half of it, a kill, the other half: what was read at the start counts.
+    for round in 0..2 {
+        for n in 0..110 {
+            c.call(&cmd!["SET", "one", format!("{value}{n}")]).expect("a reply");
+        }
+        if round == 0 {
+            assert_eq!(info(&mut c, "aof_rewrites"), "0");
+            server.kill().expect("a kill");
+            c = again(&mut server);
+            assert!(number(&mut c, "log_since_base") > 1_000_000);
+        }
+    }
+    until("a new base", || info(&mut c, "aof_rewrites") == "1");
+    until("the log is short", || number(&mut c, "log_since_base") < 1_000_000);
+}
+
+#[test]
+fn older_bases_are_kept_as_the_options_say() {
+    let (mut server, mut c) = start(&[DEBUG, &["--pitr-bases", "2"]].concat());
+    let mut rewrite = |c: &mut Client| {
+        let done = number(c, "aof_rewrites") + 1;
+        line(c, "INCR n");
+        line(c, "BGREWRITEAOF");
+        until("a new base", || number(c, "aof_rewrites") == done);
+    };
+    let bases = |server: &Server| {
+        let dir = server.dir().join("appendonlydir/shard-0");
+        let names = fs::read_dir(dir).expect("the directory").filter_map(Result::ok);
+        names.filter(|f| f.file_name().to_string_lossy().ends_with(".rdb")).count()
+    };
+    assert_eq!(info(&mut c, "pitr_oldest_lsn"), "1");
+    rewrite(&mut c);
+    let first = number(&mut c, "pitr_oldest_lsn");
+    let made = number(&mut c, "pitr_oldest_time");
+    assert!(made > 1_700_000_000);
+    rewrite(&mut c);
+    assert_eq!(
+        (number(&mut c, "pitr_oldest_lsn"), info(&mut c, "pitr_bases")),
+        (first, "2".into())
+    );
+    rewrite(&mut c);
+    assert!(number(&mut c, "pitr_oldest_lsn") > first);
+    assert_eq!(bases(&server), 2);
+    // A window of an hour keeps everything, whatever their number.
+    line(&mut c, "CONFIG SET pitr-window 1h pitr-bases 1");
+    rewrite(&mut c);
+    assert_eq!(info(&mut c, "pitr_bases"), "3");
+    let oldest = number(&mut c, "pitr_oldest_lsn");
+    server.kill().expect("a kill");
+    let mut c = again(&mut server);
+    assert_eq!(number(&mut c, "pitr_oldest_lsn"), oldest);
+    assert!(number(&mut c, "pitr_oldest_time") >= made);
+    // Told to, it lets them go.
+    line(&mut c, "CONFIG SET pitr-window 0 pitr-bases 1");
+    rewrite(&mut c);
+    until("one is left", || bases(&server) == 1);
+    assert_eq!(info(&mut c, "pitr_bases"), "1");
+    assert_eq!(line(&mut c, "GET n"), "5");
 }
 
 #[test]
