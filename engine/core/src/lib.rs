@@ -12,6 +12,7 @@
 //! | [`db`] | databases, the edit guard, expiry, WATCH |
 //! | [`journal`] | effects, the one write path and the one read-back path |
 //! | [`longdouble`] | the 80-bit numbers of INCRBYFLOAT |
+//! | [`plane`] | state beside the keys: records, sections, floors |
 //! | [`redis_digest`] | DEBUG DIGEST, as Redis computes it |
 //! | [`reload`] | the whole data set through another form and back |
 //! | [`script`] | Lua: scripts, libraries of functions |
@@ -33,6 +34,7 @@ pub mod import;
 pub mod journal;
 pub mod longdouble;
 mod persist;
+pub mod plane;
 pub mod redis_digest;
 pub mod reload;
 pub mod script;

@@ -105,7 +105,8 @@ impl Shard {
     /// Replaces the data set by what comes out of another form of it. On an error it stays as it was.
     pub fn reload(&mut self, through: Through) -> Result<(), ReloadError> {
         let databases = self.dbs.len() as u16;
-        let config = ShardConfig { databases, limits: self.limits.clone(), seed: 0 };
+        let config =
+            ShardConfig { databases, limits: self.limits.clone(), ..ShardConfig::default() };
         let mut fresh = Shard::new(self.table, &config);
         // Tables of large collections are seeded by the limits, those of keys by the database.
         fresh.limits = self.limits.clone();

@@ -154,6 +154,8 @@ pub struct Decoder {
     large: Large,
     /// Bytes that must be there before an entry of an old file is tried again.
     wait: usize,
+    /// Sections that planes of the reader know: code, and the newest version.
+    planes: Vec<(u16, u16)>,
 }
 
 impl Default for Decoder {
@@ -184,7 +186,14 @@ impl Decoder {
             coverage: Coverage::default(),
             large: Large::default(),
             wait: 0,
+            planes: Vec::new(),
         }
+    }
+
+    /// Sections that the reader knows beside those of this crate: code, and the newest version. Without it such
+    /// a section is refused if it is required.
+    pub fn planes(&mut self, sections: Vec<(u16, u16)>) {
+        self.planes = sections;
     }
 
     /// Hands in the bytes that follow.
@@ -494,7 +503,8 @@ impl Decoder {
         if flags & !section::REQUIRED != 0 {
             return self.refuse(5, "section flags", Cause::Newer { found: flags.into() });
         }
-        if flags & section::REQUIRED != 0 && !section::is_known(code, version) {
+        let is_plane = self.planes.iter().any(|(c, newest)| *c == code && version <= *newest);
+        if flags & section::REQUIRED != 0 && !section::is_known(code, version) && !is_plane {
             let found =
                 if section::name(code).is_some() { u64::from(version) } else { code.into() };
             let what = section::name(code).unwrap_or("required section");

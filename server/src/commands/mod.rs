@@ -68,7 +68,7 @@ pub(crate) fn shard_config(config: &Config, seed: u64) -> ShardConfig {
     let mut limits = Limits::default();
     apply_limits(config, &mut limits);
     let databases = config.int(OptionId::Databases) as u16;
-    ShardConfig { databases, limits, seed }
+    ShardConfig { databases, limits, seed, ..ShardConfig::default() }
 }
 
 /// Tells a shard the options that it works by.

@@ -201,6 +201,9 @@ async fn run(
             ground.cut_without_log = ground.cut_without_log.max(standing.lsn());
         }
     }
+    for plane in shard.rebuild_planes() {
+        tracing::info!(plane, "rebuilt from the keys");
+    }
     let records = shared.progress.records.load(Relaxed);
     Ok(Recovered { shard, log, ground, standing, records, micros: rt.mono_us() - start })
 }
@@ -220,6 +223,10 @@ impl Target for Apply<'_> {
         self.loader.restart(Shard::new(crate::commands::table(), self.config));
     }
 
+    fn sections(&self) -> Vec<(u16, u16)> {
+        self.loader.sections()
+    }
+
     fn item(&mut self, item: &Item<'_>) -> Result<(), VisitError> {
         self.loader.item(item).map_err(|e| e.to_string().into())
     }
@@ -234,7 +241,10 @@ impl Visitor for Apply<'_> {
         self.began_us.get_or_insert_with(|| self.rt.mono_us());
         if record.code == wal::RecordType::Command.code() {
             self.shared.progress.records.fetch_add(1, Relaxed);
-            let applied = self.loader.shard().apply(record.db, record.payload);
+        }
+        {
+            let shard = self.loader.shard();
+            let applied = shard.apply_record(record.code, record.db, record.payload);
             applied.map_err(|e| format!("record at lsn {} does not apply: {e}", record.lsn))?;
         }
         Ok(ControlFlow::Continue(()))

@@ -20,9 +20,11 @@ pub enum Floor {
     Replica,
     /// Oldest open reader of the log.
     Reader,
+    /// What a plane of the shard has not in a durable form of its own yet.
+    Plane,
 }
 
-const COUNT: usize = 6;
+const COUNT: usize = 7;
 
 /// The floors of one shard.
 #[derive(Debug, Default)]

@@ -72,6 +72,7 @@ pub async fn read_file(
     let size = file.size();
     target.restart();
     let mut decoder = Decoder::new();
+    decoder.planes(target.sections());
     let mut head = None;
     let mut pos = 0;
     let mut ahead = Ahead::start(file.read_at(0, READ_BYTES)).await;

@@ -30,6 +30,11 @@ pub trait Target: Visitor {
     /// older one is tried.
     fn restart(&mut self);
 
+    /// Sections that it knows beside those that every reader does: code, and the newest version.
+    fn sections(&self) -> Vec<(u16, u16)> {
+        Vec::new()
+    }
+
     /// An item of the snapshot, in the order of the file.
     ///
     /// # Errors
@@ -232,7 +237,8 @@ pub(super) async fn recover_logged(
         durable_floor: bases(&list)
             .map(|b| b.cut)
             .chain(list.ended.map(|ended| ended.lsn))
-            .chain([recovered.table.flushed_lsn()])
+            // A list from before the first segment is that of a restored base.
+            .chain([recovered.table.flushed_lsn()].into_iter().filter(|_| list.log_from_seq != 0))
             .max()
             .unwrap_or(0),
         visit_from,

@@ -11,6 +11,7 @@ use crate::command::CommandTable;
 use crate::db::{Access, Db, Keyspace, Overdue, OverduePart, Trash};
 use crate::error::CmdResult;
 use crate::journal::{Journal, Origin, Unit};
+use crate::plane::{NewPlane, Planes};
 use crate::script::Scripts;
 use crate::snapshot::Snapshot;
 use crate::types::Limits;
@@ -28,11 +29,13 @@ pub struct ShardConfig {
     pub limits: Limits,
     /// Seed of hashing and chance. Keep it secret where clients are not trusted.
     pub seed: u64,
+    /// What it holds beside keys.
+    pub planes: &'static [NewPlane],
 }
 
 impl Default for ShardConfig {
     fn default() -> Self {
-        ShardConfig { databases: 16, limits: Limits::default(), seed: 0 }
+        ShardConfig { databases: 16, limits: Limits::default(), seed: 0, planes: &[] }
     }
 }
 
@@ -110,6 +113,8 @@ pub struct Shard {
     pub trash: Trash,
     /// The snapshot that is being written.
     pub(crate) snapshot: Option<Box<Snapshot>>,
+    /// What it holds beside keys.
+    pub(crate) planes: Planes,
 }
 
 impl Shard {
@@ -150,6 +155,7 @@ impl Shard {
             expiry_paused: false,
             trash: Trash::default(),
             snapshot: None,
+            planes: Planes::new(config.planes),
         }
     }
 

@@ -114,6 +114,14 @@ impl Journal {
         self.log.is_some() || self.follower.is_some()
     }
 
+    /// Appends a record of a plane, a unit of its own.
+    pub(crate) fn append_record(&mut self, record: RecordType, db: u16, payload: &[u8]) {
+        self.dirty += 1;
+        if let Some(log) = &self.log {
+            log.append(record, db, payload);
+        }
+    }
+
     /// Appends a finished unit. In-memory consumers (watchers) are fed by the caller.
     #[inline]
     pub(crate) fn commit(&mut self, unit: &Unit, origin: Origin) {

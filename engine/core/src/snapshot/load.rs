@@ -6,6 +6,7 @@
 use super::item::loaded_access;
 use crate::error::CmdError;
 use crate::exec::Shard;
+use crate::plane::Loaded;
 use crate::script::OnClash;
 use crate::types::Object;
 use moon_ds::NewValue;
@@ -124,6 +125,11 @@ impl<'a> Loader<'a> {
         self.shard
     }
 
+    /// Sections that the planes of the shard know: code, and the newest version.
+    pub fn sections(&self) -> Vec<(u16, u16)> {
+        self.shard.planes.sections()
+    }
+
     /// Begins again with an empty shard: what was given so far turned out to be damaged.
     pub fn restart(&mut self, empty: Shard) {
         *self.shard = empty;
@@ -208,6 +214,10 @@ impl<'a> Loader<'a> {
             let sources = sources.map_err(LoadError::Payload)?;
             let loaded = self.shard.scripts.restore_libraries(&sources, OnClash::Refuse);
             return loaded.map_err(LoadError::Library);
+        }
+        match self.shard.planes.load(of).map_err(LoadError::Payload)? {
+            Loaded::Taken | Loaded::Dropped => return Ok(()),
+            Loaded::Unknown => {}
         }
         // What a file refers to, and where it stands in replication, is for whoever opens it.
         let for_others = section::is_known(of.section, of.version);

@@ -116,8 +116,8 @@ pub(crate) struct Snapshot {
     /// Database at which to look for the next one.
     at: usize,
     keys_total: u64,
-    /// Payloads of the sections of functions.
-    functions: Vec<Vec<u8>>,
+    /// Sections as of the cut: code, version, flags, payload.
+    sections: Vec<(u16, u16, u32, Vec<u8>)>,
 }
 
 impl Snapshot {
@@ -308,7 +308,12 @@ impl Shard {
         if self.busy.is_some() {
             return Err(SnapshotRefused::ScriptRunning);
         }
-        let functions = self.function_sections()?;
+        let functions = self.function_sections()?.into_iter();
+        let mut sections: Vec<_> = functions
+            .map(|bytes| (section::FUNCTIONS, section::VERSION, section::REQUIRED, bytes))
+            .collect();
+        sections.extend(self.planes.save());
+        sections.sort_by_key(|(code, ..)| *code);
         let mut head = Vec::new();
         let encoder = Encoder::new(preamble, extension, &mut head);
         let shared = Rc::new(Shared::new(encoder, head, self.access.counts()));
@@ -319,7 +324,7 @@ impl Shard {
             walks += 1;
             keys_total += db.len() as u64;
         }
-        let snapshot = Snapshot { shared, walks, at: 0, keys_total, functions };
+        let snapshot = Snapshot { shared, walks, at: 0, keys_total, sections };
         self.snapshot = Some(Box::new(snapshot));
         Ok(())
     }
@@ -379,11 +384,11 @@ impl Shard {
 
     fn finish_snapshot(&mut self, out: &mut Vec<u8>) -> Fill {
         let Some(snapshot) = self.snapshot.take() else { return Fill::Nothing };
-        let Snapshot { shared, functions, .. } = *snapshot;
+        let Snapshot { shared, sections, .. } = *snapshot;
         let shared = Rc::into_inner(shared).expect("walks hold the rest, and all have ended");
         let mut encoder = shared.into_encoder();
-        for payload in functions {
-            encoder.section(section::FUNCTIONS, section::VERSION, section::REQUIRED, &payload, out);
+        for (code, version, flags, payload) in sections {
+            encoder.section(code, version, flags, &payload, out);
         }
         match encoder.finish(out) {
             Ok(totals) => Fill::End(totals),

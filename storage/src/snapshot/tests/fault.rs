@@ -66,7 +66,7 @@ fn strike(kind: FaultKind, place: &str, nth: u64, rewrite: bool) -> bool {
     let bases = 1 + world.open.parts.list().history.len();
     assert_eq!(names.len(), 1 + bases, "{at}: {names:?}");
     let names = world.names("/shard-0");
-    assert_eq!(names, ["shard-0.rrdshard", "wal-v3"], "{at}");
+    assert_eq!(names, ["shard-0.manifest", "shard-0.rrdshard", "wal-v3"], "{at}");
     assert_eq!(world.disk.violations(), [], "{at}");
     let history = world.history.borrow().clone();
     let disk = world.disk.power_loss(Image::None, 1);
