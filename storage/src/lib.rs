@@ -30,6 +30,7 @@ pub mod mutant;
 pub mod parts;
 pub mod recovery;
 pub mod scan;
+pub mod scrub;
 pub mod snapshot;
 pub mod switch;
 mod whole;

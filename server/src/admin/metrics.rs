@@ -184,6 +184,9 @@ Gauge "snapshot_pending_bytes" [""] "What changes have had written ahead of the 
 Gauge "base_age_seconds" [""] "Age of what a start reads first: the base of the log, or the save without one." => |v, s| of(v, |f| if f.saver.base_secs > 0 { s.one(unix_secs().saturating_sub(f.saver.base_secs)) });
 Gauge "pitr_oldest_timestamp_seconds" [""] "When the oldest base that is kept was made: from there on any moment can be restored." => |v, s| of(v, |f| if f.saver.oldest_restore_secs > 0 { s.one(f.saver.oldest_restore_secs) });
 Gauge "base_bytes" [""] "Size of the base of the log." => |v, s| of(v, |f| s.one(f.saver.base_bytes));
+Counter "scrub_bytes_total" [""] "Bytes of bases and log segments read again to find damage." => |v, s| of(v, |f| s.one(f.scrub.bytes));
+Counter "scrub_findings_total" [""] "Files found damaged so." => |v, s| of(v, |f| s.one(f.scrub.found));
+Gauge "damaged_files" [""] "Bases and log segments that are damaged and still needed." => |v, s| of(v, |f| s.one(f.scrub.damaged));
 Gauge "replicas" [""] "Replicas that follow the stream." => |v, s| of(v, |f| s.one(f.replication.online));
 Counter "replication_syncs_total" ["kind"] "Replicas that were given a file (`full`), went on where they were (`partial`), or could not (`refused`, which leads to a file)." => |v, s| of(v, |f| {
     s.put(&[("kind", "full")], f.replication.syncs.full);

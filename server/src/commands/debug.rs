@@ -99,6 +99,12 @@ fn debug(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
             cx.out.ok();
         }
         () if a.is(1, "RELOAD") => return reload_file(cx, a),
+        () if n == 2 && a.is(1, "SCRUB") => {
+            if !host(cx)?.scrub.ask() {
+                return Err(CmdError::fixed("ERR there is no log, or scrub-mb-per-sec is 0"));
+            }
+            cx.out.ok();
+        }
         () if n == 3 && a.is(1, "SET-ACTIVE-EXPIRE") => {
             cx.shard.active_expire = a.int(2)? != 0;
             cx.out.ok();
@@ -393,6 +399,7 @@ fn help(cx: &mut SessionCx<'_>) {
             ("ERROR <string>", "Return an error with <string> as message."),
             ("HTSTATS <dbid>", "Return figures of the table of a database."),
             ("HTSTATS-KEY <key>", "Return figures of the table behind <key>."),
+            ("SCRUB", "Begin to read bases and sealed log segments again."),
             ("LEAK <string>", "Lose the memory of a copy of <string>."),
             ("LISTPACK <key>", "Write the entries of a value kept as a listpack to the log."),
             ("LOADAOF", "Rebuild the data set from effects, as recovery does, if it is the same."),

@@ -330,6 +330,18 @@ fn persistence(out: &mut String, v: &View<'_>) {
         line(out, "pitr_oldest_lsn", lsn);
         line(out, "pitr_oldest_time", secs);
     }
+    if let Some(scrub) = v.host.scrub.status() {
+        let state = if scrub.damaged.is_empty() { "ok" } else { "base_damaged" };
+        line(out, "base_state", state);
+        line(out, "scrub_in_progress", u8::from(scrub.running));
+        line(out, "scrub_passes", scrub.passes);
+        line(out, "scrub_bytes", scrub.bytes);
+        line(out, "scrub_findings", scrub.found);
+        for (n, (path, what)) in scrub.damaged.iter().enumerate() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            line(out, &format!("scrub_damaged{n}"), format_args!("{name}: {what}"));
+        }
+    }
     line(out, "last_lsn", s.last_lsn);
     line(out, "written_lsn", s.written_lsn);
     line(out, "durable_lsn", s.durable_lsn);

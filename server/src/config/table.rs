@@ -258,6 +258,7 @@ Persistence, Real {
     RecoveryTargetSecs = "recovery-target-secs", Kind::Secs(0, I32), "10", Live, "Write a new base when a start would read the log behind the last one for longer, by the speed of the last start; not before the log is a tenth of the base. 0 never.";
     PitrBases = "pitr-bases", Kind::Int(1, 1000), "1", Live, "Bases that are kept, the newest included, with the log from the oldest on.";
     PitrWindow = "pitr-window", Kind::Secs(0, I32), "0", Live, "Keep the bases and the log from which any moment of so many seconds past can be restored.";
+    ScrubMbPerSec = "scrub-mb-per-sec", Kind::Int(0, I32), "8", Live, "Megabytes a second at which bases and sealed log segments are read again, once an hour at most, to find damage while the data are in memory; 0 never.";
     SnapshotCowMax = "snapshot-cow-max", Kind::Memory(MIB, MAX), "64mb", Live, "Writes wait while a snapshot holds so much of what they have changed.";
     SnapshotMbPerSec = "snapshot-mb-per-sec", Kind::Int(0, I32), "0", Live, "Megabytes a second that a snapshot writes at most; 0 is as fast as the disk.";
 }

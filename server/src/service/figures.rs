@@ -9,6 +9,7 @@ use super::ShardService;
 use super::pubsub::Kind;
 use super::replication;
 use super::saver::SaverFigures;
+use super::scrub::ScrubFigures;
 use super::stats::{NetStats, Turns};
 
 /// Figures of one database that holds keys.
@@ -47,6 +48,7 @@ pub(crate) struct Figures {
     /// The link to the master is up, of a replica.
     pub(crate) link_up: Option<bool>,
     pub(crate) saver: SaverFigures,
+    pub(crate) scrub: ScrubFigures,
     pub(crate) replication: replication::Figures,
     /// Records and microseconds of the recovery.
     pub(crate) recovered: Option<(u64, u64)>,
@@ -87,6 +89,7 @@ impl Figures {
             patterns: host.pubsub.count(Kind::Pattern),
             link_up: host.following.as_ref().map(|f| f.is_up()),
             saver: host.saver.figures(shard),
+            scrub: host.scrub.figures(),
             replication: host.replicas.figures(shard.now().mono_us / 1000),
             recovered: host.recovered,
         }

@@ -27,6 +27,7 @@ use super::migrate::Migrations;
 use super::pubsub::PubSub;
 use super::replication::{Following, Replicas};
 use super::saver::Saver;
+use super::scrub::Scrubbing;
 use super::shared::Shared;
 use super::slowlog::SlowLog;
 use super::stats::{NetStats, Rates, Turns};
@@ -179,6 +180,8 @@ pub(crate) struct ServerHost {
     pub(crate) latency: Monitor,
     /// What writes snapshots.
     pub(crate) saver: Saver,
+    /// Reads bases and segments again.
+    pub(crate) scrub: Scrubbing,
     /// Where the log stands.
     pub(crate) switch: Switch,
     /// A stop that is under way.
@@ -264,6 +267,7 @@ impl ServerHost {
             hot_keys: HotKeys::new(super::shared::unix_ms(), ticks()),
             latency: Monitor::default(),
             saver: Saver::default(),
+            scrub: Scrubbing::default(),
             switch: Switch::default(),
             stopping: Stopping::default(),
             migrations: Migrations::default(),
@@ -323,6 +327,7 @@ impl ServerHost {
         self.events =
             Class::parse(config.text(OptionId::NotifyKeyspaceEvents)).unwrap_or(Class::NONE);
         self.saver.refresh(config);
+        self.scrub.refresh(config);
         self.switch.wanted = config.bool(OptionId::AppendOnly);
         self.replicas.refresh(config);
         self.replica_read_only = config.bool(OptionId::ReplicaReadOnly);

@@ -22,6 +22,7 @@ pub(crate) mod pubsub;
 pub(crate) mod pulse;
 pub(crate) mod replication;
 pub(crate) mod saver;
+pub(crate) mod scrub;
 mod secured;
 pub(crate) mod shared;
 pub(crate) mod slowlog;
@@ -148,6 +149,7 @@ impl ShardService {
             }
             self.cron_ran = true;
             self.look_for_saves();
+            self.tend_scrub();
             self.host.migrations.tend();
             let allocated = self.host.sample(&self.shard);
             let (_, garbage) = self.host.freer.pending(&self.shard.trash);

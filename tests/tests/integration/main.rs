@@ -20,6 +20,7 @@ mod process;
 mod replication;
 mod saving;
 mod scripts;
+mod scrub;
 mod supervision;
 mod switch;
 mod tls;
