@@ -19,8 +19,8 @@
 //! | Redis and Valkey values, files | `REDIS`, `VALKEY` | 1-15, 80-81; writes 10-12 | [`redis_rdb`] | - |
 //! | page header | `GPNM` | 2; reads 1 | [`page`] | `docs/formats/shard-manifest.md` |
 //! | file table of a shard | `GPNM` | 3; reads 1-2 | [`shard_manifest`] | `docs/formats/shard-manifest.md` |
-//! | umbrella marker | `moon-storage` | 1 | [`marker`] | - |
-//! | guard, part list | `version`, `moon-aof` | 3 | [`aof`] | - |
+//! | umbrella marker | `moon-storage` | 1 | [`marker`] | `docs/formats/text-files.md` |
+//! | guard, part list | `version`, `moon-aof` | 3 | [`aof`] | `docs/formats/text-files.md` |
 //! | file names | - | - | [`names`] | - |
 //! | X.509 certificates (read only) | - | RFC 5280 | [`x509`] | - |
 

@@ -13,6 +13,7 @@ use moon_formats::{rrdshard, shard_manifest};
 const WAL: &str = include_str!("../../docs/formats/wal.md");
 const MANIFEST: &str = include_str!("../../docs/formats/shard-manifest.md");
 const RRDSHARD: &str = include_str!("../../docs/formats/rrdshard.md");
+const TEXTS: &str = include_str!("../../docs/formats/text-files.md");
 
 /// Cells of the rows of the first table under the heading of a page, head and rule left out.
 fn table(page: &str, heading: &str) -> Vec<Vec<String>> {
@@ -37,6 +38,23 @@ fn fixed_tables_equal_the_constants() {
         // The record's payload and CRC have no fixed offset.
         let open = if heading == "Record" { 2 } else { 0 };
         assert_eq!(rows.len(), fields.len() + open, "{heading}");
+    }
+}
+
+#[test]
+fn text_files_are_shown_as_they_are() {
+    for (heading, file) in [
+        ("Marker", include_str!("../golden/marker/v1/moon.storage")),
+        ("Guard", include_str!("../golden/aof/v3/guard.manifest")),
+        ("Part list", include_str!("../golden/aof/v3/part-list-off.manifest")),
+    ] {
+        assert!(TEXTS.contains(&format!("```text\n{file}```")), "{heading}: the example");
+        let mut words: Vec<&str> =
+            file.lines().map(|line| line.split(' ').next().unwrap_or_default()).collect();
+        words.dedup();
+        let rows = table(TEXTS, heading);
+        let named: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+        assert_eq!(named, words, "{heading}");
     }
 }
 
