@@ -91,6 +91,7 @@ sometimes = {
     "moon_tls_cert_expiry_seconds",
     "moon_snapshot_duration_seconds",
     "moon_base_age_seconds",
+    "moon_pitr_oldest_timestamp_seconds",
 }
 for name, kind in page:
     if name in sometimes:
