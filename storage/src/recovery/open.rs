@@ -122,6 +122,9 @@ pub(crate) async fn open_table(
     let marker = marker::read(disk, &paths.data).await.ok().flatten();
     let uuid = marker.map_or([0; 16], |marker| marker.uuid);
     let was_sound = matches!(found, Found::Sound(..));
+    let unfinished = aside(&paths.table());
+    let removed = whole::remove(disk, &unfinished).await;
+    removed.map_err(|e| RecoveryError::Io(unfinished, e))?;
     let table = Table::new(paths.clone(), found, uuid, now_secs);
     let (rows, differ) = files.settle(&table.root().files, moment.flushed_lsn);
     if was_sound && differ > 0 {
