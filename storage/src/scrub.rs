@@ -193,9 +193,9 @@ impl Inner {
     /// Waits until the pace allows `bytes` more.
     async fn pace(&self, bytes: u64) {
         self.bytes.set(self.bytes.get() + bytes);
-        let rate = self.bytes_per_sec.get();
-        if rate > 0 {
-            self.rt.sleep_us(bytes.saturating_mul(1_000_000) / rate).await;
+        let us = bytes.saturating_mul(1_000_000).checked_div(self.bytes_per_sec.get());
+        if let Some(us) = us {
+            self.rt.sleep_us(us).await;
         }
     }
 
