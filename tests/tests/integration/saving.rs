@@ -197,7 +197,7 @@ fn a_log_longer_than_its_limit_is_rewritten_also_after_a_start() {
 #[test]
 fn older_bases_are_kept_as_the_options_say() {
     let (mut server, mut c) = start(&[DEBUG, &["--pitr-bases", "2"]].concat());
-    let mut rewrite = |c: &mut Client| {
+    let rewrite = |c: &mut Client| {
         let done = number(c, "aof_rewrites") + 1;
         line(c, "INCR n");
         line(c, "BGREWRITEAOF");

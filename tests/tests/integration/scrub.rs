@@ -29,7 +29,7 @@ fn damage_on_the_disk_is_found_and_replaced() {
     let args = ["--enable-debug-command", "yes", "--wal-segment-size", "64kb"];
     let mut server = Server::start(Program::moon().with(&args)).expect("moon starts");
     let mut c = server.client().expect("a connection");
-    let mut fill = |c: &mut moon_tests::client::Client| {
+    let fill = |c: &mut moon_tests::client::Client| {
         for n in 0..300 {
             c.call(&cmd!["SET", format!("key{n}"), "x".repeat(1000)]).expect("a reply");
         }

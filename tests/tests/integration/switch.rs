@@ -122,7 +122,7 @@ fn the_switch_goes_back_and_forth_and_a_stop_waits_for_it() {
     // Slow enough to be given up.
     line(&mut c, "CONFIG SET snapshot-mb-per-sec 1");
     switch(&mut c, "yes");
-    until("the base is being written", || info(&mut c, "snapshot_written_bytes") != "");
+    until("the base is being written", || !info(&mut c, "snapshot_written_bytes").is_empty());
     assert_eq!(info(&mut c, "durability"), "snapshot-only");
     assert_eq!(
         line(&mut c, "BGREWRITEAOF"),
