@@ -197,13 +197,13 @@ pub(crate) fn apply(
     bug: Option<EngineBug>,
     shard: &mut Shard,
     index: usize,
-    db: u16,
+    (db, flags): (u16, u8),
     payload: &[u8],
 ) -> Result<(), moon_engine::journal::ApplyError> {
     if bug == Some(EngineBug::ReplaySkips) && index % 50 == 49 {
         return Ok(());
     }
-    shard.apply(db, payload)?;
+    shard.apply(db, flags, payload)?;
     if bug == Some(EngineBug::ExpiryDuringReplay) {
         while shard.expire_cycle(&mut NoHost, 100) > 0 {}
     }

@@ -18,7 +18,7 @@ use moon_engine::error::CmdResult;
 use moon_engine::exec::{Host, Session, Shard, ShardConfig};
 use moon_engine::journal::EffectSink;
 use moon_formats::marker::Marker;
-use moon_formats::wal::RecordType;
+use moon_formats::wal::{Command, RecordType};
 use moon_storage::io::Runtime;
 use moon_storage::io::sim::{SimDisk, SimRng};
 use moon_storage::log::{Log, LogConfig, LogError, LogState, Policy};
@@ -77,10 +77,19 @@ pub struct Logged {
     pub db: u16,
     /// When it was appended, to compare with stop points.
     pub moment: usize,
-    /// Its effects.
+    /// Its effects, and what they did where the flags say so.
     pub payload: Vec<u8>,
+    /// Flags of the record.
+    pub flags: u8,
     /// Digest of all databases behind it, where it was taken.
     pub digest: Cell<Option<u128>>,
+}
+
+impl Logged {
+    /// Its effects, as RESP arrays.
+    fn effects(&self) -> &[u8] {
+        Command::resp_of(&self.payload, self.flags).unwrap_or_default()
+    }
 }
 
 /// Records in order of their numbers; lives that follow each other share their past.
@@ -114,11 +123,16 @@ struct Sink {
 }
 
 impl EffectSink for Sink {
-    fn append(&self, record: RecordType, db: u16, payload: &[u8]) -> u64 {
+    fn append(&self, record: RecordType, flags: u8, db: u16, payload: &[u8]) -> u64 {
         let n = self.units.get();
         self.units.set(n + 1);
+        let (flags, payload) = match self.engine_bug {
+            None => (flags, payload),
+            // A bug changes effects alone.
+            Some(_) => (0, Command::resp_of(payload, flags).unwrap_or_default()),
+        };
         for (db, payload) in bugs::distort(self.engine_bug, self.now_ms.get(), n, db, payload) {
-            let lsn = EffectSink::append(&self.log, record, db, &payload);
+            let lsn = EffectSink::append(&self.log, record, flags, db, &payload);
             let mut history = self.history.borrow_mut();
             let last = history.last().map_or(0, |r| r.lsn).max(self.taken);
             if lsn <= last {
@@ -126,7 +140,14 @@ impl EffectSink for Sink {
                 findings.push(format!("O10: lsn {lsn} is used again, {last} was reached before"));
             }
             let moment = self.disk.moment();
-            history.push(Rc::new(Logged { lsn, db, moment, payload, digest: Cell::new(None) }));
+            history.push(Rc::new(Logged {
+                lsn,
+                db,
+                moment,
+                payload,
+                flags,
+                digest: Cell::new(None),
+            }));
         }
         self.log.last_lsn()
     }
@@ -465,10 +486,10 @@ impl Life {
     fn one_unit(&self, before: u64) {
         let history = self.history.borrow();
         let new: Vec<_> = history.iter().rev().take_while(|r| r.lsn > before).collect();
-        let own = new.iter().filter(|r| !bugs::only_removes(&r.payload)).count();
+        let own = new.iter().filter(|r| !bugs::only_removes(r.effects())).count();
         if own > 1 || new.len() > 2 {
             let (n, texts): (_, Vec<_>) =
-                (new.len(), new.iter().map(|r| start_of(&r.payload)).collect());
+                (new.len(), new.iter().map(|r| start_of(r.effects())).collect());
             self.find(format!("O3: one unit became {n} records behind lsn {before}: {texts:?}"));
         }
     }
@@ -480,7 +501,7 @@ impl Life {
         let Some(model) = &mut self.model else { return };
         let new = &history[history.len() - fresh..];
         for (i, record) in new.iter().enumerate() {
-            if let Err(e) = model.apply(record.db, &record.payload) {
+            if let Err(e) = model.apply(record.db, record.flags, &record.payload) {
                 self.findings
                     .borrow_mut()
                     .push(format!("O9: record {} does not apply: {e}", record.lsn));

@@ -128,11 +128,11 @@ impl Visitor for Replay<'_> {
         if want.lsn != r.lsn {
             return Err(format!("O2: lsn {} recovered, {} expected", r.lsn, want.lsn).into());
         }
-        if want.payload != r.payload || want.db != r.db {
+        if want.payload != r.payload || want.flags != r.flags || want.db != r.db {
             return Err(format!("O10: lsn {} names another record", r.lsn).into());
         }
         if let Some(loader) = &mut self.loader {
-            bugs::apply(self.bug, loader.shard(), self.next, r.db, r.payload)?;
+            bugs::apply(self.bug, loader.shard(), self.next, (r.db, r.flags), r.payload)?;
         }
         self.next += 1;
         Ok(ControlFlow::Continue(()))
@@ -198,7 +198,7 @@ pub fn start_over(
         && bug.engine == Some(EngineBug::LastRecordTwice)
         && let Some(record) = kept.checked_sub(1).and_then(|i| history.get(i))
     {
-        let _ = shard.apply(record.db, &record.payload);
+        let _ = shard.apply(record.db, record.flags, &record.payload);
     }
     Ok(Recovered { shard, end: found.end.clone(), found, kept })
 }

@@ -22,6 +22,7 @@
 //! | umbrella marker | `moon-storage` | 1 | [`marker`] | `docs/formats/text-files.md` |
 //! | guard, part list | `version`, `moon-aof` | 3 | [`aof`] | `docs/formats/text-files.md` |
 //! | file names | - | - | [`names`] | - |
+//! | change events (written only) | - | moon-1 | [`cdc`] | `docs/cdc.md` |
 //! | X.509 certificates (read only) | - | RFC 5280 | [`x509`] | - |
 
 #![forbid(unsafe_code)]
@@ -29,6 +30,7 @@
 
 pub mod aof;
 pub mod bytes;
+pub mod cdc;
 pub mod compress;
 pub mod crc;
 mod error;

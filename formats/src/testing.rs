@@ -4,10 +4,12 @@
 //! also encodes it again and compares. [`smoke`] runs a target on mutated samples without any
 //! fuzzing engine.
 
+mod events;
 mod foreign;
 mod manifest;
 mod snapshot;
 
+pub use events::{cdc_events, is_json};
 pub use foreign::{
     redis_rdb_file, redis_rdb_value, sample_file as redis_rdb_sample,
     value_samples as rdb_value_samples,
@@ -38,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     ("redis_rdb_value", foreign::redis_rdb_value, foreign::value_samples),
     ("redis_rdb_file", foreign::redis_rdb_file, || vec![foreign::sample_file()]),
     ("rrdshard", rrdshard, snapshot::samples),
+    ("cdc_events", cdc_events, record_samples),
     ("page", page, manifest::page_samples),
     ("shard_manifest", shard_manifest, manifest::samples),
     ("marker", marker, || vec![sample_marker().encode().into_bytes()]),

@@ -214,7 +214,7 @@ impl Shard {
                 payload.clear();
                 effect.clear();
                 put_effect(e, &mut payload, &mut effect)?;
-                to.apply(number, &effect).map_err(ReloadError::Apply)?;
+                to.apply(number, 0, &effect).map_err(ReloadError::Apply)?;
             }
         }
         Ok(())

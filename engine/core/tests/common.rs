@@ -25,10 +25,10 @@ use moon_engine::exec::{Host, Session, Shard, ShardConfig};
 use moon_engine::journal::EffectSink;
 use moon_engine::reload::{ReloadError, Through};
 use moon_formats::resp::{CommandIter, Proto};
-use moon_formats::wal::RecordType;
+use moon_formats::wal::{Command, Payload, RecordType};
 use std::any::Any;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::OnceLock;
 
@@ -47,11 +47,11 @@ impl Host for NoHost {
 
 /// The records of a shard's log.
 #[derive(Default)]
-struct Recorder(RefCell<Vec<(u16, Vec<u8>)>>);
+struct Recorder(RefCell<Vec<(u16, u8, Vec<u8>)>>);
 
 impl EffectSink for Recorder {
-    fn append(&self, _: RecordType, db: u16, payload: &[u8]) -> u64 {
-        self.0.borrow_mut().push((db, payload.to_vec()));
+    fn append(&self, _: RecordType, flags: u8, db: u16, payload: &[u8]) -> u64 {
+        self.0.borrow_mut().push((db, flags, payload.to_vec()));
         self.last_lsn()
     }
 
@@ -127,9 +127,10 @@ impl Harness {
     pub(crate) fn effects(&mut self) -> Vec<String> {
         let log = self.log.0.borrow();
         let mut lines = Vec::new();
-        for (_, payload) in &log[self.seen..] {
+        for (_, flags, payload) in &log[self.seen..] {
             let mut words = Vec::new();
-            let mut iter = CommandIter::new(payload, 0);
+            let resp = Command::resp_of(payload, *flags).expect("effects are there");
+            let mut iter = CommandIter::new(resp, 0);
             while iter.next_into(&mut words).expect("effects are commands") {
                 let words: Vec<String> = words.iter().map(|w| show(w)).collect();
                 lines.push(words.join(" "));
@@ -143,10 +144,25 @@ impl Harness {
     pub(crate) fn replayed(&self) -> Harness {
         let mut other = Harness::new();
         other.advance(self.now_ms - other.now_ms);
-        for (db, payload) in self.log.0.borrow().iter() {
-            other.shard.apply(*db, payload).expect("what was logged applies");
+        let mut known = Names::new();
+        for (db, flags, payload) in self.log.0.borrow().iter() {
+            other.shard.apply(*db, *flags, payload).expect("what was logged applies");
+            follow(&mut known, *db, *flags, payload);
+            assert_eq!(known, other.names(), "what is said of keys behind {}", show(payload));
         }
         other
+    }
+
+    fn names(&self) -> Names {
+        let dbs = self.shard.dbs().iter().enumerate();
+        dbs.flat_map(|(n, db)| db.table().iter().map(move |e| (n, e.key().to_vec()))).collect()
+    }
+
+    /// What was logged last, with what it says of keys.
+    pub(crate) fn last_record(&self) -> String {
+        let log = self.log.0.borrow();
+        let (_, flags, payload) = log.last().expect("something was logged");
+        Command::decode(payload, *flags, 0).expect("a payload").to_string()
     }
 
     /// Everything in the databases, expired keys taken out first.
@@ -177,6 +193,48 @@ impl Harness {
                 Err(e) => panic!("a reload was refused: {e}"),
             }
             assert_eq!(self.state(), other.state(), "a reload changes the state");
+        }
+    }
+}
+
+type Names = BTreeSet<(usize, Vec<u8>)>;
+
+/// Which keys there are behind a record, going by what it says and nothing else.
+fn follow(known: &mut Names, mut db: u16, flags: u8, payload: &[u8]) {
+    for effect in Command::decode(payload, flags, 0).expect("a payload").effects() {
+        let effect = effect.expect("effects and what they did");
+        let number = |at: usize| -> usize { show(effect.args[at]).parse().expect("a number") };
+        match show(effect.args[0]).to_ascii_uppercase().as_str() {
+            "SELECT" => db = number(1) as u16,
+            "FLUSHALL" => known.clear(),
+            "FLUSHDB" => known.retain(|(n, _)| *n != usize::from(db)),
+            "SWAPDB" => {
+                let (a, b) = (number(1), number(2));
+                let other = |n| {
+                    if n == a {
+                        b
+                    } else if n == b {
+                        a
+                    } else {
+                        n
+                    }
+                };
+                *known = known.iter().map(|(n, key)| (other(*n), key.clone())).collect();
+            }
+            _ => {
+                for meta in &effect.metas {
+                    let (word, db) = meta.place.map_or((1, db), |p| (p.word as usize, p.db));
+                    let Some(key) = effect.args.get(word) else { continue };
+                    let key = (usize::from(db), key.to_vec());
+                    assert!(!meta.removed || meta.created || known.contains(&key), "{meta}");
+                    assert!(!meta.created || !known.contains(&key), "{meta}");
+                    if meta.removed {
+                        known.remove(&key);
+                    } else if meta.created {
+                        known.insert(key);
+                    }
+                }
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ mod hash_ttl;
 mod hyperloglog;
 mod lazyfree;
 mod list;
+mod marks;
 mod memory;
 mod numbers;
 mod redis_digest;

@@ -501,7 +501,7 @@ fn longest_string_holds_for_clients_only() {
     other.run("SET k ab");
     let mut log = Vec::new();
     moon_formats::resp::encode_command(&mut log, [&b"APPEND"[..], b"k", b"cdef"].into_iter());
-    other.shard.apply(0, &log).unwrap();
+    other.shard.apply(0, 0, &log).unwrap();
     assert_eq!(other.run("GET k"), "abcdef");
 }
 

@@ -17,7 +17,7 @@ mod record;
 
 pub use body::{
     BATCH_HEAD_RECORD_LEN, BatchHead, Body, Checkpoint, CheckpointKind, Command, CommandWriter,
-    Cut, CutReason, Effect, EffectIter, EffectMeta, Payload, SegmentEnd,
+    Cut, CutReason, Effect, EffectIter, EffectMeta, KeyPlace, Payload, SegmentEnd,
 };
 pub(crate) use header::write_flags;
 pub use header::{

@@ -244,7 +244,7 @@ impl Visitor for Apply<'_> {
         }
         {
             let shard = self.loader.shard();
-            let applied = shard.apply_record(record.code, record.db, record.payload);
+            let applied = shard.apply_record(record.code, record.flags, record.db, record.payload);
             applied.map_err(|e| format!("record at lsn {} does not apply: {e}", record.lsn))?;
         }
         Ok(ControlFlow::Continue(()))

@@ -8,6 +8,7 @@ use moon_engine::command::keys::for_each_key;
 use moon_engine::command::{CommandTable, Run};
 use moon_engine::exec::Session;
 use moon_formats::resp::CommandIter;
+use moon_formats::wal::Command as RecordedCommand;
 use moon_storage::log::Log;
 
 /// Keys named in records above the watermark.
@@ -24,9 +25,9 @@ impl Suspects {
     pub(super) fn of(log: &Log, table: &CommandTable) -> Self {
         let mut suspects = Self::default();
         let watermark = log.watermark();
-        log.for_each_unsynced(|lsn, _, _, _, payload| {
+        log.for_each_unsynced(|lsn, _, flags, _, payload| {
             if lsn > watermark {
-                suspects.add(table, payload);
+                suspects.add(table, RecordedCommand::resp_of(payload, flags).unwrap_or_default());
             }
         });
         suspects

@@ -148,7 +148,7 @@ impl Visitor for Replay<'_> {
         self.lsn = r.lsn;
         let shard = self.loader.shard();
         let applied = with_body(r, |body| match body {
-            Some(Body::Command(command)) => shard.apply(r.db, command.resp),
+            Some(Body::Command(command)) => shard.apply(r.db, 0, command.resp),
             _ => Ok(()),
         });
         applied?.map_err(|e| format!("record at lsn {} does not apply: {e}", r.lsn))?;

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use moon_formats::DecodeError;
 use moon_formats::wal::body::{Op, SubRecord};
-use moon_formats::wal::{Body, Command, DB_NONE, Kind, Record, RecordType, record_flags};
+use moon_formats::wal::{
+    Body, Command, DB_NONE, EffectMeta, Kind, Record, RecordType, record_flags,
+};
 use moon_storage::scan::Position;
 
 use crate::cli::Filter;
@@ -189,12 +191,8 @@ fn command_text(command: &Command<'_>, max: usize) -> String {
         };
         let args: Vec<String> = effect.args.iter().map(|arg| quoted(arg, max)).collect();
         out.push_str(&args.join(" "));
-        if let Some(meta) = effect.meta {
-            out.push_str(if meta.created { " +created" } else { "" });
-            out.push_str(if meta.removed { " +removed" } else { "" });
-            if let Some((kind, body)) = meta.before {
-                let _ = write!(out, " +before(type {kind}, {} bytes)", body.len());
-            }
+        for meta in &effect.metas {
+            let _ = write!(out, "{meta}");
         }
     }
     out
@@ -215,6 +213,27 @@ fn body_text(body: Option<&Body<'_>>, full: bool) -> String {
     text
 }
 
+/// What an effect did to a key.
+fn meta_fields(meta: &EffectMeta<'_>) -> Fields {
+    let mut fields: Fields = Vec::new();
+    if let Some(place) = meta.place {
+        fields.push(("word", place.word.into()));
+        fields.push(("db", place.db.into()));
+    }
+    fields.push(("created", meta.created.into()));
+    fields.push(("removed", meta.removed.into()));
+    for (name, on) in [("expired", meta.expired), ("evicted", meta.evicted)] {
+        if on {
+            fields.push((name, on.into()));
+        }
+    }
+    if let Some((kind, body)) = meta.before {
+        let before = vec![("type", kind.into()), ("body", Value::from(body))];
+        fields.push(("before", before.into()));
+    }
+    fields
+}
+
 /// The effects of a command record as objects.
 fn commands_value(command: &Command<'_>) -> Value {
     let effects = command.effects().map(|effect| {
@@ -224,12 +243,12 @@ fn commands_value(command: &Command<'_>) -> Value {
         };
         let args: Vec<Value> = effect.args.iter().map(|a| Value::from(*a)).collect();
         let mut fields: Fields = vec![("args", args.into())];
-        if let Some(meta) = effect.meta {
-            fields.push(("created", meta.created.into()));
-            fields.push(("removed", meta.removed.into()));
-            if let Some((kind, body)) = meta.before {
-                let before = vec![("type", kind.into()), ("body", Value::from(body))];
-                fields.push(("before", before.into()));
+        match &*effect.metas {
+            [] => {}
+            [meta] if meta.place.is_none() => fields.extend(meta_fields(meta)),
+            metas => {
+                let keys: Vec<Value> = metas.iter().map(|m| meta_fields(m).into()).collect();
+                fields.push(("keys", keys.into()));
             }
         }
         fields.into()

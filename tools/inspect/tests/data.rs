@@ -21,7 +21,7 @@ fn digest_of(commands: &[&[&[u8]]]) -> String {
     for words in commands {
         let mut payload = Vec::new();
         encode_command(&mut payload, words.iter().copied());
-        shard.apply(0, &payload).expect("applies");
+        shard.apply(0, 0, &payload).expect("applies");
     }
     redis_digest::of_all(shard.dbs()).iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -180,7 +180,7 @@ impl Replay<'_, '_> {
                 let words = [b"FUNCTION".as_slice(), b"LOAD", b"REPLACE", &source];
                 let mut effect = Vec::new();
                 moon_formats::resp::encode_command(&mut effect, words.into_iter());
-                self.loader.shard().apply(0, &effect).map(|()| false).map_err(|e| e.to_string())
+                self.loader.shard().apply(0, 0, &effect).map(|()| false).map_err(|e| e.to_string())
             }
             Item::End { .. } => Ok(true),
             Item::Head(_) | Item::Aux(..) | Item::Resize(..) => Ok(false),
@@ -245,11 +245,11 @@ impl Replay<'_, '_> {
                 }
             } else if is("EXEC") {
                 let Some((_, effects)) = unit.take() else { return Err(at(&"EXEC without MULTI")) };
-                self.loader.shard().apply(db, &effects).map_err(|e| at(&e))?;
+                self.loader.shard().apply(db, 0, &effects).map_err(|e| at(&e))?;
             } else if let Some((_, unit)) = &mut unit {
                 unit.extend_from_slice(&input.rest()[..taken]);
             } else {
-                self.loader.shard().apply(db, &input.rest()[..taken]).map_err(|e| at(&e))?;
+                self.loader.shard().apply(db, 0, &input.rest()[..taken]).map_err(|e| at(&e))?;
             }
             input.consume(taken);
             offset += taken as u64;

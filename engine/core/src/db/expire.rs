@@ -3,6 +3,7 @@
 use super::Keyspace;
 use super::keyspace::removal_word;
 use crate::event::Event;
+use crate::journal::Fate;
 
 impl Keyspace<'_> {
     /// Removes up to `budget` expired keys of the current database, each with its logged DEL.
@@ -30,7 +31,8 @@ impl Keyspace<'_> {
             db.table.get(key).is_some_and(|e| e.expire_ms().is_some_and(|t| t <= self.now.unix_ms));
         if due {
             self.drop_key(key, self.trash.lazy.expire);
-            self.unit.side_effect(self.cur, &[removal_word(self.trash.lazy.expire), key]);
+            let words = [removal_word(self.trash.lazy.expire), key];
+            self.unit.side_effect(self.cur, &words, Fate::EXPIRED);
             self.unit.note(self.cur, key, Event::EXPIRED);
             self.stats.expired_keys += 1;
         }
@@ -40,7 +42,8 @@ impl Keyspace<'_> {
     /// Removes a key because memory is short; logged as DEL, told as `evicted`.
     pub(crate) fn evict(&mut self, key: &[u8]) {
         if self.drop_key(key, self.trash.lazy.eviction) {
-            self.unit.side_effect(self.cur, &[removal_word(self.trash.lazy.eviction), key]);
+            let words = [removal_word(self.trash.lazy.eviction), key];
+            self.unit.side_effect(self.cur, &words, Fate::EVICTED);
             self.unit.note(self.cur, key, Event::EVICTED);
             self.stats.evicted_keys += 1;
         }

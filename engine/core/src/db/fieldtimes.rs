@@ -13,6 +13,7 @@
 
 use super::{Db, Keyspace};
 use crate::event::{Class, Event};
+use crate::journal::Fate;
 use crate::types::{Hash, Object};
 use moon_ds::{Entry, ValueRef};
 use std::collections::BTreeSet;
@@ -159,8 +160,9 @@ impl Keyspace<'_> {
         if fields.is_empty() {
             return 0;
         }
-        for field in &fields {
-            self.unit.side_effect(self.cur, &[b"HDEL", key, field]);
+        for (left, field) in (0..fields.len()).rev().zip(&fields) {
+            let fate = if emptied && left == 0 { Fate::EXPIRED } else { Fate::PART_EXPIRED };
+            self.unit.side_effect(self.cur, &[b"HDEL", key, field], fate);
         }
         self.unit.note(self.cur, key, HEXPIRED);
         if emptied {

@@ -6,8 +6,9 @@ use crate::clock::{Now, Rng};
 use crate::error::{CmdError, CmdResult};
 use crate::event::Event;
 use crate::exec::stats::Stats;
-use crate::journal::Unit;
+use crate::journal::{Fate, Unit};
 use crate::script::Scripts;
+use crate::slots::Slots;
 use crate::snapshot::{self, Snapshot};
 use crate::types::{Collection, Limits, Object};
 use moon_ds::{BytesMut, Entry, Lookup, NewValue, Removed, ValueRef};
@@ -88,6 +89,8 @@ pub struct Keyspace<'a> {
     pub limits: &'a Limits,
     /// Libraries of functions.
     pub(crate) scripts: &'a mut Scripts,
+    /// Slots of readers of changes.
+    pub(crate) slots: &'a mut Slots,
     /// Values to be freed elsewhere.
     pub(crate) trash: &'a mut Trash,
     /// The snapshot that is being written.
@@ -118,6 +121,7 @@ impl<'a> Keyspace<'a> {
             access: self.access,
             limits: self.limits,
             scripts: self.scripts,
+            slots: self.slots,
             trash: self.trash,
             snapshot: self.snapshot,
         }
@@ -341,6 +345,7 @@ impl<'a> Keyspace<'a> {
             self.unit.note(self.cur, key, Event::NEW);
         }
         self.unit.touch(self.cur, key, event);
+        self.unit.mark(self.cur, key, Fate::written(created));
     }
 
     /// Edits a string in place (APPEND, SETRANGE, SETBIT). `f` gets the bytes, growable, of the
@@ -452,6 +457,14 @@ impl<'a> Keyspace<'a> {
                 self.unit.note(self.cur, key, event);
             }
         }
+        if events[0].is_some() || quiet != Quiet::No {
+            let fate = match (created, emptied) {
+                (true, true) => Fate::PASSING,
+                (false, true) => Fate::REMOVED,
+                (created, false) => Fate::written(created),
+            };
+            self.unit.mark(self.cur, key, fate);
+        }
         match quiet {
             Quiet::No => {}
             Quiet::Uncounted => self.unit.touch_uncounted(),
@@ -509,8 +522,10 @@ impl<'a> Keyspace<'a> {
         }
         // What was there is gone, so this is a new key whether or not there was one.
         self.unit.note(cur, key, Event::NEW);
+        self.unit.mark(cur, key, Fate::written(old.is_none()));
         if let Some((from_db, from_key, from_event)) = from {
             self.unit.note(from_db, &from_key, from_event);
+            self.unit.mark(from_db, &from_key, Fate::REMOVED);
         }
         self.unit.touch(cur, key, event);
         let Some(old) = old else { return };
@@ -542,6 +557,7 @@ impl<'a> Keyspace<'a> {
         let Some(mut e) = db.table.get_mut_beside(key) else { return false };
         e.set_expire(at_ms);
         self.unit.touch(cur, key, event);
+        self.unit.mark(cur, key, Fate::CHANGED);
         true
     }
 

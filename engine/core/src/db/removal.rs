@@ -2,6 +2,7 @@
 
 use super::{Keyspace, LazyFree};
 use crate::event::Event;
+use crate::journal::Fate;
 use crate::snapshot;
 use crate::types::Object;
 use moon_ds::{Removed, ValueRef};
@@ -25,6 +26,7 @@ impl Keyspace<'_> {
         let there = self.drop_key(key, later);
         if there {
             self.unit.touch(self.cur, key, event);
+            self.unit.mark(self.cur, key, Fate::REMOVED);
         }
         there
     }

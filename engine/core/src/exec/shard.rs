@@ -13,6 +13,7 @@ use crate::error::CmdResult;
 use crate::journal::{Journal, Origin, Unit};
 use crate::plane::{NewPlane, Planes};
 use crate::script::Scripts;
+use crate::slots::Slots;
 use crate::snapshot::Snapshot;
 use crate::types::Limits;
 use moon_ds::HashSeed;
@@ -91,6 +92,8 @@ pub struct Shard {
     pub stats: Stats,
     /// Cached scripts and libraries of functions.
     pub scripts: Scripts,
+    /// Slots of readers of changes.
+    pub slots: Slots,
     /// The log behind the shard.
     pub journal: Journal,
     /// Whom the shard follows.
@@ -144,6 +147,7 @@ impl Shard {
             limits: Limits { hash_seed: seed, ..config.limits.clone() },
             stats: Stats::new(table.len()),
             scripts: Scripts::default(),
+            slots: Slots::default(),
             journal: Journal::default(),
             role: Role::Master,
             save_failed: false,
@@ -204,7 +208,7 @@ impl Shard {
     #[inline]
     pub(crate) fn commit_unit(&mut self, host: &mut dyn Host, origin: Origin) {
         if self.unit.changes() > 0 || self.unit.has_effects() {
-            self.journal.commit(&self.unit, origin);
+            self.journal.commit(&mut self.unit, origin);
         }
         if self.unit.touched_len() == 0 {
             return;
@@ -259,6 +263,7 @@ impl Shard {
             access: &self.access,
             limits: &self.limits,
             scripts: &mut self.scripts,
+            slots: &mut self.slots,
             trash: &mut self.trash,
             snapshot: &mut self.snapshot,
         }

@@ -8,6 +8,7 @@ use crate::clock::Now;
 use crate::command::Run;
 use crate::exec::Shard;
 use moon_formats::resp::{CommandIter, Proto};
+use moon_formats::wal::Command;
 use std::fmt;
 
 /// An effect that did not apply. It succeeded once, so this is damage or a bug; recovery stops.
@@ -30,8 +31,12 @@ fn refuse<T>(cause: impl Into<String>) -> Result<T, ApplyError> {
 }
 
 impl Shard {
-    /// Applies the payload of a `Command` record: RESP2 arrays, one atomic unit.
-    pub fn apply(&mut self, db: u16, payload: &[u8]) -> Result<(), ApplyError> {
+    /// Applies the payload of a `Command` record with these flags: RESP2 arrays, one atomic unit.
+    pub fn apply(&mut self, db: u16, flags: u8, payload: &[u8]) -> Result<(), ApplyError> {
+        let payload = match Command::resp_of(payload, flags) {
+            Ok(resp) => resp,
+            Err(e) => return refuse(format!("effects are damaged: {e}")),
+        };
         let kept = self.now;
         self.set_now(Now::default());
         let denied = std::mem::replace(&mut self.deny_waits, true);

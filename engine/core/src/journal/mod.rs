@@ -9,13 +9,15 @@
 //! * Replay goes through the same executor with the log switched off.
 
 mod apply;
+mod marks;
 mod unit;
 
 pub use apply::ApplyError;
+pub(crate) use marks::Fate;
 pub use unit::{Touched, Unit};
 
 use crate::error::{CmdError, CmdResult};
-use moon_formats::wal::RecordType;
+use moon_formats::wal::{RecordType, record_flags};
 use moon_storage::log::Log;
 use std::rc::Rc;
 
@@ -23,7 +25,7 @@ use std::rc::Rc;
 pub trait EffectSink {
     /// Appends one record to memory and returns its LSN. It cannot fail: whatever could is
     /// asked for by [`EffectSink::admit`] before anything changes.
-    fn append(&self, record: RecordType, db: u16, payload: &[u8]) -> u64;
+    fn append(&self, record: RecordType, flags: u8, db: u16, payload: &[u8]) -> u64;
 
     /// LSN of the last record.
     fn last_lsn(&self) -> u64;
@@ -34,8 +36,8 @@ pub trait EffectSink {
 }
 
 impl EffectSink for Log {
-    fn append(&self, record: RecordType, db: u16, payload: &[u8]) -> u64 {
-        Log::append(self, record.code(), 0, db, payload)
+    fn append(&self, record: RecordType, flags: u8, db: u16, payload: &[u8]) -> u64 {
+        Log::append(self, record.code(), flags, db, payload)
     }
 
     fn last_lsn(&self) -> u64 {
@@ -118,21 +120,27 @@ impl Journal {
     pub(crate) fn append_record(&mut self, record: RecordType, db: u16, payload: &[u8]) {
         self.dirty += 1;
         if let Some(log) = &self.log {
-            log.append(record, db, payload);
+            log.append(record, 0, db, payload);
         }
     }
 
     /// Appends a finished unit. In-memory consumers (watchers) are fed by the caller.
     #[inline]
-    pub(crate) fn commit(&mut self, unit: &Unit, origin: Origin) {
+    pub(crate) fn commit(&mut self, unit: &mut Unit, origin: Origin) {
         self.dirty += unit.changes();
         if !origin.logs() || !unit.has_effects() {
             return;
         }
         if let Some(log) = &self.log {
-            log.append(RecordType::Command, unit.db(), unit.forms());
+            let (db, internal) = (unit.db(), unit.is_internal());
+            let (payload, has_meta) = unit.seal();
+            let mut flags = if has_meta { record_flags::EFFECT_META } else { 0 };
+            flags |= if internal { record_flags::INTERNAL } else { 0 };
+            log.append(RecordType::Command, flags, db, payload);
         }
-        if let Some(follower) = &self.follower {
+        if let Some(follower) = &self.follower
+            && !unit.is_internal()
+        {
             follower.unit(unit);
         }
     }

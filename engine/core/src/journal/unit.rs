@@ -1,8 +1,12 @@
 //! One unit of work while it is being collected.
 
+use super::marks::{Fate, Marks};
 use crate::args::Args;
 use crate::event::Event;
 use moon_formats::resp::encode_command;
+
+/// Bytes before the effects, for their length where what they did follows them.
+const LEN_BYTES: usize = 4;
 
 /// A key that a unit changed.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +22,13 @@ pub struct Touched {
 /// Collector of a unit's effects and events. Buffers are kept from unit to unit.
 #[derive(Default)]
 pub struct Unit {
-    forms: Vec<u8>,
+    /// The payload of the record: room for a length, the effects, and once it is sealed what they did.
+    payload: Vec<u8>,
+    /// Where the effects end; 0 while more may come.
+    forms_end: usize,
+    marks: Marks,
+    /// The unit concerns this server alone: it is not shown to replicas and followers of changes.
+    internal: bool,
     arrays: u32,
     /// Database of the record and of the last array in it.
     db: u16,
@@ -39,7 +49,11 @@ impl Unit {
     /// `misses`: somebody wants the keys that were looked for in vain.
     #[inline]
     pub(crate) fn begin(&mut self, forms: bool, touched: bool, misses: bool) {
-        self.forms.clear();
+        self.payload.clear();
+        self.payload.extend_from_slice(&[0; LEN_BYTES]);
+        self.forms_end = 0;
+        self.marks.clear();
+        self.internal = false;
         self.touched.clear();
         self.keys.clear();
         self.arrays = 0;
@@ -59,6 +73,7 @@ impl Unit {
     /// Starts the next command of the unit.
     #[inline]
     pub(crate) fn begin_command(&mut self) {
+        self.marks.close(&self.payload);
         self.command_changes = 0;
         self.rewritten = false;
     }
@@ -92,12 +107,43 @@ impl Unit {
         self.rewritten = true;
     }
 
-    /// Adds an effect that precedes the running command's own (the DEL of a key found expired).
-    pub(crate) fn side_effect(&mut self, db: u16, words: &[&[u8]]) {
+    /// Adds an effect that precedes the running command's own (the DEL of a key found expired), and what it
+    /// did to the key that is its first argument.
+    pub(crate) fn side_effect(&mut self, db: u16, words: &[&[u8]], fate: Fate) {
         if self.collect_forms {
             self.push_form(db, words);
+            self.marks.aside(words[1], db, fate);
         }
         self.changes += 1;
+    }
+
+    /// Says what the running command does to a key.
+    #[inline]
+    pub(crate) fn mark(&mut self, db: u16, key: &[u8], fate: Fate) {
+        if self.collect_forms {
+            self.marks.mark(key, db, fate);
+        }
+    }
+
+    /// The unit concerns this server alone.
+    pub(crate) fn keep_internal(&mut self) {
+        self.internal = true;
+    }
+
+    /// Whether it does.
+    pub(crate) fn is_internal(&self) -> bool {
+        self.internal
+    }
+
+    /// The unit is complete. Returns the payload of its record, and whether that says what became of keys.
+    pub(crate) fn seal(&mut self) -> (&[u8], bool) {
+        self.forms_end = self.payload.len();
+        let resp_len = (self.forms_end - LEN_BYTES) as u32;
+        if self.marks.finish(&mut self.payload) {
+            self.payload[..LEN_BYTES].copy_from_slice(&resp_len.to_le_bytes());
+            return (&self.payload, true);
+        }
+        (&self.payload[LEN_BYTES..], false)
     }
 
     fn push_form(&mut self, db: u16, words: &[&[u8]]) {
@@ -106,10 +152,14 @@ impl Unit {
             self.array_db = db;
         } else if self.array_db != db {
             let number = db.to_string();
-            encode_command(&mut self.forms, [b"SELECT".as_slice(), number.as_bytes()].into_iter());
+            let select = [b"SELECT".as_slice(), number.as_bytes()];
+            self.marks.array(self.payload.len(), db, &select);
+            self.marks.last_is_aside();
+            encode_command(&mut self.payload, select.into_iter());
             self.array_db = db;
         }
-        encode_command(&mut self.forms, words.iter().copied());
+        self.marks.array(self.payload.len(), db, words);
+        encode_command(&mut self.payload, words.iter().copied());
         self.arrays += 1;
     }
 
@@ -195,7 +245,8 @@ impl Unit {
 
     /// The effects: RESP2 arrays back to back.
     pub fn forms(&self) -> &[u8] {
-        &self.forms
+        let end = if self.forms_end == 0 { self.payload.len() } else { self.forms_end };
+        self.payload.get(LEN_BYTES..end).unwrap_or_default()
     }
 
     /// Whether somebody wants the keys.

@@ -195,10 +195,16 @@ impl Shard {
     /// # Errors
     /// It does not apply, or belongs to a plane that this shard does not have: passing it over would lose
     /// what it says.
-    pub fn apply_record(&mut self, code: u8, db: u16, payload: &[u8]) -> Result<(), ApplyError> {
+    pub fn apply_record(
+        &mut self,
+        code: u8,
+        flags: u8,
+        db: u16,
+        payload: &[u8],
+    ) -> Result<(), ApplyError> {
         let Some(record) = RecordType::from_code(code) else { return Ok(()) };
         if record == RecordType::Command {
-            return self.apply(db, payload);
+            return self.apply(db, flags, payload);
         }
         match self.planes.of_record(record) {
             Some(member) => member.plane.apply(record, db, payload),

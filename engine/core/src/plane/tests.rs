@@ -139,7 +139,7 @@ fn shard(planes: &'static [NewPlane]) -> Shard {
 
 fn set(shard: &mut Shard, key: &str) {
     let effect = format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n$1\r\n1\r\n", key.len());
-    shard.apply(0, effect.as_bytes()).expect("applies");
+    shard.apply(0, 0, effect.as_bytes()).expect("applies");
 }
 
 fn count(shard: &mut Shard, n: u8, name: &str) {
@@ -217,7 +217,7 @@ fn with_section(code: u16, version: u16, flags: u32, payload: &[u8]) -> Vec<u8> 
 struct Sink(RefCell<Vec<(RecordType, Vec<u8>)>>);
 
 impl EffectSink for Sink {
-    fn append(&self, record: RecordType, _: u16, payload: &[u8]) -> u64 {
+    fn append(&self, record: RecordType, _: u8, _: u16, payload: &[u8]) -> u64 {
         self.0.borrow_mut().push((record, payload.to_vec()));
         self.last_lsn()
     }
@@ -249,7 +249,7 @@ fn a_plane_comes_back_as_of_the_cut_and_goes_on_by_its_records() {
     let mut new = load(&file, BOTH).expect("loads");
     assert_eq!(counters(&mut new), [("one".into(), 1), ("two".into(), 2)]);
     for (record, payload) in &sink.0.borrow()[before..] {
-        new.apply_record(record.code(), 0, payload).expect("applies");
+        new.apply_record(record.code(), 0, 0, payload).expect("applies");
     }
     assert_eq!(counters(&mut new), counters(&mut old));
     assert_eq!(counters(&mut new).len(), 3);
@@ -282,9 +282,9 @@ fn what_is_required_and_not_known_is_refused() {
     assert!(matches!(load(&damaged, BOTH), Err(LoadError::Payload(e)) if !e.is_newer()));
     // A record without its plane, and records of the log itself.
     let mut none = shard(&[]);
-    let error = none.apply_record(RecordType::MqPush.code(), 0, b"\x01x").expect_err("refused");
+    let error = none.apply_record(RecordType::MqPush.code(), 0, 0, b"\x01x").expect_err("refused");
     assert!(error.cause.contains("MqPush"), "{error}");
-    none.apply_record(RecordType::Checkpoint.code(), 0, b"").expect("is the log's own");
+    none.apply_record(RecordType::Checkpoint.code(), 0, 0, b"").expect("is the log's own");
     assert!(none.change_plane(RecordType::MqPush, 0, b"\x01x").is_err());
 }
 

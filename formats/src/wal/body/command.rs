@@ -2,10 +2,14 @@
 //!
 //! ```text
 //! Command     commands rest
-//! with EFFECT_META: the commands as bytes32, then one EffectMeta for each
-//! EffectMeta  bits u8 {1 key created, 2 key removed, 4 before-image} |
-//!             [type u8 | before bytes32]
+//! with EFFECT_META: the commands as bytes32, then EffectMeta for each
+//! EffectMeta  bits u8 {1 key created, 2 key removed, 4 before-image, 8 place, 16 another one of this
+//!             command follows, 32 by expiry, 64 by eviction} | [bits&8: word u32 | key_db u16] |
+//!             [bits&4: type u8 | before bytes32]
 //! ```
+//!
+//! An EffectMeta without a place speaks of the first argument, in the database of the record or of the last
+//! SELECT before. A command that changed any other key, or several, has one with a place for each of them.
 
 use super::{Payload, Quoted};
 use crate::bytes::{Put, Reader};
@@ -19,48 +23,92 @@ use std::fmt;
 pub struct Command<'a> {
     /// RESP2 arrays of bulk strings.
     pub resp: &'a [u8],
-    /// Effect metadata, one entry per array.
+    /// Effect metadata, at least one entry per array.
     pub meta: Option<&'a [u8]>,
     /// Offset of `resp` in the file.
     pub offset: u64,
 }
 
-/// What one effect did to its key.
+/// Where an effect names a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyPlace {
+    /// Which word of the command it is, the name being 0.
+    pub word: u32,
+    /// Its database.
+    pub db: u16,
+}
+
+/// What one effect did to a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EffectMeta<'a> {
     /// The key did not exist before.
     pub created: bool,
     /// The key does not exist after.
     pub removed: bool,
+    /// A time to live ran out.
+    pub expired: bool,
+    /// Memory was short.
+    pub evicted: bool,
+    /// Where the key is named, if it is not the first argument or not the only key.
+    pub place: Option<KeyPlace>,
     /// Type and value body (storage-formats §6) of the key before.
     pub before: Option<(u8, &'a [u8])>,
 }
 
 impl<'a> EffectMeta<'a> {
-    /// Appends the entry.
+    /// Appends the only entry of an effect.
     pub fn put(&self, out: &mut Vec<u8>) {
-        let bits = u8::from(self.created)
-            | u8::from(self.removed) << 1
-            | u8::from(self.before.is_some()) << 2;
-        out.put_u8(bits);
+        self.put_one(out, false);
+    }
+
+    /// Appends an entry; `more`: another one of the same effect follows.
+    pub fn put_one(&self, out: &mut Vec<u8>, more: bool) {
+        let flags = [
+            self.created,
+            self.removed,
+            self.before.is_some(),
+            self.place.is_some(),
+            more,
+            self.expired,
+            self.evicted,
+        ];
+        out.put_u8(flags.iter().rev().fold(0, |bits, flag| bits << 1 | u8::from(*flag)));
+        if let Some(place) = self.place {
+            out.put_u32(place.word);
+            out.put_u16(place.db);
+        }
         if let Some((kind, body)) = self.before {
             out.put_u8(kind);
             out.put_bytes32(body);
         }
     }
 
-    fn read(r: &mut Reader<'a>) -> Result<EffectMeta<'a>, DecodeError> {
+    /// The next entry, and whether another one of the same effect follows.
+    fn read(r: &mut Reader<'a>) -> Result<(EffectMeta<'a>, bool), DecodeError> {
         let at = r.offset();
         let bits = r.u8("effect bits")?;
-        if bits > 7 {
-            let found = u64::from(bits & !7);
+        if bits > 127 {
+            let found = u64::from(bits & 128);
             return Err(DecodeError::new(at, "effect bit", Cause::Newer { found }));
         }
-        let before = match bits & 4 {
-            0 => None,
-            _ => Some((r.u8("before-image type")?, r.bytes32("before-image")?)),
+        let has = |bit: u8| bits & bit != 0;
+        let place = match has(8) {
+            false => None,
+            true => Some(KeyPlace { word: r.u32("word of the key")?, db: r.u16("key_db")? }),
         };
-        Ok(EffectMeta { created: bits & 1 != 0, removed: bits & 2 != 0, before })
+        let before = match has(4) {
+            false => None,
+            true => Some((r.u8("before-image type")?, r.bytes32("before-image")?)),
+        };
+        let meta = EffectMeta {
+            created: has(1),
+            removed: has(2),
+            expired: has(32),
+            evicted: has(64),
+            place,
+            before,
+        };
+        Ok((meta, has(16)))
     }
 }
 
@@ -68,6 +116,14 @@ impl<'a> Command<'a> {
     /// A payload without metadata.
     pub fn new(resp: &'a [u8]) -> Command<'a> {
         Command { resp, meta: None, offset: 0 }
+    }
+
+    /// The effects in the payload of a record with these flags, without what they did.
+    ///
+    /// # Errors
+    /// The payload ends too early.
+    pub fn resp_of(payload: &'a [u8], flags: u8) -> Result<&'a [u8], DecodeError> {
+        Command::read(&mut Reader::new(payload, 0), flags).map(|command| command.resp)
     }
 
     /// The effects, without copying. Each call starts anew.
@@ -85,8 +141,8 @@ impl<'a> Command<'a> {
 pub struct Effect<'a> {
     /// Name and arguments.
     pub args: Vec<&'a [u8]>,
-    /// What it did, if the record says.
-    pub meta: Option<EffectMeta<'a>>,
+    /// What it did, key by key; empty if the record does not say.
+    pub metas: Vec<EffectMeta<'a>>,
 }
 
 /// Reads the effects of a [`Command`].
@@ -97,19 +153,28 @@ pub struct EffectIter<'a> {
 }
 
 impl<'a> EffectIter<'a> {
-    /// Reads the next effect into `args`. `Ok(None)` at the end of both lists; one list longer
-    /// than the other is an error.
+    /// Reads the next effect into `args`, and what it did into `metas`. `Ok(false)` at the end of both
+    /// lists; one list longer than the other is an error.
     pub fn next_into(
         &mut self,
         args: &mut Vec<&'a [u8]>,
-    ) -> Result<Option<Option<EffectMeta<'a>>>, DecodeError> {
+        metas: &mut Vec<EffectMeta<'a>>,
+    ) -> Result<bool, DecodeError> {
+        metas.clear();
         if !self.commands.next_into(args)? {
             return match &self.meta {
-                Some(r) => r.finish("effect metadata").map(|()| None),
-                None => Ok(None),
+                Some(r) => r.finish("effect metadata").map(|()| false),
+                None => Ok(false),
             };
         }
-        self.meta.as_mut().map(EffectMeta::read).transpose().map(Some)
+        let Some(r) = &mut self.meta else { return Ok(true) };
+        loop {
+            let (meta, more) = EffectMeta::read(r)?;
+            metas.push(meta);
+            if !more {
+                return Ok(true);
+            }
+        }
     }
 }
 
@@ -117,10 +182,10 @@ impl<'a> Iterator for EffectIter<'a> {
     type Item = Result<Effect<'a>, DecodeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut args = Vec::new();
-        match self.next_into(&mut args) {
-            Ok(Some(meta)) => Some(Ok(Effect { args, meta })),
-            Ok(None) => None,
+        let (mut args, mut metas) = (Vec::new(), Vec::new());
+        match self.next_into(&mut args, &mut metas) {
+            Ok(true) => Some(Ok(Effect { args, metas })),
+            Ok(false) => None,
             Err(e) => {
                 // An error ends the walk: nothing after it can be trusted.
                 self.commands = CommandIter::new(&[], 0);
@@ -174,20 +239,33 @@ impl fmt::Display for Command<'_> {
                         let space = if i == 0 { "" } else { " " };
                         write!(f, "{space}{}", Quoted(arg))?;
                     }
-                    let Some(meta) = effect.meta else { continue };
-                    if meta.created {
-                        f.write_str(" +created")?;
-                    }
-                    if meta.removed {
-                        f.write_str(" +removed")?;
-                    }
-                    if let Some((kind, body)) = meta.before {
-                        write!(f, " +before(type {kind}, {} bytes)", body.len())?;
-                    }
+                    effect.metas.iter().try_for_each(|meta| meta.fmt(f))?;
                 }
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for EffectMeta<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = self.place {
+            write!(f, " +at(word {}, db {})", place.word, place.db)?;
+        }
+        for (on, text) in [
+            (self.created, " +created"),
+            (self.removed, " +removed"),
+            (self.expired, " +expired"),
+            (self.evicted, " +evicted"),
+        ] {
+            if on {
+                f.write_str(text)?;
+            }
+        }
+        match self.before {
+            Some((kind, body)) => write!(f, " +before(type {kind}, {} bytes)", body.len()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -255,22 +333,33 @@ mod tests {
         let w = CommandWriter::begin(&mut out, 9, record_flags::INTERNAL, 2, true);
         w.command(&mut out, words("SET k v").into_iter());
         w.command(&mut out, words("DEL h").into_iter());
+        w.command(&mut out, words("RENAME a b").into_iter());
         w.end_commands(&mut out);
         EffectMeta { created: true, ..Default::default() }.put(&mut out);
-        EffectMeta { removed: true, before: Some((1, b"body")), ..Default::default() }
-            .put(&mut out);
+        EffectMeta {
+            removed: true,
+            expired: true,
+            before: Some((1, b"body")),
+            ..Default::default()
+        }
+        .put(&mut out);
+        let at = |word| Some(KeyPlace { word, db: 2 });
+        EffectMeta { place: at(2), ..Default::default() }.put_one(&mut out, true);
+        EffectMeta { removed: true, place: at(1), ..Default::default() }.put_one(&mut out, false);
         w.finish(&mut out);
 
         let record = Record::decode(&out, 0).unwrap();
         let body = Body::of(&record, RecordType::Command).unwrap();
         assert_eq!(
             body.to_string(),
-            "\"SET\" \"k\" \"v\" +created; \"DEL\" \"h\" +removed +before(type 1, 4 bytes)"
+            "\"SET\" \"k\" \"v\" +created; \"DEL\" \"h\" +removed +expired +before(type 1, 4 bytes); \
+             \"RENAME\" \"a\" \"b\" +at(word 2, db 2) +at(word 1, db 2) +removed"
         );
         let mut again = Vec::new();
         let Body::Command(command) = body else { panic!("{body}") };
         command.put_record(&mut again, 9, record_flags::INTERNAL, 2);
         assert_eq!(again, out);
+        assert_eq!(Command::resp_of(record.payload, record.flags), Ok(command.resp));
     }
 
     #[test]

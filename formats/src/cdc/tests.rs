@@ -1,0 +1,193 @@
+//! Envelopes letter by letter, and any record's against a reader of JSON.
+
+use super::*;
+use crate::testing::is_json;
+use crate::value::{Value, put_hash};
+use crate::wal::{Command, CommandWriter, EffectMeta, KeyPlace, Payload, Record, record_flags};
+use proptest::prelude::*;
+
+/// Effects and what they did, as a record's flags and payload.
+fn unit(effects: &[(&str, &[EffectMeta<'_>])]) -> (u8, Vec<u8>) {
+    let has_meta = effects.iter().any(|(_, metas)| !metas.is_empty());
+    let mut out = Vec::new();
+    let w = CommandWriter::begin(&mut out, 1, 0, 0, has_meta);
+    for (line, _) in effects {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        w.command(&mut out, words.into_iter());
+    }
+    w.end_commands(&mut out);
+    for (_, metas) in effects.iter().filter(|_| has_meta) {
+        match metas.split_last() {
+            None => EffectMeta::default().put(&mut out),
+            Some((last, others)) => {
+                others.iter().for_each(|m| m.put_one(&mut out, true));
+                last.put(&mut out);
+            }
+        }
+    }
+    w.finish(&mut out);
+    let record = Record::decode(&out, 0).unwrap();
+    (record.flags, record.payload.to_vec())
+}
+
+fn encoder(format: Format) -> Encoder<'static> {
+    Encoder { name: "n", shard: 0, epoch: 1, format, before: true, now_ms: 99 }
+}
+
+const AT: At = At { lsn: 42, previous: 41, wall_us: 1_700_000_000_123_456 };
+
+fn envelopes(format: Format, flags: u8, payload: &[u8]) -> Vec<String> {
+    let changes = Changes::of(1, flags, 0, payload).unwrap();
+    let all = changes.list.len();
+    let encode = |(i, change): (usize, &Change<'_>)| {
+        let unit = Unit { gtid: changes.gtid, changes: all, order: i + 1, order_in_db: i + 1 };
+        let mut out = Vec::new();
+        encoder(format).put_change(&mut out, change, &AT, &unit);
+        let text = String::from_utf8(out).unwrap();
+        assert!(is_json(text.as_bytes()), "{text}");
+        text
+    };
+    changes.list.iter().enumerate().map(encode).collect()
+}
+
+/// What differs between envelopes of [`AT`].
+fn short(text: &str) -> String {
+    let (head, rest) = text.split_once(",\"source\":").unwrap();
+    let (source, tail) = rest.split_once("},\"op\":").unwrap();
+    let (_, end) = source.split_once("\"record_type\":").unwrap();
+    format!("{head} {end} {tail}")
+}
+
+#[test]
+fn a_creation_letter_by_letter() {
+    let (flags, payload) =
+        unit(&[("SET k v PXAT 5000", &[EffectMeta { created: true, ..Default::default() }])]);
+    let want = r#"{"before":null,"after":{"record_type":"kv","db":0,"key":"k","type":"string","command":"SET","args":["k","v","PXAT","5000"],"value":"v","ttl_ms":5000},"source":{"version":"moon-1","connector":"moon","name":"n","ts_ms":1700000000123,"ts_us":1700000000123456,"snapshot":"false","db":"0","sequence":"[\"1:41\",\"1:42\"]","shard":0,"lsn":42,"epoch":1,"record_type":"kv"},"op":"c","ts_ms":99,"transaction":null}"#;
+    assert_eq!(envelopes(Format::Debezium, flags, &payload), [want]);
+    let raw = &envelopes(Format::Raw, flags, &payload)[0];
+    assert!(raw.contains(r#""type":"string","raw_resp":"KjUNCiQzDQpTRVQNCiQxDQprDQok"#), "{raw}");
+}
+
+#[test]
+fn what_effects_become() {
+    let none = EffectMeta::default();
+    let at = |word, db| EffectMeta { place: Some(KeyPlace { word, db }), ..none };
+    let gone = EffectMeta { removed: true, ..none };
+    for (effects, want) in [
+        (
+            &[("HSET h f 1", &[][..])][..],
+            &[
+                r#"{"before":null,"after":{"record_type":"kv","db":0,"key":"h","type":"hash","command":"HSET","args":["h","f","1"]} "kv" "u","ts_ms":99,"transaction":null}"#,
+            ][..],
+        ),
+        (
+            &[("HDEL h f", &[EffectMeta { expired: true, ..gone }])],
+            &[
+                r#"{"before":{"record_type":"kv","db":0,"key":"h"},"after":null "kv","reason":"expire" "d","ts_ms":99,"transaction":null}"#,
+            ],
+        ),
+        // What goes comes last, so that a consumer still has it when it makes the other.
+        (
+            &[(
+                "RENAME a b",
+                &[
+                    EffectMeta { removed: true, ..at(1, 0) },
+                    EffectMeta { created: true, ..at(2, 0) },
+                ],
+            )],
+            &[
+                r#"{"before":null,"after":{"record_type":"kv","db":0,"key":"b","type":null,"command":"RENAME","args":["a","b"]} "kv" "c","ts_ms":99,"transaction":{"id":"0:42","total_order":1,"data_collection_order":1}}"#,
+                r#"{"before":{"record_type":"kv","db":0,"key":"a"},"after":null "kv","reason":"client" "d","ts_ms":99,"transaction":{"id":"0:42","total_order":2,"data_collection_order":2}}"#,
+            ],
+        ),
+        (
+            &[
+                ("MSET a 1 b 2", &[at(1, 0), at(3, 0)]),
+                ("SELECT 3", &[none]),
+                ("XADD x 1-1 f v", &[none]),
+            ],
+            &[
+                r#"{"before":null,"after":{"record_type":"kv","db":0,"key":"a","type":"string","command":"MSET","args":["a","1"],"value":"1"} "kv" "u","ts_ms":99,"transaction":{"id":"0:42","total_order":1,"data_collection_order":1}}"#,
+                r#"{"before":null,"after":{"record_type":"kv","db":0,"key":"b","type":"string","command":"MSET","args":["b","2"],"value":"2"} "kv" "u","ts_ms":99,"transaction":{"id":"0:42","total_order":2,"data_collection_order":2}}"#,
+                r#"{"before":null,"after":{"record_type":"stream","db":3,"key":"x","type":"stream","command":"XADD","args":["x","1-1","f","v"]} "stream" "u","ts_ms":99,"transaction":{"id":"0:42","total_order":3,"data_collection_order":3}}"#,
+            ],
+        ),
+        (
+            &[("MSETEX 2 a 1 b 2 PXAT 77", &[at(4, 0)])],
+            &[
+                r#"{"before":null,"after":{"record_type":"kv","db":0,"key":"b","type":"string","command":"MSETEX","args":["1","b","2","PXAT","77"],"value":"2","ttl_ms":77} "kv" "u","ts_ms":99,"transaction":null}"#,
+            ],
+        ),
+        (
+            &[("FLUSHALL", &[][..])],
+            &[
+                r#"{"before":null,"after":{"record_type":"kv","db":null,"key":null,"type":null,"command":"FLUSHALL","args":[]} "kv" "t","ts_ms":99,"transaction":null}"#,
+            ],
+        ),
+        // As records were before they said what became of keys.
+        (
+            &[("DEL a b", &[][..])],
+            &[
+                r#"{"before":{"record_type":"kv","db":0,"key":"a"},"after":null "kv","reason":"client" "d","ts_ms":99,"transaction":{"id":"0:42","total_order":1,"data_collection_order":1}}"#,
+                r#"{"before":{"record_type":"kv","db":0,"key":"b"},"after":null "kv","reason":"client" "d","ts_ms":99,"transaction":{"id":"0:42","total_order":2,"data_collection_order":2}}"#,
+            ],
+        ),
+        (
+            &[("DEL a", &[EffectMeta { before: Some((0, b"\x01\0\0\0\xff")), ..gone }])],
+            &[
+                r#"{"before":{"record_type":"kv","db":0,"key":"a","type":"string","value":{"_b64":"/w=="}},"after":null "kv","reason":"client" "d","ts_ms":99,"transaction":null}"#,
+            ],
+        ),
+        (&[("CDC.SLOT SET s", &[][..])], &[]),
+    ] {
+        let (flags, payload) = unit(effects);
+        let got: Vec<String> =
+            envelopes(Format::Debezium, flags, &payload).iter().map(|e| short(e)).collect();
+        assert_eq!(got, want, "{effects:?}");
+    }
+}
+
+#[test]
+fn a_row_of_a_snapshot() {
+    let mut body = Vec::new();
+    let pairs: [(&[u8], &[u8]); 2] = [(b"f", b"1"), (b"g", b"\xff")];
+    put_hash(&mut body, pairs.into_iter(), [(&b"g"[..], 77)].into_iter());
+    let value = Value::decode(&body, 1, 0).unwrap();
+    let row = Row {
+        db: 2,
+        key: b"h",
+        value: &value,
+        ttl_ms: Some(5),
+        place: Snapshot::First,
+        payload: None,
+    };
+    let mut out = Vec::new();
+    encoder(Format::Debezium).put_row(&mut out, &row, &AT);
+    let text = String::from_utf8(out).unwrap();
+    assert!(is_json(text.as_bytes()) && text.contains(r#""snapshot":"first","db":"2""#), "{text}");
+    assert_eq!(
+        short(&text),
+        r#"{"before":null,"after":{"record_type":"kv","db":2,"key":"h","type":"hash","command":null,"args":[],"value":[["f","1"],["g",{"_b64":"/w=="},77]],"ttl_ms":5} "kv" "r","ts_ms":99,"transaction":null}"#
+    );
+}
+
+#[test]
+fn internal_records_are_not_shown() {
+    let (flags, payload) = unit(&[("SET k v", &[][..])]);
+    let changes = Changes::of(1, flags | record_flags::INTERNAL, 0, &payload).unwrap();
+    assert_eq!(changes, Changes::default());
+}
+
+proptest! {
+    #[test]
+    fn any_words_become_json(words in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..12), 1..6)) {
+        let mut resp = Vec::new();
+        crate::resp::encode_command(&mut resp, words.iter().map(Vec::as_slice));
+        let command = Command::new(&resp);
+        let mut payload = Vec::new();
+        command.put(&mut payload);
+        for format in [Format::Debezium, Format::Raw] {
+            let _ = envelopes(format, 0, &payload);
+        }
+    }
+}
