@@ -23,6 +23,7 @@
 mod buffer;
 mod floor;
 mod heal;
+mod reader;
 mod reclaim;
 mod segment;
 mod status;
@@ -50,6 +51,7 @@ use crate::scan::LogStart;
 
 use buffer::Tail;
 pub use floor::{Floor, Floors};
+pub use reader::{ReadError, Reader, Shown};
 use segment::{OldFile, Segment, Spare};
 use status::{Counters, StateBits};
 pub use status::{LogError, LogState, LogStatus, Refusal, SyncTimes};
@@ -371,6 +373,20 @@ impl Log {
     #[inline]
     pub fn durable_lsn(&self) -> u64 {
         self.inner.durable_lsn.get()
+    }
+
+    /// Highest LSN that readers are shown: what a loss of power cannot take back, or under `no`, where
+    /// nothing is promised against that, what the driver has.
+    pub fn shown_lsn(&self) -> u64 {
+        match self.inner.policy.get() {
+            Policy::No => self.inner.written_lsn.get(),
+            Policy::Always | Policy::EverySec => self.inner.durable_lsn.get(),
+        }
+    }
+
+    /// Timeline of the log.
+    pub fn epoch(&self) -> u64 {
+        self.inner.cfg.epoch
     }
 
     /// Highest LSN whose reply may leave under the policy in force.

@@ -17,7 +17,7 @@ mod any;
 mod end;
 mod reference;
 mod resync;
-mod window;
+pub(crate) mod window;
 
 use std::io;
 use std::ops::ControlFlow;
@@ -42,7 +42,7 @@ pub use end::{EndKind, Hole, HoleReason, LogEnd, ScanError};
 use window::{Found, Window};
 
 /// Bytes read to see a header and its cut; the smallest alignment there is.
-const FIRST_BLOCK: usize = 4096;
+pub(crate) const FIRST_BLOCK: usize = 4096;
 
 /// Why a visitor stopped with an error.
 pub type VisitError = Box<dyn std::error::Error>;
@@ -236,7 +236,7 @@ async fn open_segments(
 }
 
 /// Checks the first block of a segment: header, name, shard, cut.
-fn read_opening(
+pub(crate) fn read_opening(
     block: &[u8],
     seq: u64,
     opts: &ScanOptions,
@@ -541,37 +541,9 @@ impl Scan<'_> {
         record.is_data() && record.lsn == self.end.next_lsn
     }
 
-    /// What may stand between batches; whatever does not fit the place is stale or damaged.
     fn control(&self, record: &Record<'_>, seq: u64, records: u64) -> Control {
         let stale_ok = mutant!(self.opts, StaleBatchesAccepted);
-        let next = self.end.next_lsn;
-        let payload = (record.payload, record.flags, record.payload_offset());
-        match RecordType::from_code(record.code) {
-            Some(RecordType::Pad) if record.lsn + 1 == next || stale_ok => Control::Pad,
-            Some(RecordType::BatchHead) => {
-                match BatchHead::decode(payload.0, payload.1, payload.2) {
-                    Ok(head) if stale_ok && head.data_records > 0 => Control::Batch(head),
-                    Ok(head) if head.segment_seq == seq && is_sound(&head, next) => {
-                        Control::Batch(head)
-                    }
-                    _ => Control::None,
-                }
-            }
-            Some(RecordType::SegmentEnd) => {
-                match SegmentEnd::decode(payload.0, payload.1, payload.2) {
-                    Ok(end)
-                        if end.next_seq == seq + 1
-                            && end.last_lsn + 1 == next
-                            && end.data_records == records
-                            && end.offset_of_this == record.offset =>
-                    {
-                        Control::End(end)
-                    }
-                    _ => Control::None,
-                }
-            }
-            _ => Control::None,
-        }
+        control(record, seq, self.end.next_lsn, Some(records), stale_ok)
     }
 
     fn visit(&mut self, record: &Record<'_>, seq: u64) -> Result<ControlFlow<()>, ScanError> {
@@ -594,11 +566,48 @@ impl Scan<'_> {
     }
 }
 
-enum Control {
+/// What stands between batches.
+pub(crate) enum Control {
+    /// Nothing up to the next block.
     Pad,
+    /// A batch begins.
     Batch(BatchHead),
+    /// The segment ends.
     End(SegmentEnd),
+    /// Stale or damaged: it does not fit the place.
     None,
+}
+
+/// What may stand between batches of segment `seq` where LSN `next` is expected; `records` are those of the
+/// segment so far, for whoever has counted them.
+pub(crate) fn control(
+    record: &Record<'_>,
+    seq: u64,
+    next: u64,
+    records: Option<u64>,
+    stale_ok: bool,
+) -> Control {
+    let payload = (record.payload, record.flags, record.payload_offset());
+    match RecordType::from_code(record.code) {
+        Some(RecordType::Pad) if record.lsn + 1 == next || stale_ok => Control::Pad,
+        Some(RecordType::BatchHead) => match BatchHead::decode(payload.0, payload.1, payload.2) {
+            Ok(head) if stale_ok && head.data_records > 0 => Control::Batch(head),
+            Ok(head) if head.segment_seq == seq && is_sound(&head, next) => Control::Batch(head),
+            _ => Control::None,
+        },
+        Some(RecordType::SegmentEnd) => match SegmentEnd::decode(payload.0, payload.1, payload.2) {
+            Ok(end)
+                if end.next_seq == seq + 1
+                    && end.last_lsn + 1 == next
+                    && records.is_none_or(|n| end.data_records == n)
+                    && end.offset_of_this == record.offset =>
+            {
+                Control::End(end)
+            }
+            _ => Control::None,
+        },
+        _ => Control::None,
+    }
 }
 
 /// Whether a head agrees with itself and with the LSN expected next.

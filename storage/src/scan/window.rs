@@ -10,7 +10,7 @@ use crate::io::File;
 const CHUNK_BYTES: u64 = 1 << 20;
 
 /// What lies at an offset.
-pub(super) enum Found<'a> {
+pub(crate) enum Found<'a> {
     /// A record with a good CRC.
     Record(Record<'a>),
     /// The window must be moved to hold this many bytes from the offset.
@@ -20,10 +20,11 @@ pub(super) enum Found<'a> {
 }
 
 /// The part of a file in memory.
-pub(super) struct Window<'a> {
+pub(crate) struct Window<'a> {
     file: &'a dyn File,
     size: u64,
     align: u64,
+    chunk: u64,
     start: u64,
     bytes: Vec<u8>,
 }
@@ -31,11 +32,16 @@ pub(super) struct Window<'a> {
 impl<'a> Window<'a> {
     /// An empty window on `file`; reads are aligned to `align`.
     pub(super) fn new(file: &'a dyn File, align: u64) -> Window<'a> {
-        Window { size: file.size(), file, align, start: 0, bytes: Vec::new() }
+        Window::reading(file, align, CHUNK_BYTES)
+    }
+
+    /// The same, `chunk` bytes at once.
+    pub(crate) fn reading(file: &'a dyn File, align: u64, chunk: u64) -> Window<'a> {
+        Window { size: file.size(), file, align, chunk, start: 0, bytes: Vec::new() }
     }
 
     /// Size of the file.
-    pub(super) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
@@ -54,7 +60,7 @@ impl<'a> Window<'a> {
     /// The record at `pos`, if the window reaches far enough. A length is believed only as far
     /// as the file goes.
     #[inline]
-    pub(super) fn record(&self, pos: u64) -> Found<'_> {
+    pub(crate) fn record(&self, pos: u64) -> Found<'_> {
         let left = self.size.saturating_sub(pos);
         if left < RECORD_LEN_MIN as u64 {
             return Found::Nothing;
@@ -80,9 +86,9 @@ impl<'a> Window<'a> {
     }
 
     /// Moves the window so that it holds `len` bytes from `pos`.
-    pub(super) async fn slide(&mut self, pos: u64, len: u64) -> io::Result<()> {
+    pub(crate) async fn slide(&mut self, pos: u64, len: u64) -> io::Result<()> {
         let start = pos - pos % self.align;
-        let want = (pos - start + len).next_multiple_of(self.align).max(CHUNK_BYTES);
+        let want = (pos - start + len).next_multiple_of(self.align).max(self.chunk);
         self.bytes = self.file.read_at(start, want as usize).await?;
         self.start = start;
         let held = (start + self.bytes.len() as u64).saturating_sub(pos);

@@ -14,7 +14,7 @@ use moon_formats::wal::{self, Checkpoint, CheckpointKind, RecordType};
 use crate::failpoint::{self, Point, reach};
 use crate::files::take_dead;
 use crate::io::{Access, Caching, File};
-use crate::log::LogState;
+use crate::log::{Floor, LogState};
 use crate::manifest::Moment;
 use crate::whole::{self, How, aside};
 
@@ -174,7 +174,9 @@ impl Shared {
         reach(Point::RewriteWaitDurable).map_err(at("wait for the log", &list_path))?;
         let (mut list, dropped) = retention::next_list(self, rewrite, base).await;
         let oldest = list.history.last().unwrap_or(&base).cut;
-        let start = log.start_for(oldest + 1);
+        // What followers of changes still need is part of the log after a start as well.
+        let followed = log.floors().get(Floor::Cdc).unwrap_or(u64::MAX).max(log.oldest_lsn());
+        let start = log.start_for(followed.min(oldest + 1));
         (list.log_from_lsn, list.log_from_seq) = (start.lsn, start.seq);
         self.go_on()?;
         if mutant!(self.env, RemovedBeforeCommit) {

@@ -6,4 +6,5 @@ mod figures;
 mod live;
 mod mutants;
 mod random;
+mod reader;
 mod rig;

@@ -1,0 +1,350 @@
+//! Reading the log by LSN while it is written: for followers of changes.
+//!
+//! The one idea: the log knows which segment holds which LSNs, so a reader keeps an LSN and asks anew with
+//! each read. Rotation, recycling, healing and rewrites are then nothing to it but another answer.
+//!
+//! Invariants:
+//! * Records come in LSN order, each once, and only up to [`Log::shown_lsn`].
+//! * Bytes are believed only if the segment that they were read for is still the log's afterwards: a file that
+//!   is recycled meanwhile can hold anything.
+//! * LSNs that no record has, behind a crash, are passed over. LSNs that had one and are gone are an error.
+//! * Memory is one chunk or one record, and what a call reads is bounded by its caller.
+
+use std::fmt;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use moon_formats::names;
+use moon_formats::wal::Record;
+
+use crate::io::{Access, Caching, File};
+use crate::scan::window::{Found, Window};
+use crate::scan::{Control, FIRST_BLOCK, ScanOptions, control, read_opening};
+
+use super::{Log, SegmentInfo};
+
+/// Bytes read at once: at least a few records, at most what is parsed within a turn of the shard.
+const CHUNK_MIN: u64 = 64 << 10;
+const CHUNK_MAX: u64 = 1 << 20;
+
+/// Why a record cannot be read.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The log no longer reaches back so far.
+    Gone {
+        /// Its oldest LSN.
+        oldest: u64,
+    },
+    /// A record that was durable cannot be read back.
+    Damaged {
+        /// Its LSN.
+        lsn: u64,
+        /// Its segment.
+        path: PathBuf,
+        /// Offset in it.
+        offset: u64,
+    },
+    /// A segment cannot be read.
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the driver said.
+        cause: io::Error,
+    },
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::Gone { oldest } => write!(f, "the log begins at lsn {oldest}"),
+            ReadError::Damaged { lsn, path, offset } => write!(
+                f,
+                "lsn {lsn} cannot be read back from {} at offset {offset}; run `moon-inspect wal verify` on \
+                 its directory",
+                path.display()
+            ),
+            ReadError::Io { path, cause } => write!(f, "cannot read {}: {cause}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+/// A record on its way to a follower.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// The record; compressed payloads come as stored.
+    pub record: Record<'a>,
+    /// When its batch was written, microseconds since 1970.
+    pub wall_us: i64,
+    /// LSN of the record before it, whatever lies between.
+    pub previous: u64,
+}
+
+/// Where in which file the next record is looked for.
+struct Place {
+    seq: u64,
+    path: PathBuf,
+    file: Rc<dyn File>,
+    align: u64,
+    pos: u64,
+    /// LSN of the record at `pos`.
+    lsn: u64,
+    /// Records left in the batch, where it ends, and its clock.
+    left: u32,
+    batch_end: u64,
+    wall_us: i64,
+    /// The last LSN before the segment.
+    before: u64,
+    base: u64,
+}
+
+/// A position in a log.
+pub struct Reader {
+    log: Log,
+    next: u64,
+    place: Option<Place>,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+impl Log {
+    /// A reader whose first record is the one with LSN `from`, or the next that exists; 0 is the oldest.
+    pub fn reader(&self, from: u64) -> Reader {
+        let next = if from == 0 { self.oldest_lsn() } else { from };
+        Reader { log: self.clone(), next, place: None }
+    }
+
+    /// The oldest LSN that the log may still hold.
+    pub fn oldest_lsn(&self) -> u64 {
+        self.inner.segment_infos().first().map_or(1, |s| s.base_lsn)
+    }
+}
+
+/// What a step of the walk found.
+enum Step {
+    /// Look again: from a new place, or with other bytes.
+    Again,
+    /// The caller wants no more.
+    Enough,
+    /// The window ends here; so many bytes are wanted.
+    Slide(u64),
+    /// No valid record.
+    Nothing,
+}
+
+impl Reader {
+    /// LSN of the next record, or one before it that no record has.
+    pub fn next_lsn(&self) -> u64 {
+        self.next
+    }
+
+    /// Shows records to `f`, from the next one on, until it breaks, about `bytes_max` bytes have been shown
+    /// or there are no more. A record at which `f` breaks is shown again by the next call. False if there
+    /// are no more for now.
+    ///
+    /// # Errors
+    /// The next record cannot be read; the position stays, so the same call fails again until that changes.
+    pub async fn read(
+        &mut self,
+        bytes_max: usize,
+        f: &mut dyn FnMut(&Shown<'_>) -> ControlFlow<()>,
+    ) -> Result<bool, ReadError> {
+        let mut left = bytes_max.max(1) as u64;
+        let mut retried = None;
+        loop {
+            if self.next > self.log.shown_lsn() {
+                return Ok(false);
+            }
+            if left == 0 {
+                return Ok(true);
+            }
+            let wanted = self.next;
+            self.locate().await?;
+            let Some(place) = &mut self.place else {
+                if self.next == wanted {
+                    return Ok(false);
+                }
+                continue;
+            };
+            let file = Rc::clone(&place.file);
+            let chunk = left.clamp(CHUNK_MIN, CHUNK_MAX);
+            let mut window = Window::reading(&*file, place.align, chunk);
+            let mut want = FIRST_BLOCK as u64;
+            let step = loop {
+                let slid = window.slide(place.pos, want).await;
+                if !is_current(&self.log, place.seq) {
+                    break Step::Again;
+                }
+                if let Err(cause) = slid {
+                    return Err(ReadError::Io { path: place.path.clone(), cause });
+                }
+                let shown = self.log.shown_lsn();
+                let end = end_of(&self.log, place.seq);
+                match place.walk(&window, &mut self.next, shown.min(end), &mut left, f) {
+                    Step::Slide(bytes) if left > 0 && self.next <= shown => want = bytes,
+                    Step::Slide(_) => break Step::Again,
+                    other => break other,
+                }
+            };
+            match step {
+                Step::Again | Step::Slide(_) => {}
+                Step::Enough => return Ok(true),
+                Step::Nothing => {
+                    // It may have been read while it was written.
+                    let at = (place.seq, place.pos);
+                    if retried == Some(at) {
+                        let (lsn, path, offset) = (place.lsn, place.path.clone(), place.pos);
+                        self.place = None;
+                        return Err(ReadError::Damaged { lsn, path, offset });
+                    }
+                    retried = Some(at);
+                }
+            }
+        }
+    }
+
+    /// Finds the segment of the next record, and opens it if it is another than before.
+    async fn locate(&mut self) -> Result<(), ReadError> {
+        let infos = self.log.inner.segment_infos();
+        let Some(home) = infos.iter().rposition(|s| s.base_lsn <= self.next) else {
+            return self.pass_gap_before_all(&infos).await;
+        };
+        let info = &infos[home];
+        if info.last_lsn < self.next {
+            // Nobody has these LSNs: a crash lies between.
+            let later = infos[home + 1..].iter().find(|s| s.last_lsn >= s.base_lsn);
+            if let Some(later) = later {
+                self.next = later.base_lsn;
+            }
+            self.place = None;
+            return Ok(());
+        }
+        if self.place.as_ref().is_some_and(|p| p.seq == info.seq && p.lsn <= self.next) {
+            return Ok(());
+        }
+        let before = home.checked_sub(1).map_or(info.base_lsn - 1, |i| infos[i].last_lsn);
+        let (path, file, align) = self.open(info).await?;
+        self.place = Some(Place {
+            seq: info.seq,
+            path,
+            file,
+            align,
+            pos: align,
+            lsn: info.base_lsn,
+            left: 0,
+            batch_end: 0,
+            wall_us: 0,
+            before: before.min(info.base_lsn - 1),
+            base: info.base_lsn,
+        });
+        Ok(())
+    }
+
+    /// The log begins behind the next LSN. If a crash lies between, nothing is missing.
+    async fn pass_gap_before_all(&mut self, infos: &[SegmentInfo]) -> Result<(), ReadError> {
+        let Some(first) = infos.first() else { return Err(ReadError::Gone { oldest: self.next }) };
+        let gone = Err(ReadError::Gone { oldest: first.base_lsn });
+        let (path, file, _) = self.open(first).await?;
+        let block = file.read_at(0, FIRST_BLOCK).await;
+        let block = block.map_err(|cause| ReadError::Io { path, cause })?;
+        if !is_current(&self.log, first.seq) {
+            return gone;
+        }
+        match read_opening(&block, first.seq, &ScanOptions::default()) {
+            Ok((_, Some(cut))) if cut.keep_lsn < self.next => {
+                self.next = first.base_lsn;
+                Ok(())
+            }
+            _ => gone,
+        }
+    }
+
+    async fn open(&self, info: &SegmentInfo) -> Result<(PathBuf, Rc<dyn File>, u64), ReadError> {
+        let inner = &self.log.inner;
+        let path = inner.dir.join(names::wal_segment(info.seq));
+        match inner.disk.open(&path, Access::Read, Caching::Cached).await {
+            Ok(file) => Ok((path, file, inner.align)),
+            Err(_) if !is_current(&self.log, info.seq) => {
+                Err(ReadError::Gone { oldest: self.log.oldest_lsn() })
+            }
+            Err(cause) => Err(ReadError::Io { path, cause }),
+        }
+    }
+}
+
+/// Whether a segment is still part of the log.
+fn is_current(log: &Log, seq: u64) -> bool {
+    log.inner.segment_infos().iter().any(|s| s.seq == seq)
+}
+
+/// The last LSN that is read from a segment: a later one that begins lower holds the rest.
+fn end_of(log: &Log, seq: u64) -> u64 {
+    let infos = log.inner.segment_infos();
+    let later = infos.iter().filter(|s| s.seq > seq && s.last_lsn >= s.base_lsn);
+    later.map(|s| s.base_lsn - 1).min().unwrap_or(u64::MAX)
+}
+
+impl Place {
+    /// Goes through what the window holds. `next` is moved behind what was shown, nothing above `end` is.
+    fn walk(
+        &mut self,
+        window: &Window<'_>,
+        next: &mut u64,
+        end: u64,
+        left: &mut u64,
+        f: &mut dyn FnMut(&Shown<'_>) -> ControlFlow<()>,
+    ) -> Step {
+        loop {
+            if *next > end || *left == 0 {
+                return Step::Again;
+            }
+            let record = match window.record(self.pos) {
+                Found::Record(record) => record,
+                Found::More(bytes) => return Step::Slide(bytes),
+                Found::Nothing => return Step::Nothing,
+            };
+            let len = record.record_len() as u64;
+            if self.left == 0 {
+                match control(&record, self.seq, self.lsn, None, false) {
+                    Control::Pad => self.pos += len,
+                    Control::Batch(head) if head.last_lsn < *next => {
+                        self.pos += u64::from(head.batch_bytes);
+                        self.lsn = head.last_lsn + 1;
+                    }
+                    Control::Batch(head) => {
+                        self.left = head.data_records;
+                        self.batch_end = self.pos + u64::from(head.batch_bytes);
+                        self.wall_us = head.wall_us;
+                        self.pos += len;
+                    }
+                    Control::End(_) | Control::None => return Step::Nothing,
+                }
+                continue;
+            }
+            let fits = self.pos + len <= self.batch_end
+                && (self.left > 1 || self.pos + len == self.batch_end);
+            if !record.is_data() || record.lsn != self.lsn || !fits {
+                return Step::Nothing;
+            }
+            if record.lsn >= *next {
+                let previous = if record.lsn == self.base { self.before } else { record.lsn - 1 };
+                let shown = Shown { record, wall_us: self.wall_us, previous };
+                if f(&shown).is_break() {
+                    return Step::Enough;
+                }
+                *next = record.lsn + 1;
+                *left = left.saturating_sub(len);
+            }
+            self.pos += len;
+            self.lsn += 1;
+            self.left -= 1;
+        }
+    }
+}

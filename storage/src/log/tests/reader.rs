@@ -1,0 +1,179 @@
+//! Readers beside a writer: what they are shown, and when.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use super::rig::*;
+use crate::io::Runtime;
+use crate::io::sim::{Fault, FaultKind, Image};
+use crate::log::{Log, Policy, ReadError, Reader};
+use crate::recovery::RecoveredEnd;
+
+const POLICIES: [Policy; 3] = [Policy::Always, Policy::EverySec, Policy::No];
+
+fn some(run: &Run, reader: &mut Reader, bytes: usize) -> (Vec<(u64, Vec<u8>, u64)>, bool) {
+    let mut seen = Vec::new();
+    let more = run.disk.runtime().block_on(reader.read(bytes, &mut |shown| {
+        let r = &shown.record;
+        seen.push((r.lsn, r.payload.to_vec(), shown.previous));
+        ControlFlow::Continue(())
+    }));
+    (seen, more.expect("reads"))
+}
+
+/// Everything there is, against what was appended.
+fn follow(run: &Run, log: &Log, reader: &mut Reader, bytes: usize) -> Vec<u64> {
+    let mut lsns = Vec::new();
+    loop {
+        let (seen, more) = some(run, reader, bytes);
+        for (lsn, payload, _) in seen {
+            assert!(lsn <= log.shown_lsn());
+            assert_eq!(run.records.borrow().get(&lsn), Some(&payload), "lsn {lsn}");
+            lsns.push(lsn);
+        }
+        if !more {
+            return lsns;
+        }
+    }
+}
+
+#[test]
+fn a_follower_sees_each_record_once_over_rotation_and_large_records() {
+    for (policy, bytes) in POLICIES.into_iter().zip([1, 5000, 1 << 20]) {
+        let run = Run::new(sim(5), config(policy));
+        let log = run.open(&RecoveredEnd::fresh(1));
+        let mut reader = log.reader(0);
+        let mut seen = Vec::new();
+        for turn in 0..120usize {
+            let len = if turn % 40 == 39 { 3 * SEGMENT as usize } else { 1500 + turn };
+            run.drive(
+                &log,
+                &[Step::Append(len), Step::Append(turn), Step::Flush, Step::Sleep(300)],
+            );
+            if turn % 3 == 0 {
+                seen.extend(follow(&run, &log, &mut reader, bytes));
+            }
+        }
+        run.drive(&log, &[Step::Sync]);
+        seen.extend(follow(&run, &log, &mut reader, bytes));
+        assert_eq!(seen, (1..=240).collect::<Vec<u64>>(), "{policy:?}");
+        assert!(log.segments().len() > 4);
+        // From the middle, as a consumer that comes back.
+        for from in [1, 7, 100, 239, 240, 241] {
+            let seen = follow(&run, &log, &mut log.reader(from), bytes);
+            assert_eq!(seen, (from..=240).collect::<Vec<u64>>());
+        }
+    }
+}
+
+#[test]
+fn nothing_is_shown_that_power_loss_takes() {
+    let run = Run::new(sim(6), config(Policy::EverySec));
+    let log = run.open(&RecoveredEnd::fresh(1));
+    let mut reader = log.reader(0);
+    run.drive(&log, &[Step::Append(10), Step::Flush]);
+    assert_eq!(follow(&run, &log, &mut reader, 1000), []);
+    run.drive(&log, &[Step::Sync]);
+    assert_eq!(follow(&run, &log, &mut reader, 1000), [1]);
+}
+
+#[test]
+fn a_record_that_is_not_taken_comes_again() {
+    let run = Run::new(sim(7), config(Policy::No));
+    let log = run.open(&RecoveredEnd::fresh(1));
+    run.drive(&log, &[Step::Append(10), Step::Append(11), Step::Append(12), Step::Flush]);
+    let mut reader = log.reader(1);
+    for expect in [1u64, 2, 3] {
+        for take in [false, true] {
+            let mut met = Vec::new();
+            let rt = run.disk.runtime();
+            let more = rt.block_on(reader.read(1000, &mut |shown| {
+                met.push(shown.record.lsn);
+                let go_on = take && met.len() == 1;
+                if go_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            }));
+            assert!(met[0] == expect && more.expect("reads") != (take && expect == 3), "{met:?}");
+        }
+    }
+}
+
+#[test]
+fn lsns_that_a_crash_skipped_are_passed_over() {
+    let run = Run::new(sim(8), config(Policy::Always));
+    let log = run.open(&RecoveredEnd::fresh(1));
+    run.drive(&log, &[Step::Append(10), Step::Append(20), Step::Flush, Step::Sync]);
+    run.close(&log);
+    let after = run.on(run.disk.power_loss(Image::None, 1));
+    let (end, _) = after.recover(0).expect("recovers");
+    let log = after.open(&end);
+    let next = log.last_lsn() + 1;
+    assert!(next > 1 << 24);
+    after.drive(&log, &[Step::Append(5), Step::Flush, Step::Sync]);
+    for from in [0, 1, 3, 1000, next] {
+        let (seen, _) = some(&after, &mut log.reader(from), 1 << 20);
+        let got: Vec<(u64, u64)> = seen.iter().map(|(lsn, _, before)| (*lsn, *before)).collect();
+        let all = [(1, 0), (2, 1), (next, 2)];
+        let want: Vec<_> = all.into_iter().filter(|(lsn, _)| *lsn >= from).collect();
+        assert_eq!(got, want, "from {from}");
+    }
+    // Also when what was before the crash is gone: a consumer that had all of it has missed nothing.
+    after
+        .drive(&log, &[Step::Base, Step::Append(1), Step::Flush, Step::Sync, Step::Sleep(100_000)]);
+    assert!(log.oldest_lsn() > 2);
+    assert_eq!(follow(&after, &log, &mut log.reader(3), 1000).len(), 2);
+    let gone =
+        after.disk.runtime().block_on(log.reader(2).read(1, &mut |_| ControlFlow::Continue(())));
+    assert!(matches!(gone, Err(ReadError::Gone { oldest }) if oldest == next), "{gone:?}");
+}
+
+#[test]
+fn what_is_recycled_is_gone_and_what_is_damaged_is_said_to_be() {
+    let run = Run::new(sim(9), config(Policy::EverySec));
+    let log = run.open(&RecoveredEnd::fresh(1));
+    let fill: Vec<Step> =
+        (0..200).flat_map(|_| [Step::Append(3000), Step::Flush, Step::Sleep(2000)]).collect();
+    run.drive(&log, &fill);
+    run.drive(&log, &[Step::Sync]);
+    let mut slow = log.reader(1);
+    assert_eq!(some(&run, &mut slow, 1).0.len(), 1);
+    run.drive(&log, &[Step::Base, Step::Sleep(1_000_000)]);
+    run.drive(&log, &fill);
+    run.drive(&log, &[Step::Sync]);
+    let rt = run.disk.runtime();
+    let oldest = log.oldest_lsn();
+    let gone = rt.block_on(slow.read(1, &mut |_| ControlFlow::Continue(())));
+    assert!(
+        matches!(gone, Err(ReadError::Gone { oldest: o }) if o == oldest && o > 100),
+        "{gone:?}"
+    );
+
+    let victim = log.segments()[1].clone();
+    let path = Path::new(DIR).join(moon_formats::names::wal_segment(victim.seq));
+    assert!(run.disk.rot(&path, 20_000, 0x40));
+    let mut reader = log.reader(victim.base_lsn);
+    for _ in 0..2 {
+        let mut last = reader.next_lsn() - 1;
+        let damaged = rt.block_on(reader.read(1 << 20, &mut |shown| {
+            last = shown.record.lsn;
+            ControlFlow::Continue(())
+        }));
+        let Err(ReadError::Damaged { lsn, offset, .. }) = damaged else { panic!("{damaged:?}") };
+        assert!(lsn == last + 1 && offset < 20_000 && lsn < victim.last_lsn);
+    }
+}
+
+#[test]
+fn what_was_repeated_elsewhere_is_read_there() {
+    let run = Run::new(sim(10), config(Policy::EverySec));
+    let log = run.open(&RecoveredEnd::fresh(1));
+    let mut reader = log.reader(1);
+    run.drive(&log, &[Step::Append(10), Step::Flush, Step::Sync, Step::Append(20), Step::Flush]);
+    run.disk.inject(Fault::new(FaultKind::SyncEioOnce));
+    run.drive(
+        &log,
+        &[Step::Sync, Step::Sleep(3_000_000), Step::Append(30), Step::Flush, Step::Sync],
+    );
+    assert_eq!(log.status().log_heals, 1);
+    assert_eq!(follow(&run, &log, &mut reader, 1), [1, 2, 3]);
+    assert_eq!(follow(&run, &log, &mut log.reader(2), 1 << 20), [2, 3]);
+}
