@@ -16,6 +16,7 @@
 //! | [`redis_digest`] | DEBUG DIGEST, as Redis computes it |
 //! | [`reload`] | the whole data set through another form and back |
 //! | [`script`] | Lua: scripts, libraries of functions |
+//! | [`slots`] | named places in the log that readers of changes hold |
 //! | [`snapshot`] | the whole shard at one moment, written while it goes on |
 //! | [`types`] | lists, hashes, sets, sorted sets |
 
@@ -38,5 +39,6 @@ pub mod plane;
 pub mod redis_digest;
 pub mod reload;
 pub mod script;
+pub mod slots;
 pub mod snapshot;
 pub mod types;

@@ -331,7 +331,7 @@ fn put_value(out: &mut Vec<u8>, value: &Value<'_>) {
     match value {
         Value::String(bytes) => put_bytes(out, bytes),
         Value::List(items) | Value::Set(items) => {
-            put_list(out, items.clone(), |out, item| put_bytes(out, item));
+            put_list(out, items.clone(), put_bytes);
         }
         Value::Hash(hash) => {
             let times: std::collections::HashMap<&[u8], u64> = hash.ttls.clone().collect();
@@ -371,7 +371,7 @@ fn put_stream(out: &mut Vec<u8>, stream: &Stream<'_>) {
         put_id(out, entry.id);
         out.push(b',');
         let words = entry.fields.flat_map(|(field, value)| [field, value]);
-        put_list(out, words, |out, word| put_bytes(out, word));
+        put_list(out, words, put_bytes);
         out.push(b']');
     });
     out.put(b",\"groups\":");

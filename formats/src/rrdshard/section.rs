@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! FUNCTIONS    n u32 | (source bytes32)*n
+//! CDC_SLOTS    n u32 | (slot slot)*n
+//! slot         name bytes16 | floor_lsn u64 | created_us u64 | flags u32 {1 given up}
 //! REPLICATION  n u32 {1} | replid 40 bytes | offset u64 | second_replid 40 bytes | second_offset i64
 //! FILES        n u32 | (file file)*n
 //! file         file_id u64 | type u8 | tier u8 | reserved 2 bytes | crc u32 | byte_size u64
@@ -20,6 +22,8 @@ pub const VERSION: u16 = 1;
 
 /// Function libraries.
 pub const FUNCTIONS: u16 = 9;
+/// Slots of readers of changes.
+pub const CDC_SLOTS: u16 = 10;
 /// Replication ids and offsets.
 pub const REPLICATION: u16 = 11;
 /// Files the snapshot refers to.
@@ -36,7 +40,7 @@ pub const NAMES: &[(u16, &str)] = &[
     (7, "TEMPORAL_KV"),
     (8, "TEMPORAL_ANCHORS"),
     (FUNCTIONS, "FUNCTIONS"),
-    (10, "CDC_SLOTS"),
+    (CDC_SLOTS, "CDC_SLOTS"),
     (REPLICATION, "REPLICATION"),
     (FILES, "FILES"),
 ];
@@ -48,7 +52,7 @@ pub fn name(section: u16) -> Option<&'static str> {
 
 /// True if this reader knows what the section means.
 pub fn is_known(section: u16, version: u16) -> bool {
-    matches!(section, FUNCTIONS | REPLICATION | FILES) && version == VERSION
+    matches!(section, FUNCTIONS | CDC_SLOTS | REPLICATION | FILES) && version == VERSION
 }
 
 /// Bytes of a replication id.
@@ -70,6 +74,54 @@ pub fn read_functions(payload: &[u8], offset: u64) -> Result<Vec<&[u8]>, DecodeE
     let sources = (0..n).map(|_| r.bytes32("library source")).collect::<Result<_, _>>()?;
     r.finish("section FUNCTIONS")?;
     Ok(sources)
+}
+
+/// A named place in the log that a reader of changes holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// The lowest LSN that its reader still needs.
+    pub floor_lsn: u64,
+    /// When it was made, microseconds since 1970.
+    pub created_us: u64,
+    /// [`SLOT_GIVEN_UP`].
+    pub flags: u32,
+}
+
+/// Flag of a slot that held more of the log than it may: it holds nothing any more.
+pub const SLOT_GIVEN_UP: u32 = 1;
+const SLOT_LEN_MIN: usize = 22;
+
+/// Appends the payload of [`CDC_SLOTS`].
+pub fn put_slots<'a>(out: &mut Vec<u8>, slots: impl ExactSizeIterator<Item = Slot<'a>>) {
+    out.put_count32(slots.len());
+    for slot in slots {
+        out.put_bytes16(slot.name);
+        out.put_u64(slot.floor_lsn);
+        out.put_u64(slot.created_us);
+        out.put_u32(slot.flags);
+    }
+}
+
+/// Reads the payload of [`CDC_SLOTS`].
+pub fn read_slots(payload: &[u8], offset: u64) -> Result<Vec<Slot<'_>>, DecodeError> {
+    let mut r = Reader::new(payload, offset);
+    let n = r.count32(SLOT_LEN_MIN, "slots")?;
+    let mut slots = Vec::with_capacity(n);
+    for _ in 0..n {
+        let name = r.bytes16("slot name")?;
+        let (floor_lsn, created_us) = (r.u64("floor_lsn")?, r.u64("created_us")?);
+        let at = r.offset();
+        let flags = r.u32("slot flags")?;
+        if flags > SLOT_GIVEN_UP {
+            let cause = Cause::Newer { found: u64::from(flags) };
+            return Err(DecodeError::new(at, "slot flags", cause));
+        }
+        slots.push(Slot { name, floor_lsn, created_us, flags });
+    }
+    r.finish("section CDC_SLOTS")?;
+    Ok(slots)
 }
 
 /// Where a shard stands in replication.

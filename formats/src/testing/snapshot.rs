@@ -47,6 +47,9 @@ pub fn read_snapshot(data: &[u8], step: usize) -> (Vec<String>, Option<String>) 
                             section::FUNCTIONS => {
                                 section::read_functions(s.payload, s.offset).map(drop)
                             }
+                            section::CDC_SLOTS => {
+                                section::read_slots(s.payload, s.offset).map(drop)
+                            }
                             section::REPLICATION => {
                                 section::Replication::read(s.payload, s.offset).map(drop)
                             }

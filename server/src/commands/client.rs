@@ -445,7 +445,12 @@ fn unblock(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
     };
     let id = a.int(2)?;
     let ended = match u64::try_from(id) {
-        Ok(id) => cx.shard.unblock(id, error) || host(cx)?.end_wait(id, error),
+        Ok(id) => {
+            cx.shard.unblock(id, error) || {
+                let host = host(cx)?;
+                host.end_wait(id, error) || host.end_wait_for_changes(id, error)
+            }
+        }
         Err(_) => false,
     };
     cx.out.int(i64::from(ended));

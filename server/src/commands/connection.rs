@@ -188,6 +188,7 @@ fn reset(cx: &mut SessionCx<'_>, _: Args<'_>) -> CmdResult {
         let host = host(cx)?;
         let user = host.users.default_user().clone();
         host.stop_listening(host.current);
+        host.unfollow_changes(host.current);
         let me = host.me()?;
         me.proto = Proto::Resp2;
         me.name.clear();

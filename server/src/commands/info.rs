@@ -40,6 +40,7 @@ const SECTIONS: &[(&str, &str, bool, Section)] = &[
     ("stats", "Stats", true, stats),
     ("tls", "TLS", true, tls),
     ("replication", "Replication", true, replication),
+    ("cdc", "CDC", true, cdc),
     ("cpu", "CPU", true, cpu),
     ("modules", "Modules", true, |_, _| {}),
     ("commandstats", "Commandstats", false, commandstats),
@@ -442,6 +443,16 @@ fn debug(out: &mut String, v: &View<'_>) {
     line(out, "eventloop_duration_cron_sum", v.host.ticks_to_us(turns.cron));
     line(out, "eventloop_duration_max", v.host.ticks_to_us(turns.longest));
     line(out, "eventloop_cmd_per_cycle_max", turns.commands_max);
+}
+
+fn cdc(out: &mut String, v: &View<'_>) {
+    let (subscribers, lag) = v.host.followers();
+    let given_up = v.shard.slots.iter().filter(|(_, slot)| slot.given_up).count();
+    line(out, "cdc_subscribers", subscribers);
+    line(out, "cdc_lag_max_lsn", lag);
+    line(out, "cdc_events_sent", v.host.cdc.sent);
+    line(out, "cdc_slots", v.shard.slots.len());
+    line(out, "cdc_slots_invalidated", given_up);
 }
 
 fn replication(out: &mut String, v: &View<'_>) {

@@ -1,11 +1,14 @@
 //! Rows of the command table that belong to the server: connections, options, figures.
 
 mod acl;
+mod cdc;
 mod client;
 mod cluster;
 mod config;
 mod connection;
 mod debug;
+#[cfg(test)]
+mod events;
 mod hotkeys;
 mod info;
 mod latency;
@@ -41,6 +44,7 @@ pub(crate) fn table() -> &'static CommandTable {
         let mut groups = moon_engine::commands::GROUPS.to_vec();
         groups.extend([
             acl::COMMANDS,
+            cdc::COMMANDS,
             client::COMMANDS,
             cluster::COMMANDS,
             config::COMMANDS,

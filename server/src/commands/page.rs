@@ -18,7 +18,7 @@ fn page() -> String {
     let mut out = format!(
         "# Commands\n\nGenerated from the command table by `cargo xtask gen`; change the rows, not this \
          page. {} commands,\nsubcommands counted one by one. *Since* is the version of Redis (or \
-         Valkey) that brought the command;\n*w* marks commands that write.\n",
+         Valkey) that brought the command, of Moon for\nthose that are its own; *w* marks commands that write.\n",
         rows.len()
     );
     let mut group = "";

@@ -216,7 +216,9 @@ fn unlisten(cx: &mut SessionCx<'_>, a: Args<'_>, kind: Kind, word: &str) -> CmdR
             confirm(cx, word, Some(&name), count)?;
         }
     }
-    cx.session.subscribed = host(cx)?.me()?.is_subscribed();
+    let server = host(cx)?;
+    let follows = server.follows_changes(me);
+    cx.session.subscribed = server.me()?.is_subscribed() || follows;
     relisten(cx)
 }
 

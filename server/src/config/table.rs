@@ -259,6 +259,10 @@ Persistence, Real {
     PitrBases = "pitr-bases", Kind::Int(1, 1000), "1", Live, "Bases that are kept, the newest included, with the log from the oldest on.";
     PitrWindow = "pitr-window", Kind::Secs(0, I32), "0", Live, "Keep the bases and the log from which any moment of so many seconds past can be restored.";
     ScrubMbPerSec = "scrub-mb-per-sec", Kind::Int(0, I32), "8", Live, "Megabytes a second at which bases and sealed log segments are read again, once an hour at most, to find damage while the data are in memory; 0 never.";
+    CdcRetainBytes = "cdc-retain-bytes", Kind::Memory(0, MAX), "256mb", Live, "So much of the log is kept for readers of changes that have no slot.";
+    CdcRetainSecs = "cdc-retain-secs", Kind::Secs(0, MAX), "0", Live, "The log is kept for so long for readers of changes that have no slot, whatever its length.";
+    CdcSlotMaxBytes = "cdc-slot-max-bytes", Kind::Memory(0, MAX), "0", Live, "A slot that holds more of the log is given up, and its reader told so; 0 for no limit.";
+    CdcName = "cdc-name", Kind::Text, "", Live, "Name of this server in change events; empty for the uuid of its data directory.";
     SnapshotCowMax = "snapshot-cow-max", Kind::Memory(MIB, MAX), "64mb", Live, "Writes wait while a snapshot holds so much of what they have changed.";
     SnapshotMbPerSec = "snapshot-mb-per-sec", Kind::Int(0, I32), "0", Live, "Megabytes a second that a snapshot writes at most; 0 is as fast as the disk.";
 }

@@ -45,6 +45,8 @@ pub(crate) struct Client {
     pub(super) wrote: Position,
     /// It waits until that is safe (WAIT, WAITAOF).
     pub(super) waits_for_acks: bool,
+    /// Where it is in the changes that are pushed to it, and how many records behind.
+    pub(crate) follows: Option<(u64, u64)>,
     /// Whose rights it has.
     pub(crate) user: Option<Handle>,
     view: View,
@@ -97,6 +99,7 @@ impl Client {
             user: None,
             wrote: Position::default(),
             waits_for_acks: false,
+            follows: None,
             figures: ConnFigures { active_ms: now_ms, ..ConnFigures::default() },
             view: view(&Session::new(id)),
         }
@@ -210,11 +213,14 @@ impl Client {
         let age = now_ms.saturating_sub(self.created_ms) / 1000;
         let idle = now_ms.saturating_sub(f.active_ms) / 1000;
         let total = self.bytes();
+        let follows =
+            self.follows.map(|(cursor, lag)| format!(" cdc-cursor={cursor} cdc-lag={lag}"));
+        let follows = follows.unwrap_or_default();
         format!(
             "id={} addr={} laddr={} fd={} name={} age={age} idle={idle} flags={flags} db={} sub={} \
              psub={} ssub={} multi={} watch={} qbuf={} qbuf-free={} argv-mem=0 multi-mem={} rbs={} \
              rbp={} obl={} oll=0 omem={} tot-mem={total} events={} cmd={} user={} redir={} \
-             resp={} lib-name={} lib-ver={} io-thread=0 tot-net-in={} tot-net-out={} tot-cmds={}",
+             resp={} lib-name={} lib-ver={} io-thread=0 tot-net-in={} tot-net-out={} tot-cmds={}{follows}",
             self.id,
             self.peer.addr,
             self.peer.local_addr,

@@ -57,6 +57,7 @@ impl ServerHost {
     #[inline]
     pub(super) fn takes_time(&mut self) -> bool {
         self.acks.take_asked()
+            || self.cdc.take_asked()
             || self.saver.take_asked()
             || self.migrations.take_asked()
             || self.stopping.take_asked()
@@ -68,6 +69,7 @@ impl ServerHost {
             + self.held.len()
             + self.freer.waiting()
             + self.acks.len()
+            + self.cdc.waiting()
             + self.saver.waiting()
             + self.migrations.waiting()
             + self.stopping.waiting()

@@ -18,6 +18,7 @@ use moon_storage::log::{Log, LogConfig, Policy};
 
 use super::acks::Acks;
 use super::acl::{self, AclLog, CertificateNames};
+use super::cdc::Cdc;
 use super::client::Client;
 use super::hotkeys::HotKeys;
 use super::latency::Monitor;
@@ -192,6 +193,8 @@ pub(crate) struct ServerHost {
     pub(crate) freer: Freer,
     /// Clients that wait until their writes are safe.
     pub(crate) acks: Acks,
+    /// Who reads changes.
+    pub(crate) cdc: Cdc,
     /// `slowlog-log-slower-than` in microseconds; `None` logs nothing.
     slow_us: Option<u64>,
     /// Rows of the recovery for INFO: records and microseconds.
@@ -273,6 +276,7 @@ impl ServerHost {
             migrations: Migrations::default(),
             freer: Freer::default(),
             acks: Acks::default(),
+            cdc: Cdc::default(),
             slow_us: None,
             recovered: None,
             log: None,
@@ -330,6 +334,7 @@ impl ServerHost {
         self.scrub.refresh(config);
         self.switch.wanted = config.bool(OptionId::AppendOnly);
         self.replicas.refresh(config);
+        self.cdc.refresh(config);
         self.replica_read_only = config.bool(OptionId::ReplicaReadOnly);
         self.serve_stale = config.bool(OptionId::ReplicaServeStaleData);
         self.tracking.max_keys = config.size(OptionId::TrackingTableMaxKeys);

@@ -7,6 +7,7 @@
 
 pub(crate) mod acks;
 pub(crate) mod acl;
+pub(crate) mod cdc;
 pub(crate) mod client;
 mod clients;
 mod degraded;
@@ -150,6 +151,7 @@ impl ShardService {
             self.cron_ran = true;
             self.look_for_saves();
             self.tend_scrub();
+            self.retain_changes();
             self.host.migrations.tend();
             let allocated = self.host.sample(&self.shard);
             let (_, garbage) = self.host.freer.pending(&self.shard.trash);
@@ -194,6 +196,9 @@ impl ShardService {
         if self.host.switch.is_unsettled() {
             self.tend_switch();
         }
+        if self.shard.slots.generation() != self.host.cdc.slots_seen() {
+            self.retain_changes();
+        }
         self.host.saver.wake(now_ms);
         if self.host.saver.wants_turn() {
             self.save_on();
@@ -212,6 +217,9 @@ impl ShardService {
         }
         if self.host.acks.len() > 0 {
             self.settle_acks();
+        }
+        if self.host.cdc.is_active() {
+            self.settle_changes();
         }
         if self.host.logins.due_ms().is_some_and(|at| at <= now_ms) {
             let due = self.host.logins.take_due(now_ms);
@@ -296,7 +304,11 @@ impl ShardService {
             due_ms = due_ms.min(pause.until_ms);
         }
         due_ms = due_ms.min(self.link_due_ms()).min(self.host.saver.due_ms());
-        let deadlines = [self.shard.next_deadline(), self.host.acks.next_deadline()];
+        let deadlines = [
+            self.shard.next_deadline(),
+            self.host.acks.next_deadline(),
+            self.host.cdc.next_deadline(),
+        ];
         for us in deadlines.into_iter().flatten() {
             due_ms = due_ms.min(us.div_ceil(1000));
         }
@@ -534,6 +546,7 @@ impl hub::Service for ShardService {
         self.link_closed(slot);
         self.host.freer.forget(slot);
         self.host.acks.forget(slot);
+        self.host.cdc.forget(slot);
         self.host.logins.forget(slot);
         self.host.saver.forget(slot);
         self.host.stopping.forget(slot);

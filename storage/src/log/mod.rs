@@ -384,6 +384,11 @@ impl Log {
         }
     }
 
+    /// Whether both are handles of one log.
+    pub fn is_same(&self, other: &Log) -> bool {
+        Rc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// Timeline of the log.
     pub fn epoch(&self) -> u64 {
         self.inner.cfg.epoch

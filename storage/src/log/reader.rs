@@ -123,7 +123,8 @@ impl Log {
 
     /// The oldest LSN that the log may still hold.
     pub fn oldest_lsn(&self) -> u64 {
-        self.inner.segment_infos().first().map_or(1, |s| s.base_lsn)
+        let infos = self.inner.segment_infos();
+        infos.iter().find(|s| holds_any(s)).or(infos.last()).map_or(1, |s| s.base_lsn)
     }
 }
 
@@ -213,13 +214,14 @@ impl Reader {
     /// Finds the segment of the next record, and opens it if it is another than before.
     async fn locate(&mut self) -> Result<(), ReadError> {
         let infos = self.log.inner.segment_infos();
-        let Some(home) = infos.iter().rposition(|s| s.base_lsn <= self.next) else {
+        let begins = |s: &SegmentInfo| holds_any(s) && s.base_lsn <= self.next;
+        let Some(home) = infos.iter().rposition(begins) else {
             return self.pass_gap_before_all(&infos).await;
         };
         let info = &infos[home];
         if info.last_lsn < self.next {
             // Nobody has these LSNs: a crash lies between.
-            let later = infos[home + 1..].iter().find(|s| s.last_lsn >= s.base_lsn);
+            let later = infos[home + 1..].iter().find(|s| holds_any(s));
             if let Some(later) = later {
                 self.next = later.base_lsn;
             }
@@ -229,7 +231,8 @@ impl Reader {
         if self.place.as_ref().is_some_and(|p| p.seq == info.seq && p.lsn <= self.next) {
             return Ok(());
         }
-        let before = home.checked_sub(1).map_or(info.base_lsn - 1, |i| infos[i].last_lsn);
+        let before = infos[..home].iter().rev().find(|s| holds_any(s));
+        let before = before.map_or(info.base_lsn - 1, |s| s.last_lsn);
         let (path, file, align) = self.open(info).await?;
         self.place = Some(Place {
             seq: info.seq,
@@ -249,7 +252,9 @@ impl Reader {
 
     /// The log begins behind the next LSN. If a crash lies between, nothing is missing.
     async fn pass_gap_before_all(&mut self, infos: &[SegmentInfo]) -> Result<(), ReadError> {
-        let Some(first) = infos.first() else { return Err(ReadError::Gone { oldest: self.next }) };
+        let Some(first) = infos.iter().find(|s| holds_any(s)) else {
+            return Err(ReadError::Gone { oldest: self.next });
+        };
         let gone = Err(ReadError::Gone { oldest: first.base_lsn });
         let (path, file, _) = self.open(first).await?;
         let block = file.read_at(0, FIRST_BLOCK).await;
@@ -279,6 +284,12 @@ impl Reader {
     }
 }
 
+/// Whether a segment has records that count: not one that was just begun, that is void, or that only waits to
+/// be removed.
+fn holds_any(info: &SegmentInfo) -> bool {
+    info.last_lsn >= info.base_lsn
+}
+
 /// Whether a segment is still part of the log.
 fn is_current(log: &Log, seq: u64) -> bool {
     log.inner.segment_infos().iter().any(|s| s.seq == seq)
@@ -287,7 +298,7 @@ fn is_current(log: &Log, seq: u64) -> bool {
 /// The last LSN that is read from a segment: a later one that begins lower holds the rest.
 fn end_of(log: &Log, seq: u64) -> u64 {
     let infos = log.inner.segment_infos();
-    let later = infos.iter().filter(|s| s.seq > seq && s.last_lsn >= s.base_lsn);
+    let later = infos.iter().filter(|s| s.seq > seq && holds_any(s));
     later.map(|s| s.base_lsn - 1).min().unwrap_or(u64::MAX)
 }
 

@@ -411,7 +411,8 @@ fn keep_older(end: &mut RecoveredEnd, segments: &[(u64, u64)], from: LogStart) {
         .filter(|(seq, _)| *seq < from.seq)
         .map(|(seq, bytes)| SegmentInfo {
             seq: *seq,
-            base_lsn: 1,
+            // What they held is not known any more, and nobody is to read it.
+            base_lsn: first,
             last_lsn: first.saturating_sub(1),
             bytes: *bytes,
             // What became of it is written in segments that nobody reads any more.

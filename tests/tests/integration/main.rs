@@ -4,6 +4,7 @@ mod acks;
 mod acl;
 mod admin;
 mod busy;
+mod cdc;
 mod clients;
 mod debug;
 mod differential;

@@ -40,7 +40,7 @@ impl Databases {
         Ok(())
     }
 
-    fn has(&self, db: u16) -> bool {
+    pub(super) fn has(&self, db: u16) -> bool {
         match self {
             Databases::All => true,
             Databases::These(these) => these.contains(&db),

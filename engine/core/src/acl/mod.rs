@@ -33,7 +33,7 @@ pub type Handle = Rc<RefCell<User>>;
 pub const DEFAULT: &[u8] = b"default";
 
 /// The command categories in the order in which `ACL CAT` lists them.
-pub const CATEGORIES: [&str; 21] = [
+pub const CATEGORIES: [&str; 22] = [
     "keyspace",
     "read",
     "write",
@@ -55,6 +55,7 @@ pub const CATEGORIES: [&str; 21] = [
     "connection",
     "transaction",
     "scripting",
+    "cdc",
 ];
 
 /// All users of a server.

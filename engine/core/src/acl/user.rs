@@ -1,7 +1,7 @@
 //! One user: whether it may log in, with which passwords, and its selectors.
 
 use super::selector::{RuleError, Selector};
-use crate::command::CommandTable;
+use crate::command::{CommandTable, KeyUse};
 use sha2::{Digest, Sha256};
 
 /// A password as it is kept.
@@ -99,6 +99,15 @@ impl User {
     /// The selectors, the root first.
     pub fn selectors(&self) -> &[Selector] {
         &self.selectors
+    }
+
+    /// Whether it may read a key, or what is no key of a database or of all.
+    pub fn may_read(&self, db: Option<u16>, key: Option<&[u8]>) -> bool {
+        self.unrestricted
+            || self.selectors.iter().any(|s| {
+                db.is_none_or(|db| s.databases.has(db))
+                    && key.is_none_or(|key| s.has_all_keys() || s.allows_key(key, KeyUse::ACCESS))
+            })
     }
 
     /// Whether a password is one of its own, in a time that does not tell how wrong it is.

@@ -215,6 +215,11 @@ impl<'a> Loader<'a> {
             let loaded = self.shard.scripts.restore_libraries(&sources, OnClash::Refuse);
             return loaded.map_err(LoadError::Library);
         }
+        if of.section == section::CDC_SLOTS && of.version == section::VERSION {
+            let slots = section::read_slots(of.payload, of.offset).map_err(LoadError::Payload)?;
+            self.shard.slots.load(&slots);
+            return Ok(());
+        }
         match self.shard.planes.load(of).map_err(LoadError::Payload)? {
             Loaded::Taken | Loaded::Dropped => return Ok(()),
             Loaded::Unknown => {}

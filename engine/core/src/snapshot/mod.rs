@@ -312,6 +312,10 @@ impl Shard {
         let mut sections: Vec<_> = functions
             .map(|bytes| (section::FUNCTIONS, section::VERSION, section::REQUIRED, bytes))
             .collect();
+        let slots = self.slots.section().into_iter();
+        sections.extend(
+            slots.map(|bytes| (section::CDC_SLOTS, section::VERSION, section::REQUIRED, bytes)),
+        );
         sections.extend(self.planes.save());
         sections.sort_by_key(|(code, ..)| *code);
         let mut head = Vec::new();

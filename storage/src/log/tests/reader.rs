@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::rig::*;
-use crate::io::Runtime;
 use crate::io::sim::{Fault, FaultKind, Image};
 use crate::log::{Log, Policy, ReadError, Reader};
 use crate::recovery::RecoveredEnd;

@@ -18,6 +18,7 @@ fn section(s: &moon_formats::rrdshard::Section<'_>) -> Result<(), DecodeError> {
     }
     match s.section {
         section::FUNCTIONS => section::read_functions(s.payload, s.offset).map(drop),
+        section::CDC_SLOTS => section::read_slots(s.payload, s.offset).map(drop),
         section::REPLICATION => section::Replication::read(s.payload, s.offset).map(drop),
         _ => section::read_files(s.payload, s.offset).map(drop),
     }
