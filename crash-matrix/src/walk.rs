@@ -93,6 +93,10 @@ impl Life {
                 self.seen.snapshots.1 += 1;
                 self.saves.push((self.disk.moment(), done.cut));
             }
+            // The device has no part in this one: the shard could not give what it had at the cut.
+            Err(SnapshotError::Source(why)) => {
+                self.find(format!("O9: a snapshot lost what it was to hold: {why}"));
+            }
             Err(_) => self.seen.snapshots.2 += 1,
         }
     }
