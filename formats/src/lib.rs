@@ -46,6 +46,7 @@ pub mod shard_manifest;
 #[doc(hidden)]
 pub mod testing;
 mod text;
+pub mod time;
 pub mod value;
 pub mod wal;
 pub mod x509;

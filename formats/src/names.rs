@@ -15,6 +15,7 @@
 //! | `wal-v3` | `shard-<n>` | log segments |
 //! | `<seq>.wal`, 12 digits or more | `wal-v3` | log segment |
 //! | `timeline-<e>` | `wal-v3` | segments set aside by a PITR fork |
+//! | `moon.aof.manifest.left` | `timeline-<e>` | part list of the timeline that was left |
 //! | `shard-<n>.manifest` | `shard-<n>` | dual-root file table |
 //! | `shard-<n>.rrdshard` | `shard-<n>` | last BGSAVE |
 //! | `data`, `heap-<id>.mpf`, 6 digits or more | `shard-<n>` | cold values |
@@ -31,6 +32,8 @@ pub const MARKER: &str = "moon.storage";
 pub const AOF_DIR: &str = "appendonlydir";
 /// Guard manifest of `appendonlydir`, part list of its `shard-<n>`.
 pub const AOF_MANIFEST: &str = "moon.aof.manifest";
+/// Part list of a timeline that a fork has left, in its [`timeline_dir`].
+pub const AOF_MANIFEST_LEFT: &str = "moon.aof.manifest.left";
 /// Directory of log segments.
 pub const WAL_DIR: &str = "wal-v3";
 /// Directory of cold values.

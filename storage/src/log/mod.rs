@@ -40,6 +40,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::task::Waker;
 
+use moon_formats::aof::Timeline;
 use moon_formats::wal;
 
 use crate::failpoint::{self, Point};
@@ -224,6 +225,8 @@ struct Inner {
     floors: Floors,
     /// Cut of the base in force; goes into segment headers.
     redo_lsn: Cell<u64>,
+    /// Those of the part list.
+    timelines: Vec<Timeline>,
     counters: Counters,
     listener: RefCell<Option<Rc<dyn Fn()>>>,
     waiters: RefCell<Vec<Waker>>,
@@ -282,6 +285,7 @@ impl Log {
             timer_armed: Cell::new(false),
             floors: Floors::default(),
             redo_lsn: Cell::new(end.redo_lsn),
+            timelines: end.timelines.clone(),
             counters: Counters::default(),
             listener: RefCell::default(),
             waiters: RefCell::default(),
@@ -451,6 +455,7 @@ impl Log {
             last_seq: self.inner.next_seq.get() - 1,
             epoch: self.inner.cfg.epoch,
             redo_lsn: self.inner.redo_lsn.get(),
+            timelines: self.inner.timelines.clone(),
             last_crc: self.inner.written_crc.get(),
             last_mono_us: self.inner.mono_us.get(),
             segments: self.segments(),

@@ -7,7 +7,8 @@
 //! * Records come in LSN order, each once, and only up to [`Log::shown_lsn`].
 //! * Bytes are believed only if the segment that they were read for is still the log's afterwards: a file that
 //!   is recycled meanwhile can hold anything.
-//! * LSNs that no record has, behind a crash, are passed over. LSNs that had one and are gone are an error.
+//! * LSNs that no record has, behind a crash, are passed over. LSNs that had one and are gone, or that a
+//!   fork has left, are an error.
 //! * Memory is one chunk or one record, and what a call reads is bounded by its caller.
 
 use std::fmt;
@@ -37,6 +38,13 @@ pub enum ReadError {
         /// Its oldest LSN.
         oldest: u64,
     },
+    /// A fork has left the timeline that had this LSN.
+    Left {
+        /// The timeline from there on.
+        epoch: u64,
+        /// The last LSN that both share.
+        forked_at: u64,
+    },
     /// A record that was durable cannot be read back.
     Damaged {
         /// Its LSN.
@@ -59,6 +67,10 @@ impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ReadError::Gone { oldest } => write!(f, "the log begins at lsn {oldest}"),
+            ReadError::Left { epoch, forked_at } => write!(
+                f,
+                "the log was recovered to lsn {forked_at} and goes on as timeline {epoch}"
+            ),
             ReadError::Damaged { lsn, path, offset } => write!(
                 f,
                 "lsn {lsn} cannot be read back from {} at offset {offset}; run `moon-inspect wal verify` on \
@@ -157,6 +169,12 @@ impl Reader {
         bytes_max: usize,
         f: &mut dyn FnMut(&Shown<'_>) -> ControlFlow<()>,
     ) -> Result<bool, ReadError> {
+        for timeline in &self.log.inner.timelines {
+            let Some(forked_at) = timeline.forked_at else { continue };
+            if (forked_at + 2..timeline.from_lsn).contains(&self.next) {
+                return Err(ReadError::Left { epoch: timeline.epoch, forked_at });
+            }
+        }
         let mut left = bytes_max.max(1) as u64;
         let mut retried = None;
         loop {
@@ -295,11 +313,14 @@ fn is_current(log: &Log, seq: u64) -> bool {
     log.inner.segment_infos().iter().any(|s| s.seq == seq)
 }
 
-/// The last LSN that is read from a segment: a later one that begins lower holds the rest.
+/// The last LSN that is read from a segment: a later one that begins lower holds the rest, and behind a fork
+/// what follows in the file does not count.
 fn end_of(log: &Log, seq: u64) -> u64 {
     let infos = log.inner.segment_infos();
+    let is_last = infos.iter().all(|s| s.seq <= seq);
+    let own = infos.iter().find(|s| s.seq == seq && !is_last).map(|s| s.last_lsn);
     let later = infos.iter().filter(|s| s.seq > seq && holds_any(s));
-    later.map(|s| s.base_lsn - 1).min().unwrap_or(u64::MAX)
+    later.map(|s| s.base_lsn - 1).chain(own).min().unwrap_or(u64::MAX)
 }
 
 impl Place {

@@ -121,14 +121,21 @@ impl Inner {
             self.mark_open_ends(end);
         }
         reach(Point::StartBeforeNewSegment).map_err(LogError::io("prepare a segment"))?;
+        let (flags, void) = match (end.fork, end.clean) {
+            (Some(fork), _) => (header_flags::FORK, Some((fork.keep_lsn, CutReason::Pitr))),
+            (None, true) => (0, None),
+            (None, false) => {
+                (header_flags::AFTER_CRASH, Some((end.next_lsn - 1, CutReason::CrashTail)))
+            }
+        };
         let opening = Opening {
-            flags: if end.clean { 0 } else { header_flags::AFTER_CRASH },
+            flags,
             base_lsn: self.last_lsn.get() + 1,
             prev_crc: end.last_crc,
-            cut: (!end.clean).then(|| Cut {
-                keep_lsn: end.next_lsn - 1,
+            cut: void.map(|(keep_lsn, reason)| Cut {
+                keep_lsn,
                 max_seen_lsn: end.max_seen_lsn,
-                reason: CutReason::CrashTail,
+                reason,
                 wall_us: self.rt.wall_us(),
             }),
         };

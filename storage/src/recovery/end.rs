@@ -4,6 +4,8 @@
 
 use std::path::Path;
 
+use moon_formats::aof::Timeline;
+
 use crate::io::{Caching, Disk};
 use crate::log::{LogConfig, SegmentInfo};
 use crate::scan::{EndKind, LogEnd, ScanOptions, Visitor, scan};
@@ -40,6 +42,19 @@ pub struct RecoveredEnd {
     pub last_mono_us: u64,
     /// Segment files.
     pub segments: Vec<SegmentInfo>,
+    /// Timelines of the part list, oldest first.
+    pub timelines: Vec<Timeline>,
+    /// A new timeline begins here.
+    pub fork: Option<ForkPoint>,
+}
+
+/// Where a timeline leaves the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForkPoint {
+    /// Last LSN that both share.
+    pub keep_lsn: u64,
+    /// First LSN of the new one.
+    pub base_lsn: u64,
 }
 
 impl RecoveredEnd {
@@ -58,11 +73,16 @@ impl RecoveredEnd {
             last_crc: 0,
             last_mono_us: 0,
             segments: Vec::new(),
+            timelines: Vec::new(),
+            fork: None,
         }
     }
 
     /// First LSN of the segment that continues this log.
     pub fn next_base_lsn(&self, cfg: &LogConfig) -> u64 {
+        if let Some(fork) = self.fork {
+            return fork.base_lsn;
+        }
         if self.clean || mutant!(cfg, LsnReusedAfterTornTail) {
             return self.next_lsn;
         }
@@ -84,6 +104,8 @@ impl From<LogEnd> for RecoveredEnd {
             last_crc: end.last_crc,
             last_mono_us: end.last_mono_us,
             segments: end.segments,
+            timelines: Vec::new(),
+            fork: None,
         }
     }
 }
@@ -103,6 +125,9 @@ pub async fn recover(
     let end = scan(disk, dir, &opts, visitor).await.map_err(RecoveryError::Scan)?;
     match end.kind {
         EndKind::Hole(hole) => Err(RecoveryError::Hole(hole)),
+        EndKind::Stopped if opts.until.is_some_and(|until| end.next_lsn > until) => {
+            Ok(RecoveredEnd::from(end))
+        }
         EndKind::Stopped => Err(RecoveryError::Stopped { next_lsn: end.next_lsn }),
         EndKind::Clean | EndKind::CrashTail { .. } => {
             let end = RecoveredEnd::from(end);

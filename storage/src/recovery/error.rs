@@ -11,6 +11,8 @@ use crate::manifest::TableError;
 use crate::parts::PartsError;
 use crate::scan::{Hole, ScanError, VisitError};
 
+use super::target::TargetError;
+
 /// The error of a device that cannot read a sector.
 const EIO: i32 = 5;
 /// The environment is wrong: a permission, a full disk.
@@ -116,6 +118,8 @@ pub enum RecoveryError {
     Log(LogError),
     /// The file table cannot be read or written, or is of a newer Moon.
     Table(TableError),
+    /// The point in time cannot be had.
+    Target(TargetError),
 }
 
 fn of_io(e: &io::Error) -> u8 {
@@ -158,6 +162,7 @@ impl RecoveryError {
             RecoveryError::Log(_) => ENVIRONMENT,
             RecoveryError::Table(TableError::Io(_, e)) => of_io(e),
             RecoveryError::Table(TableError::Newer(..)) => DECISION,
+            RecoveryError::Target(_) => DECISION,
         }
     }
 }
@@ -214,6 +219,7 @@ impl fmt::Display for RecoveryError {
             }
             RecoveryError::Log(e) => e.fmt(f),
             RecoveryError::Table(e) => e.fmt(f),
+            RecoveryError::Target(e) => e.fmt(f),
         }
     }
 }

@@ -19,6 +19,7 @@
 //! | part list with `off` | the last `.rrdshard` if its cut is not before the end of the log, else base and log |
 //! | no part list, no base, a log that begins at LSN 1 | the log: a first start was cut short, or the directory is older than part lists |
 //! | no part list, anything else | refused: `moon-inspect aof rebuild` |
+//! | part list, and a [`Point`] of the past | the newest base up to it, then the log up to it; see `timeline` for what follows |
 //! | `appendonly no` | the last `.rrdshard`, or an empty shard |
 
 mod base;
@@ -26,15 +27,19 @@ mod end;
 mod error;
 mod open;
 mod shard;
+pub mod target;
+mod timeline;
 mod unlogged;
 
 #[cfg(test)]
 mod tests;
 
 pub use base::{FileSummary, read_file, read_head};
-pub use end::{LSN_GAP, RecoveredEnd, recover};
+pub use end::{ForkPoint, LSN_GAP, RecoveredEnd, recover};
 pub use error::{BaseError, RecoveryError};
 pub use open::Opened;
 pub(crate) use open::open_table;
 pub use shard::{Origin, Progress, Recovered, Request, Target, recover_shard, recover_snapshot};
+pub use target::{Point, PointTarget, TargetError, TimePolicy};
+pub use timeline::settle;
 pub use unlogged::{Unlogged, is_in_save, recover_without_log};

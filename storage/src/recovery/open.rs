@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use moon_formats::aof::PartList;
+use moon_formats::names;
 
 use crate::files::Files;
 use crate::io::{Disk, Runtime};
@@ -44,7 +45,7 @@ impl Recovered {
     /// [`RecoveryError::Log`], [`RecoveryError::Parts`] or [`RecoveryError::Io`]; the next start
     /// recovers the same records.
     pub async fn open(
-        self,
+        mut self,
         disk: Rc<dyn Disk>,
         rt: Rc<dyn Runtime>,
         cfg: LogConfig,
@@ -59,6 +60,11 @@ impl Recovered {
         disk.create_dir_all(&dir).await.map_err(|e| RecoveryError::Io(dir.clone(), e))?;
         // Before the log leaves a gap: what is told of it must be found by the next start.
         let recovered_lsn = self.end.last_lsn;
+        if let Some(fork) = self.fork.take() {
+            fork.carry_out(&*disk, &self.paths, &self.end, &self.orphans).await?;
+            // Bases among them belong to the timeline that was left.
+            self.orphans.retain(|path| names::is_temporary(&path.to_string_lossy()));
+        }
         let mut end = self.end;
         if let Some(list) = &self.list {
             clear_void(&*disk, &self.paths, list, &mut end).await?;

@@ -9,7 +9,7 @@ use moon_formats::names;
 use moon_formats::rrdshard::Item;
 use moon_formats::wal::{BatchHead, Cut, Record, SegmentHeader};
 
-use crate::failpoint::{Point, reach};
+use crate::failpoint::{self, reach};
 use crate::files::Files;
 use crate::io::{DirEntry, Disk};
 use crate::log::SegmentInfo;
@@ -20,6 +20,8 @@ use crate::parts::{PartsError, ShardPaths, bases, holds_nothing, read_guard, rea
 use crate::scan::{HoleReason, LogStart, Position, ScanOptions, VisitError, Visitor};
 
 use super::base::{FileSummary, read_file};
+use super::target::{Point, TargetError};
+use super::timeline::Fork;
 use super::unlogged::is_in_save;
 use super::{BaseError, RecoveredEnd, RecoveryError, recover};
 
@@ -59,6 +61,8 @@ pub struct Request<'a> {
     pub paths: &'a ShardPaths,
     /// Configured number of shards.
     pub shards: u16,
+    /// Read up to a point in time only.
+    pub point: Option<Point>,
     /// The broken line of this run.
     #[cfg(any(test, feature = "mutants"))]
     pub mutant: Option<Mutant>,
@@ -71,6 +75,7 @@ impl<'a> Request<'a> {
             disk,
             paths,
             shards,
+            point: None,
             #[cfg(any(test, feature = "mutants"))]
             mutant: None,
         }
@@ -118,6 +123,8 @@ pub struct Recovered {
     pub(super) orphans: Vec<PathBuf>,
     pub(super) shards: u16,
     pub(super) paths: ShardPaths,
+    /// The timeline that begins when the log is opened.
+    pub(super) fork: Option<Fork>,
 }
 
 impl Recovered {
@@ -199,10 +206,26 @@ pub(super) async fn recover_logged(
         shards: req.shards,
         paths: paths.clone(),
         list,
+        fork: None,
     };
-    let Some(list) = recovered.list.clone() else {
+    let Some(mut list) = recovered.list.clone() else {
+        if req.point.is_some() {
+            return Err(RecoveryError::Target(TargetError::NoLog(paths.part_list())));
+        }
         return without_list(req, recovered, has_base, &segments, target, progress).await;
     };
+    if req.point.is_some() && list.ended.is_some() {
+        return Err(RecoveryError::Target(TargetError::SwitchedOff(paths.part_list())));
+    }
+    let mut fork = Fork::plan(req, &list, &segments).await?;
+    if let Some(fork) = &fork {
+        list = fork.list().clone();
+    } else if let Some(Point { lsn, .. }) = req.point {
+        recovered.warnings.push(format!(
+            "this timeline begins at the recovery target, lsn {lsn}, already: it goes on, and what \
+             was written on it stays"
+        ));
+    }
     recovered.orphans = orphans(paths, &files, &list);
     let last_seq = list.ended.map(|ended| ended.seq);
     let segments: Vec<(u64, u64)> =
@@ -227,7 +250,7 @@ pub(super) async fn recover_logged(
         visit_from = base.cut + 1;
         done = base.bytes;
         let path = paths.base(base.seq);
-        reach(Point::StartAfterBase).map_err(|e| RecoveryError::Io(path, e))?;
+        reach(failpoint::Point::StartAfterBase).map_err(|e| RecoveryError::Io(path, e))?;
     }
     let opts = ScanOptions {
         shard: Some(paths.shard),
@@ -240,8 +263,11 @@ pub(super) async fn recover_logged(
             // A list from before the first segment is that of a restored base.
             .chain([recovered.table.flushed_lsn()].into_iter().filter(|_| list.log_from_seq != 0))
             .max()
-            .unwrap_or(0),
+            .unwrap_or(0)
+            // The table may be that of the timeline that is left.
+            .min(fork.as_ref().map_or(u64::MAX, Fork::lsn)),
         visit_from,
+        until: fork.as_ref().map(Fork::lsn),
         may_be_empty: list.log_from_seq == 0,
         #[cfg(any(test, feature = "mutants"))]
         mutant: req.mutant,
@@ -257,7 +283,14 @@ pub(super) async fn recover_logged(
     if let Origin::Base { base, .. } = &recovered.origin {
         end.redo_lsn = base.cut;
     }
+    if let Some(fork) = &mut fork {
+        fork.begin(&mut end)?;
+        list = fork.list().clone();
+    }
+    recovered.list = Some(list.clone());
+    recovered.fork = fork;
     end.epoch = end.epoch.max(list.timelines.last().map_or(1, |t| t.epoch));
+    end.timelines.clone_from(&list.timelines);
     keep_older(&mut end, &segments, from);
     recovered.end = end;
     Ok(recovered)

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use moon_formats::DecodeError;
+use moon_formats::wal::RECORD_LEN_MIN;
 
 use crate::log::SegmentInfo;
 
@@ -87,7 +88,7 @@ pub enum EndKind {
     },
     /// Something durable is missing or damaged.
     Hole(Hole),
-    /// The visitor stopped the scan.
+    /// The visitor stopped the scan, or it has come as far as it was to go.
     Stopped,
 }
 
@@ -204,6 +205,26 @@ impl Scan<'_> {
             durable_lsn: self.end.durable_lsn,
             reason,
         });
+    }
+
+    /// Whether everything that was asked for was found.
+    pub(super) fn is_enough(&self) -> bool {
+        self.opts.until.is_some_and(|until| self.end.next_lsn > until)
+    }
+
+    /// Ends the scan in front of segment `i`. What lies behind is not read; how high its LSNs can
+    /// be follows from the sizes.
+    pub(super) fn stop_before(&mut self, i: usize) -> Result<(), ScanError> {
+        self.end.kind = EndKind::Stopped;
+        let mut bound = self.end.max_seen_lsn;
+        for seg in &self.segs[i.saturating_sub(1)..] {
+            if let Ok((header, _)) = &seg.opening {
+                bound = bound.max(header.base_lsn.saturating_sub(1));
+            }
+            bound += seg.bytes / RECORD_LEN_MIN as u64;
+        }
+        self.end.max_seen_lsn = bound;
+        Ok(())
     }
 
     /// The log may not end below what is durable elsewhere.

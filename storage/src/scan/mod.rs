@@ -116,6 +116,9 @@ pub struct ScanOptions {
     /// Records below this LSN are checked, not visited. The log must reach back to it; 0 asks
     /// for whatever there is.
     pub visit_from: u64,
+    /// Last LSN that counts: the scan stops behind it, as [`EndKind::Stopped`], and damage that
+    /// lies further on does not matter.
+    pub until: Option<u64>,
     /// A directory without segments is a log that begins after `durable_floor` (a restored or
     /// migrated base), not a missing one.
     pub may_be_empty: bool,
@@ -136,6 +139,7 @@ impl Default for ScanOptions {
             last_seq: None,
             durable_floor: 0,
             visit_from: 0,
+            until: None,
             may_be_empty: false,
             reference: false,
             via: Caching::Cached,
@@ -317,6 +321,9 @@ impl Scan<'_> {
             return Ok(());
         }
         for (i, (seg, keep)) in self.segs.iter().zip(keeps).enumerate() {
+            if self.entered && self.is_enough() {
+                return self.stop_before(i);
+            }
             if self.is_void(i, *keep) {
                 self.pass_over(seg);
                 continue;
@@ -324,9 +331,10 @@ impl Scan<'_> {
             if !self.enter(i, seg)? {
                 return Ok(());
             }
-            let stop = match keep {
-                Some(keep) if self.end.next_lsn > *keep => Stop::Kept,
-                _ => self.walk(seg, *keep).await?,
+            let bound = keep.iter().copied().chain(self.opts.until).min();
+            let stop = match bound {
+                Some(bound) if self.end.next_lsn > bound => Stop::Kept,
+                _ => self.walk(seg, bound).await?,
             };
             self.leave(seg);
             match stop {
@@ -339,6 +347,9 @@ impl Scan<'_> {
                 Stop::Failed { offset, resume } => {
                     return self.settle(i, offset, resume, *keep).await;
                 }
+            }
+            if self.is_enough() {
+                return self.stop_before(i + 1);
             }
             if i + 1 == self.segs.len() {
                 let at = self.end.at.offset;

@@ -194,24 +194,6 @@ fn put_string(out: &mut String, s: &str) {
     out.push('"');
 }
 
-/// `2026-01-31T23:59:59.123456Z` of microseconds since 1970.
-pub(crate) fn utc(us: i64) -> String {
-    let (days, in_day) = (us.div_euclid(86_400_000_000), us.rem_euclid(86_400_000_000));
-    // Days to civil date: H. Hinnant, "chrono-compatible low-level date algorithms".
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let day = doy - (153 * mp + 2) / 5 + 1;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    let year = yoe + era * 400 + i64::from(month <= 2);
-    let (s, frac) = (in_day / 1_000_000, in_day % 1_000_000);
-    let (h, m, s) = (s / 3600, s / 60 % 60, s % 60);
-    format!("{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{frac:06}Z")
-}
-
 /// Hex and ASCII, 16 bytes a line, offsets of the file.
 pub(crate) fn hex_dump(bytes: &[u8], offset: u64) -> String {
     let mut out = String::new();
@@ -252,14 +234,6 @@ mod tests {
         assert_eq!(json(b"a\"\x01\n".as_slice().into()), "\"a\\\"\\u0001\\n\"");
         assert_eq!(json(b"\xff\x00".as_slice().into()), "{\"hex\":\"ff00\"}");
         assert_eq!(json(vec![Value::Null, true.into()].into()), "[null,true]");
-    }
-
-    #[test]
-    fn times_are_civil() {
-        assert_eq!(utc(0), "1970-01-01T00:00:00.000000Z");
-        assert_eq!(utc(-1), "1969-12-31T23:59:59.999999Z");
-        assert_eq!(utc(951_782_400_000_000), "2000-02-29T00:00:00.000000Z");
-        assert_eq!(utc(1_767_225_599_123_456), "2025-12-31T23:59:59.123456Z");
     }
 
     #[test]

@@ -292,6 +292,9 @@ impl Source<'_> {
     fn trouble(&self, error: ReadError) -> Trouble {
         match error {
             ReadError::Gone { oldest } => Trouble::Gone { oldest, snapshot: self.desk.base_cut() },
+            ReadError::Left { epoch, forked_at } => {
+                Trouble::text(format!("CDCEPOCH epoch={epoch} forked-at={forked_at}"))
+            }
             ReadError::Damaged { lsn, .. } => Trouble::Damaged { lsn, text: error.to_string() },
             ReadError::Io { .. } => Trouble::text(format!("IOERR {error}")),
         }

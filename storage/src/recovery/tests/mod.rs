@@ -3,6 +3,7 @@
 mod base;
 mod figures;
 mod parts;
+mod pitr;
 
 use std::path::Path;
 

@@ -3,13 +3,14 @@
 use std::ops::ControlFlow;
 
 use moon_formats::rrdshard::{EXTENSION_FIELDS, Extension, Form, Head, PREAMBLE_FIELDS};
+use moon_formats::time::utc;
 
 use super::Snapshot;
 use super::source::{Item, format_name, read};
 use super::verify::kind;
 use crate::fail::{Failure, SOUND};
 use crate::logs::Files;
-use crate::out::{Fields, Out, Value, utc};
+use crate::out::{Fields, Out, Value};
 use crate::record::quoted;
 
 pub(super) fn run(files: &Files, snapshot: &Snapshot, out: &mut Out<'_>) -> Result<u8, Failure> {

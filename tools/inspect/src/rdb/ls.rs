@@ -2,12 +2,14 @@
 
 use std::ops::ControlFlow;
 
+use moon_formats::time::utc;
+
 use super::Snapshot;
 use super::source::{Item, format_name, read};
 use super::verify::kind;
 use crate::fail::{DAMAGE, Failure, SOUND};
 use crate::logs::Files;
-use crate::out::{Fields, Out, utc};
+use crate::out::{Fields, Out};
 
 pub(super) fn run(files: &Files, snapshots: &[Snapshot], out: &mut Out<'_>) -> Result<u8, Failure> {
     out.text(&format!(

@@ -8,12 +8,13 @@ use moon_formats::DecodeError;
 use moon_formats::aof;
 use moon_formats::marker::Marker;
 use moon_formats::names;
+use moon_formats::time::utc;
 
 use crate::cli::Verb;
 use crate::data;
 use crate::fail::{DAMAGE, Failure, SOUND};
 use crate::logs::{Files, Place, place};
-use crate::out::{Fields, Out, Value, utc};
+use crate::out::{Fields, Out, Value};
 
 use tree::{Finding, Tree};
 

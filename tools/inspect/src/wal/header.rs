@@ -4,6 +4,7 @@ use std::path::Path;
 
 use moon_formats::DecodeError;
 use moon_formats::names;
+use moon_formats::time::utc;
 use moon_formats::wal::body::Payload;
 use moon_formats::wal::{
     Cut, HEADER_FIELDS, HEADER_LEN, Record, SegmentHeader, UnverifiedHeader, header_flags,
@@ -11,7 +12,7 @@ use moon_formats::wal::{
 
 use crate::fail::{DAMAGE, Failure, SOUND, worse};
 use crate::logs::{Files, LogDir};
-use crate::out::{Fields, Out, Value, utc};
+use crate::out::{Fields, Out, Value};
 
 /// Bytes read: header and cut.
 const OPENING_BYTES: usize = 4096;

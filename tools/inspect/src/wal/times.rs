@@ -2,13 +2,14 @@
 
 use std::ops::ControlFlow;
 
+use moon_formats::time::utc;
 use moon_formats::wal::{BatchHead, Body, Record};
 use moon_storage::scan::{Position, VisitError, Visitor};
 
 use crate::cli::Times;
 use crate::fail::Failure;
 use crate::logs::{Files, LogDir, scan_log};
-use crate::out::{Out, utc};
+use crate::out::Out;
 use crate::record::{quoted, with_body};
 
 struct Table<'o, 'a> {
