@@ -34,7 +34,7 @@ const fn reader(name: &'static str, arity: i16, flags: Flags, run: Run) -> Comma
 pub(super) const COMMANDS: &[CommandSpec] = &[
     CommandSpec {
         summary: "Returns changes out of the log from a cursor on, and the cursor that follows them.",
-        syntax: "shard cursor [LIMIT count] [BYTES bytes] [BLOCK milliseconds] [EPOCH epoch] [OFFSET count] [DB number] [MATCH pattern] [PLANES plane[,plane ...]] [FORMAT DEBEZIUM | RAW] [BEFORE YES | NO]",
+        syntax: "shard cursor [LIMIT count] [BYTES bytes] [BLOCK milliseconds] [EPOCH epoch] [OFFSET count] [DB number] [MATCH pattern] [PLANES planes] [FORMAT DEBEZIUM | RAW] [BEFORE YES | NO]",
         complexity: "O(N) where N is the number of records from the cursor on that are looked at",
         ..reader("cdc.read", -3, FLAGS.and(Flags::BLOCKING), Run::Session(read))
     },
@@ -46,13 +46,13 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
     },
     CommandSpec {
         summary: "Has changes pushed to the connection from a cursor on.",
-        syntax: "shard|* cursor|$|EARLIEST|SLOT name [EPOCH epoch] [OFFSET count] [DB number] [MATCH pattern] [PLANES plane[,plane ...]] [FORMAT DEBEZIUM | RAW] [BEFORE YES | NO] [CREDIT count]",
+        syntax: "<shard | *> <cursor | $ | EARLIEST | SLOT name> [EPOCH epoch] [OFFSET count] [DB number] [MATCH pattern] [PLANES planes] [FORMAT DEBEZIUM | RAW] [BEFORE YES | NO] [CREDIT count]",
         complexity: "O(1)",
         ..reader("cdc.subscribe", -3, PUSHES, Run::Session(subscribe))
     },
     CommandSpec {
         summary: "Ends the pushing of changes.",
-        syntax: "[shard|*]",
+        syntax: "[shard | *]",
         complexity: "O(N) where N is the number of connections that changes are pushed to",
         ..reader("cdc.unsubscribe", -1, PUSHES, Run::Session(unsubscribe))
     },

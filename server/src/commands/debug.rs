@@ -100,7 +100,9 @@ fn debug(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         }
         () if a.is(1, "RELOAD") => return reload_file(cx, a),
         () if n == 2 && a.is(1, "SCRUB") => {
-            if !host(cx)?.scrub.ask() {
+            let host = host(cx)?;
+            let log = host.saver.ground().is_some_and(|ground| ground.parts.is_some());
+            if !host.scrub.ask(log) {
                 return Err(CmdError::fixed("ERR there is no log, or scrub-mb-per-sec is 0"));
             }
             cx.out.ok();

@@ -164,6 +164,7 @@ const ANYTIME: Flags = Flags::NOSCRIPT.and(Flags::LOADING).and(Flags::STALE);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use moon_engine::command::syntax;
 
     #[test]
     fn rows_are_complete_and_names_unique() {
@@ -173,6 +174,8 @@ mod tests {
             for c in rows {
                 assert!(!c.spec.summary.is_empty(), "{} has no summary", c.spec.name);
                 assert!(c.spec.arity != 0, "{}", c.spec.name);
+                // Panics on a line that COMMAND DOCS could not show.
+                syntax::parse(c.spec);
             }
         }
         assert!(table.find(b"CLIENT").is_some() && table.find(b"info").is_some());

@@ -221,7 +221,7 @@ impl Saver {
     }
 
     /// What files are written with, once the data are there.
-    pub(super) fn ground(&self) -> Option<&Ground> {
+    pub(crate) fn ground(&self) -> Option<&Ground> {
         self.ground.as_ref()
     }
 

@@ -46,15 +46,20 @@ impl Scrubbing {
         self.scrub.as_ref().map(Scrub::status)
     }
 
+    /// Whether something that is listed is damaged.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
     /// Figures for /metrics.
     pub(crate) fn figures(&self) -> ScrubFigures {
         let status = self.status().unwrap_or_default();
         ScrubFigures { bytes: status.bytes, found: status.found, damaged: status.damaged.len() }
     }
 
-    /// Has a pass begin soon. False if scrubbing is off or there is no log.
-    pub(crate) fn ask(&mut self) -> bool {
-        self.asked = self.scrub.is_some() && self.bytes_per_sec > 0;
+    /// Has a pass begin soon, if there is a `log`. False if there is none or scrubbing is off.
+    pub(crate) fn ask(&mut self, log: bool) -> bool {
+        self.asked = log && self.bytes_per_sec > 0;
         self.asked
     }
 }

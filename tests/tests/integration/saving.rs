@@ -332,9 +332,9 @@ fn a_stop_that_is_aborted_leaves_everything_as_it_was() {
     line(&mut c, "CONFIG SET snapshot-mb-per-sec 1");
     server.signal("-TERM").expect("a signal");
     let mut other = c.another().expect("a connection");
-    let writer = spawn(move || line(&mut other, "SET late 1"));
     until("it is being saved", || info(&mut c, "rdb_bgsave_in_progress") == "1");
     // Reads go on, writes wait.
+    let writer = spawn(move || line(&mut other, "SET late 1"));
     assert_eq!(line(&mut c, "DBSIZE"), ":100000");
     assert_eq!(line(&mut c, "EXISTS late"), ":0");
     assert_eq!(line(&mut c, "SHUTDOWN ABORT"), "OK");

@@ -171,13 +171,16 @@ impl Marks {
         self.open_arrays = self.arrays.len();
     }
 
+    /// Takes the open entries out; those before them are not looked at, as a unit may hold very many.
     fn drop_open(&mut self) {
-        let from = self.open_entries;
-        let mut at = 0;
-        self.entries.retain(|e| {
-            at += 1;
-            at <= from || e.array != OPEN
-        });
+        let mut kept = self.open_entries;
+        for at in self.open_entries..self.entries.len() {
+            if self.entries[at].array != OPEN {
+                self.entries.swap(kept, at);
+                kept += 1;
+            }
+        }
+        self.entries.truncate(kept);
     }
 
     /// Several arrays: each has an entry for each of the keys it names. The first made them, the last took
@@ -225,7 +228,7 @@ impl Marks {
         for (i, array) in self.arrays.iter().enumerate() {
             metas.clear();
             let mut words = Vec::new();
-            let alone = entries.clone().filter(|e| e.array == i as u32).count() == 1;
+            let alone = entries.clone().take_while(|e| e.array == i as u32).take(2).count() == 1;
             while let Some(entry) = entries.next_if(|e| e.array == i as u32) {
                 let place = match alone && plain(self, entry, payload) {
                     true => None,

@@ -347,7 +347,8 @@ impl ShardService {
                 );
             }
         }
-        self.host.cdc.retention.apply(&desk.log, &self.shard.slots, now_secs);
+        let damaged = self.host.scrub.is_damaged();
+        self.host.cdc.retention.apply(&desk.log, &self.shard.slots, now_secs, damaged);
     }
 }
 

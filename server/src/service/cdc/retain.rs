@@ -45,8 +45,9 @@ impl Retention {
         slots.iter().filter(too_long).map(|(name, slot)| (name.into(), slot)).collect()
     }
 
-    /// Sets the floor for readers.
-    pub(super) fn apply(&mut self, log: &Log, slots: &Slots, now_secs: u64) {
+    /// Sets the floor for readers. When something of the log is `damaged`, only slots hold it: without them
+    /// it goes with the next base, so that no start has to read over the damage.
+    pub(super) fn apply(&mut self, log: &Log, slots: &Slots, now_secs: u64, damaged: bool) {
         self.slots_seen = slots.generation();
         self.mark(now_secs, log.last_lsn());
         let segments: Vec<(u64, u64)> =
@@ -54,7 +55,8 @@ impl Retention {
         let end = log.last_lsn() + 1;
         let slots = slots.iter().filter(|(_, slot)| !slot.given_up).map(|(_, s)| s.floor_lsn);
         let by_slots = slots.min().unwrap_or(end);
-        let floor = self.by_bytes(&segments, end).min(self.by_age(now_secs, end)).min(by_slots);
+        let kept = self.by_bytes(&segments, end).min(self.by_age(now_secs, end));
+        let floor = if damaged { by_slots } else { kept.min(by_slots) };
         if log.floors().get(Floor::Cdc) != Some(floor) {
             log.set_floor(Floor::Cdc, Some(floor));
         }
