@@ -69,6 +69,8 @@ pub(crate) fn log_config(config: &Config) -> LogConfig {
         unsynced_bytes_max: config.int(OptionId::WalMaxUnsyncedBytes) as u64,
         disk_free_min_pct: disk_free_min_pct(config),
         sync_fail_timeout_us: sync_fail_timeout_us(config),
+        // Until the first look at slots and options (`ShardService::retain_changes`).
+        hold_for_readers: true,
         ..LogConfig::default()
     }
 }

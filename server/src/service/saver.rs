@@ -589,9 +589,6 @@ impl ShardService {
             if !rewrite && !saver.save_wanted {
                 return;
             }
-            // The new base frees what nobody holds; the cron may not have said yet what readers do.
-            self.retain_changes();
-            let saver = &mut self.host.saver;
             let parts = saver.ground().and_then(|g| g.parts.clone()).filter(|_| rewrite);
             match saver.start(&mut self.shard, self.log.as_ref(), parts) {
                 Ok(()) if rewrite => saver.rewrite_wanted = false,

@@ -108,6 +108,9 @@ pub struct LogConfig {
     pub sync_fail_timeout_us: u64,
     /// Old segments kept for recycling.
     pub idle_segments_max: usize,
+    /// Nothing is freed before a floor for readers of changes is set: what they need is not known
+    /// while a log is opened.
+    pub hold_for_readers: bool,
     /// The broken line of this run.
     #[cfg(any(test, feature = "mutants"))]
     pub mutant: Option<Mutant>,
@@ -125,6 +128,7 @@ impl Default for LogConfig {
             disk_free_min_pct: 5,
             sync_fail_timeout_us: 60_000_000,
             idle_segments_max: 2,
+            hold_for_readers: false,
             #[cfg(any(test, feature = "mutants"))]
             mutant: None,
         }
@@ -294,6 +298,9 @@ impl Log {
             dir,
             cfg,
         });
+        if inner.cfg.hold_for_readers {
+            inner.floors.set(Floor::Cdc, Some(0));
+        }
         inner.open_first_segment(end).await?;
         inner.prepare_in_background();
         Ok(Log { inner })

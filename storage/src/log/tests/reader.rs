@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::rig::*;
 use crate::io::sim::{Fault, FaultKind, Image};
-use crate::log::{Log, Policy, ReadError, Reader};
+use crate::log::{Floor, Log, LogConfig, Policy, ReadError, Reader};
 use crate::recovery::RecoveredEnd;
 
 const POLICIES: [Policy; 3] = [Policy::Always, Policy::EverySec, Policy::No];
@@ -159,6 +159,21 @@ fn what_is_recycled_is_gone_and_what_is_damaged_is_said_to_be() {
         let Err(ReadError::Damaged { lsn, offset, .. }) = damaged else { panic!("{damaged:?}") };
         assert!(lsn == last + 1 && offset < 20_000 && lsn < victim.last_lsn);
     }
+}
+
+#[test]
+fn nothing_is_freed_before_it_is_known_what_readers_need() {
+    let cfg = LogConfig { hold_for_readers: true, ..config(Policy::EverySec) };
+    let run = Run::new(sim(11), cfg);
+    let log = run.open(&RecoveredEnd::fresh(1));
+    let fill: Vec<Step> =
+        (0..200).flat_map(|_| [Step::Append(3000), Step::Flush, Step::Sleep(2000)]).collect();
+    run.drive(&log, &fill);
+    run.drive(&log, &[Step::Sync, Step::Base, Step::Sleep(1_000_000)]);
+    assert_eq!(log.oldest_lsn(), 1);
+    log.set_floor(Floor::Cdc, Some(log.last_lsn() + 1));
+    run.drive(&log, &[Step::Sleep(1_000_000)]);
+    assert!(log.oldest_lsn() > 1);
 }
 
 #[test]
