@@ -184,11 +184,16 @@ impl ServerHost {
                 None => waiter.want.answer(self.reached(waiter.position, waiter.want), &mut out),
             }
         }
-        if let Some(client) = self.client_mut(waiter.slot) {
+        self.end_waiting(waiter.slot, &reply);
+    }
+
+    /// A client that waited for something beside keys has its reply, and goes on.
+    pub(super) fn end_waiting(&mut self, slot: Slot, reply: &[u8]) {
+        if let Some(client) = self.client_mut(slot) {
             client.waits_for_acks = false;
         }
-        self.deliver(waiter.slot, &reply);
-        self.orders.push(Order::Answered(waiter.slot, Next::Continue));
+        self.deliver(slot, reply);
+        self.orders.push(Order::Answered(slot, Next::Continue));
     }
 }
 

@@ -74,16 +74,7 @@ fn power_lost_at_every_operation_leaves_one_of_two_states() {
 
 #[test]
 fn a_commit_that_meets_an_error_is_made_in_a_new_file() {
-    for kind in [
-        FaultKind::SyncEioOnce,
-        FaultKind::WriteEioOnce,
-        FaultKind::WriteEioRange,
-        FaultKind::WriteShort,
-        FaultKind::WriteZero,
-        FaultKind::EnospcWrite,
-        FaultKind::RenameEio,
-        FaultKind::SyncDirEio,
-    ] {
+    for kind in FaultKind::OF_A_COMMIT {
         for op in 0..8 {
             let (disk, table) = fresh(2);
             let rt = disk.runtime();

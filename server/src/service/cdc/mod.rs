@@ -34,8 +34,6 @@ use super::saver::Ground;
 use super::shared::hex;
 use crate::config::{Config, OptionId};
 use crate::net;
-use crate::net::conn::Next;
-use crate::net::hub::Order;
 pub(crate) use filter::{Filter, Planes};
 use follow::Follower;
 pub(crate) use page::{Cursor, Page, Query, Trouble};
@@ -263,11 +261,7 @@ impl ServerHost {
                 Ok(page) => page.reply(&mut out),
             }
         }
-        if let Some(client) = self.client_mut(waiter.slot) {
-            client.waits_for_acks = false;
-        }
-        self.deliver(waiter.slot, &reply);
-        self.orders.push(Order::Answered(waiter.slot, Next::Continue));
+        self.end_waiting(waiter.slot, &reply);
     }
 }
 

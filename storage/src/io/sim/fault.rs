@@ -50,6 +50,18 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// The errors that a file can meet which is written whole and put in place.
+    pub const OF_A_COMMIT: [FaultKind; 8] = [
+        FaultKind::SyncEioOnce,
+        FaultKind::WriteEioOnce,
+        FaultKind::WriteEioRange,
+        FaultKind::WriteShort,
+        FaultKind::WriteZero,
+        FaultKind::EnospcWrite,
+        FaultKind::RenameEio,
+        FaultKind::SyncDirEio,
+    ];
+
     /// Whether an operation of this kind can suffer the fault.
     pub fn applies_to(self, op: OpKind) -> bool {
         match self {

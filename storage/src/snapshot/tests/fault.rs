@@ -7,18 +7,6 @@ use crate::snapshot::Retention;
 
 use super::rig::{World, config, recover, recover_save};
 
-const ERRORS: [FaultKind; 9] = [
-    FaultKind::SyncEioOnce,
-    FaultKind::WriteEioOnce,
-    FaultKind::WriteEioRange,
-    FaultKind::WriteShort,
-    FaultKind::WriteZero,
-    FaultKind::EnospcWrite,
-    FaultKind::RenameEio,
-    FaultKind::SyncDirEio,
-    FaultKind::ReadEio,
-];
-
 /// A world with a base, a save and some records behind them.
 fn ready(seed: u64) -> World {
     let mut world = World::fresh(seed, Policy::Always);
@@ -77,7 +65,7 @@ fn strike(kind: FaultKind, place: &str, nth: u64, rewrite: bool) -> bool {
 
 fn strike_all(place: &str, rewrite: bool, least: u64) {
     let mut struck = 0;
-    for kind in ERRORS {
+    for kind in FaultKind::OF_A_COMMIT.into_iter().chain([FaultKind::ReadEio]) {
         let mut nth = 0;
         while strike(kind, place, nth, rewrite) {
             struck += 1;
