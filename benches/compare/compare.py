@@ -21,6 +21,7 @@ import csv
 import io
 import os
 import platform
+import random
 import re
 import shlex
 import shutil
@@ -46,6 +47,7 @@ PREFILL = {
     "rpop": "rpush",
     "spop": "sadd",
     "zpopmin": "zadd",
+    "eval_get": "set",
 }
 # `compare.py all`: names, command lines and where they take part ({moon} is --moon).
 PRESET = [
@@ -58,10 +60,13 @@ PRESET = [
 ]
 PRESET_TESTS = (
     "get,set,ping_inline,ping_mbulk,incr,lpush,rpush,lpop,rpop,sadd,hset,spop,zadd,zpopmin,"
-    "lrange_100,lrange_300,lrange_500,lrange_600,mset,xadd"
+    "lrange_100,lrange_300,lrange_500,lrange_600,mset,xadd,eval_get"
 )
 # What redis-benchmark has no test for: the command to send, {value} of --size bytes.
-OWN_TESTS = {"xadd": ["XADD", "mystream", "*", "field", "{value}"]}
+OWN_TESTS = {
+    "xadd": ["XADD", "mystream", "*", "field", "{value}"],
+    "eval_get": ["EVAL", "return redis.call('get',KEYS[1])", "1", "key:__rand_int__"],
+}
 # Section, tests, pipeline, metric, how, bound: what the project wants of a ratio to redis-server. The first
 # rows that fit count.
 KEYS = ["get", "set"]
@@ -70,7 +75,7 @@ TARGETS = [
     ("none", KEYS, 1, "rps", ">=", 1.0), ("none", KEYS, 16, "rps", ">=", 1.3), ("none", KEYS, 64, "rps", ">=", 1.6),
     ("none", KEYS, 16, "cpu", "<=", 0.7), ("none", KEYS, 64, "cpu", "<=", 0.6),
     ("none", WRITES, 1, "rps", ">=", 1.0), ("none", WRITES, 16, "rps", ">=", 1.2), ("none", WRITES, 64, "rps", ">=", 1.2),
-    ("none", None, 16, "rps", ">=", 1.0),
+    ("none", ["eval_get"], 1, "rps", ">=", 1.0), ("none", None, 16, "rps", ">=", 1.0),
     ("everysec", ["set"], 16, "rps", ">=", 1.2), ("always", ["set"], 16, "rps", ">=", 2.0),
     ("memory", None, None, "rss", "<=", 1.0), ("memory", None, None, "used_memory", "<=", 1.0),
 ]
@@ -486,9 +491,12 @@ def persistence(report, args):
 # --- memory ---------------------------------------------------------------------------------------
 
 
-def strings(keys, size):
-    tail = b"$%d\r\n%s\r\n" % (size, b"v" * size)
-    return (b"*3\r\n$3\r\nSET\r\n$16\r\nkey:%012d\r\n%s" % (i, tail) for i in range(keys))
+def strings(keys, size, first=0):
+    """Values that no compression makes smaller, so that what is on disk is what was stored."""
+    noise = random.Random(1).randbytes(size + (1 << 16))
+    for i in range(first, keys):
+        at = i * 61 & 0xFFFF
+        yield b"*3\r\n$3\r\nSET\r\n$16\r\nkey:%012d\r\n$%d\r\n%s\r\n" % (i, size, noise[at : at + size])
 
 
 def collections(kind, keys):
@@ -569,38 +577,75 @@ def disk_bytes(directory):
     return total
 
 
+def base_bytes(directory):
+    """Size of the snapshot that a start begins with; both servers call it `*.base.rdb`."""
+    sizes = [0]
+    for base, _, files in os.walk(directory):
+        sizes += [os.stat(os.path.join(base, name)).st_size for name in files if name.endswith(".base.rdb")]
+    return max(sizes)
+
+
+def rewrite(server):
+    """Makes a new base and waits for it."""
+    for _ in range(3000):
+        try:
+            server.call("BGREWRITEAOF")
+            break
+        except Failure:
+            time.sleep(0.2)
+    time.sleep(0.5)
+    while re.search(r"aof_rewrite_(in_progress|scheduled):1", server.call("INFO", "persistence")):
+        time.sleep(0.1)
+
+
+def prepared(spec, source, args):
+    """A killed server whose keys are in its log, in its base, or half of them in each."""
+    server = Server(spec, "everysec", args)
+    with Client(server.port) as client:
+        if source == "both":
+            client.load(strings(args.keys // 2, args.recovery_size))
+            rewrite(server)
+        client.load(strings(args.keys, args.recovery_size, args.keys // 2 if source == "both" else 0))
+    if source == "base":
+        rewrite(server)
+    # everysec: two seconds later all of it is durable.
+    time.sleep(3)
+    server.stop()
+    return server
+
+
 def recovery(report, args):
     """Time from the start of a killed server until it answers with every key."""
     specs = taking_part(args, "recovery")
     names = [spec.name for spec in specs]
-    seconds, size = Samples(names), Samples(names)
-    servers = []
-    try:
-        for spec in specs:
-            note(f"recovery: loading {spec.name}")
-            server = Server(spec, "everysec", args)
-            servers.append(server)
-            with Client(server.port) as client:
-                client.load(strings(args.keys, 64))
-            # everysec: two seconds later all of it is durable.
-            time.sleep(3)
-            server.stop()
-            size.add(spec.name, disk_bytes(server.dir) / (1 << 20))
-        for turn in range(args.rounds):
-            for server in rotated(servers, turn):
-                note(f"recovery: {server.spec.name}")
-                begin = time.monotonic()
-                server.start(wait=False)
-                server.wait_ready(keys=args.keys)
-                seconds.add(server.spec.name, time.monotonic() - begin)
-                server.stop()
-    finally:
-        for server in servers:
-            server.drop()
-    report.line(f"\n### Recovery of {number(args.keys, 0)} strings of 64 B after SIGKILL\n")
-    report.line(heading(["what"], names))
-    report.line(row(["seconds until all keys are served"] + seconds.cells(2)))
-    report.line(row(["MiB allocated on disk (preallocated ones too)"] + size.cells(0)))
+    report.line(f"\n### Recovery of {number(args.keys, 0)} strings of {args.recovery_size} B after SIGKILL\n")
+    report.line(heading(["keys are in", "what"], names))
+    for source in args.recovery_from.split(","):
+        seconds, speed, size = Samples(names), Samples(names), Samples(names)
+        servers = []
+        try:
+            for spec in specs:
+                note(f"recovery: loading {spec.name}, {source}")
+                server = prepared(spec, source, args)
+                servers.append(server)
+                size.add(spec.name, disk_bytes(server.dir) / (1 << 20))
+            for turn in range(args.rounds):
+                for server in rotated(servers, turn):
+                    note(f"recovery: {server.spec.name}")
+                    begin = time.monotonic()
+                    server.start(wait=False)
+                    server.wait_ready(keys=args.keys)
+                    took = time.monotonic() - begin
+                    seconds.add(server.spec.name, took)
+                    speed.add(server.spec.name, base_bytes(server.dir) / took / 1e6)
+                    server.stop()
+        finally:
+            for server in servers:
+                server.drop()
+        report.line(row([source, "seconds until all keys are served"] + seconds.cells(2)))
+        if source == "base":
+            report.line(row([source, "MB of base a second"] + speed.cells(0)))
+        report.line(row([source, "MiB allocated on disk (preallocated ones too)"] + size.cells(0)))
 
 
 # --- command line ---------------------------------------------------------------------------------
@@ -673,6 +718,8 @@ def parse(argv):
     p.add_argument("--keyspace", type=int, default=100_000)
     p.add_argument("--size", type=int, default=64, help="bytes of a value")
     p.add_argument("--keys", type=int, default=1_000_000, help="keys of memory and recovery")
+    p.add_argument("--recovery-size", type=int, default=64, help="bytes of a value of recovery")
+    p.add_argument("--recovery-from", default="log,base,both", help="where the keys are: log, base, both")
     p.add_argument("--sizes", type=numbers, default=[8, 64, 256, 1024], help="value sizes of memory")
     p.add_argument("--settle", type=float, default=1.0, help="seconds before memory is read")
     p.add_argument("--server-core", type=int, default=0, help="-1: not pinned")
