@@ -56,3 +56,18 @@ b> CONFIG SET maxmemory 0
 +OK
 > DEL k
 :1
+# EXEC that is not let in says so in its own way, also without MULTI.
+b> CONFIG SET requirepass secret
++OK
+> RESET
++RESET
+> GET k
+-NOAUTH Authentication required.
+> EXEC
+-EXECABORT Transaction discarded because of: NOAUTH Authentication required.
+> AUTH secret
++OK
+> EXEC
+-ERR EXEC without MULTI
+b> CONFIG SET requirepass ""
++OK

@@ -133,7 +133,7 @@ impl Shard {
                     self.stats.by_command[usize::from(c.id)].rejected += 1;
                 }
                 match command {
-                    Some(c) if session.multi.is_some() && c.spec.flags.has(Flags::RUNS_QUEUE) => {
+                    Some(c) if c.spec.flags.has(Flags::RUNS_QUEUE) => {
                         self.discard(session);
                         let text = format!("EXECABORT Transaction discarded because of: {refusal}");
                         self.refuse(&CmdError::text(text), session, out);
