@@ -160,6 +160,8 @@ fn replay_seeds(flags: &Flags) -> Result<(usize, Vec<moon_crash::figures::Failur
 
 /// Layer K on one directory for most of the time, then layer S with seeds of this hour.
 fn soak(mut flags: Flags) -> Result<bool, String> {
+    // What is wrong with the command line is said now, not after the kills.
+    matrix::seed_lines(&flags.seeds)?;
     let start = std::time::Instant::now();
     let mut told = 0;
     let result = kill::soak(&flags.moon, flags.first_seed, flags.hours * 0.95, |killed, bytes| {
