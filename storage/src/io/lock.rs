@@ -56,6 +56,16 @@ impl fmt::Display for LockError {
 
 impl std::error::Error for LockError {}
 
+/// Somebody has the lock.
+fn held(file: &mut File, path: PathBuf) -> LockError {
+    let mut hint = Vec::new();
+    if let Err(cause) = Read::by_ref(file).take(HINT_MAX).read_to_end(&mut hint) {
+        return LockError::Io { path, cause };
+    }
+    let digits = hint.iter().take_while(|b| b.is_ascii_digit());
+    LockError::Held { path, pid_hint: digits.map(|b| char::from(*b)).collect() }
+}
+
 impl DirLock {
     /// Locks `dir`, which must exist.
     ///
@@ -73,20 +83,33 @@ impl DirLock {
             .map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut hint = Vec::new();
-                let mut part = Read::by_ref(&mut file).take(HINT_MAX);
-                part.read_to_end(&mut hint).map_err(io)?;
-                let digits = hint.iter().take_while(|b| b.is_ascii_digit());
-                let pid_hint = digits.map(|b| char::from(*b)).collect();
-                return Err(LockError::Held { path, pid_hint });
-            }
+            Err(TryLockError::WouldBlock) => return Err(held(&mut file, path)),
             Err(TryLockError::Error(cause)) => return Err(io(cause)),
         }
         file.set_len(0).map_err(io)?;
         file.rewind().map_err(io)?;
         writeln!(file, "{}", std::process::id()).map_err(io)?;
         Ok(DirLock { file, path })
+    }
+
+    /// Shares the lock of `dir` with others who only read: nobody writes there as long as it is held.
+    /// Nothing is written. `None` where there is no lock file, so that no server has run there yet.
+    ///
+    /// # Errors
+    /// See [`LockError`].
+    pub fn share(dir: &Path) -> Result<Option<DirLock>, LockError> {
+        let path = dir.join(LOCK);
+        let io = |cause| LockError::Io { path: path.clone(), cause };
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(io(e)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Some(DirLock { file, path })),
+            Err(TryLockError::WouldBlock) => Err(held(&mut file, path)),
+            Err(TryLockError::Error(cause)) => Err(io(cause)),
+        }
     }
 
     /// The lock file.
@@ -105,6 +128,23 @@ impl Drop for DirLock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn readers_share_it_and_keep_writers_away() {
+        let dir = std::env::temp_dir().join(format!("moon-shared-lock-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a directory");
+        assert!(DirLock::share(&dir).expect("no server has run").is_none());
+        assert_eq!(std::fs::read_dir(&dir).expect("listed").count(), 0, "nothing was written");
+        let writer = DirLock::acquire(&dir).expect("free");
+        let e = DirLock::share(&dir).expect_err("held").to_string();
+        assert!(e.contains(&format!("pid {}", std::process::id())), "{e}");
+        drop(writer);
+        let readers = [(); 2].map(|()| DirLock::share(&dir).expect("free").expect("a file"));
+        assert!(matches!(DirLock::acquire(&dir), Err(LockError::Held { .. })));
+        drop(readers);
+        drop(DirLock::acquire(&dir).expect("free again"));
+        std::fs::remove_dir_all(&dir).expect("removable");
+    }
 
     #[test]
     fn a_second_holder_is_refused_and_told_who() {

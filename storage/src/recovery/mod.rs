@@ -40,6 +40,8 @@ pub use error::{BaseError, RecoveryError};
 pub use open::Opened;
 pub(crate) use open::open_table;
 pub use shard::{Origin, Progress, Recovered, Request, Target, recover_shard, recover_snapshot};
-pub use target::{Point, PointTarget, TargetError, TimePolicy};
+pub use target::{
+    Candidate, NamedPoint, Point, PointTarget, Reach, Resolved, TargetError, TimePolicy,
+};
 pub use timeline::settle;
 pub use unlogged::{Unlogged, is_in_save, recover_without_log};

@@ -1,11 +1,14 @@
 //! A point in time, as an operator names it, and the LSN it stands for (durability.md §12).
 //!
-//! The one idea: every batch says when it was written, so the log itself is the table of times.
-//! It is scanned by the rules of every other reader: what does not count at a start is no target.
+//! The one idea: every batch says when it was written and a restore point is a record, so the log
+//! itself is the table of times and names. It is scanned by the rules of every other reader: what
+//! does not count at a start is no target.
 //!
 //! Invariants: nothing is written; an answer is one LSN that recovery can stop at, never a guess:
-//! a time that the clock passed twice is refused unless the operator says which.
+//! a time that the clock passed twice, or a name that was given twice, is refused unless the
+//! operator says which.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -13,11 +16,12 @@ use std::path::PathBuf;
 use moon_formats::aof::{Base, PartList};
 use moon_formats::rrdshard::{Decoder, Item};
 use moon_formats::time::utc;
-use moon_formats::wal::{BatchHead, Record};
+use moon_formats::wal::body::{Payload, RestorePoint, XactPart};
+use moon_formats::wal::{BatchHead, Record, RecordType};
 
 use crate::io::{Access, Caching};
 use crate::parts::{bases, read_list};
-use crate::scan::{EndKind, LogStart, Position, ScanOptions, VisitError, Visitor, scan};
+use crate::scan::{EndKind, LogEnd, LogStart, Position, ScanOptions, VisitError, Visitor, scan};
 
 use super::timeline::pending;
 use super::{RecoveryError, Request};
@@ -34,6 +38,19 @@ pub enum PointTarget {
     Lsn(u64),
     /// The last batch written at or before this time, microseconds since 1970.
     Time(i64),
+    /// The restore point of this name, itself included.
+    Name(Vec<u8>),
+    /// The restore point, or unit over several shards, with this global number, itself included.
+    Gtid(u64),
+    /// The last record there is.
+    End,
+}
+
+impl PointTarget {
+    /// Whether it is one particular record, and not a place between records.
+    fn is_record(&self) -> bool {
+        matches!(self, PointTarget::Name(_) | PointTarget::Gtid(_))
+    }
 }
 
 impl fmt::Display for PointTarget {
@@ -41,6 +58,9 @@ impl fmt::Display for PointTarget {
         match self {
             PointTarget::Lsn(lsn) => write!(f, "lsn {lsn}"),
             PointTarget::Time(us) => write!(f, "time {}", utc(*us)),
+            PointTarget::Name(name) => write!(f, "restore point \"{}\"", name.escape_ascii()),
+            PointTarget::Gtid(gtid) => write!(f, "gtid {gtid}"),
+            PointTarget::End => f.write_str("the end of the log"),
         }
     }
 }
@@ -77,6 +97,21 @@ pub struct Reach {
     pub newest_lsn: u64,
     /// When it was written.
     pub newest_us: Option<i64>,
+    /// Where the timeline in force has left the one before it.
+    pub forked_at: Option<u64>,
+}
+
+impl Reach {
+    /// What somebody has to know who names a target that an earlier start has recovered to.
+    fn hint(&self) -> String {
+        match self.forked_at {
+            None => String::new(),
+            Some(lsn) => format!(
+                "; the timeline in force was forked at lsn {lsn}: if this target has been recovered \
+                 to already, start without it"
+            ),
+        }
+    }
 }
 
 impl fmt::Display for Reach {
@@ -98,6 +133,30 @@ pub struct Candidate {
     pub lsn: u64,
     /// The clock when it was written, microseconds since 1970.
     pub wall_us: Option<i64>,
+    /// Its global number, if it has one.
+    pub gtid: Option<u64>,
+}
+
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "lsn {}", self.lsn)?;
+        if let Some(gtid) = self.gtid {
+            write!(f, " gtid {gtid}")?;
+        }
+        match self.wall_us {
+            Some(us) => write!(f, " ({})", utc(us)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A restore point that the log holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedPoint {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// Its place.
+    pub at: Candidate,
 }
 
 /// A target that was found.
@@ -121,8 +180,13 @@ pub struct Resolved {
 pub enum TargetError {
     /// It is not in the reachable part of the log.
     Unreachable(PointTarget, Reach),
+    /// No record of that part of the log has this name or number; the last restore points that
+    /// there are.
+    NoPoint(PointTarget, Reach, Vec<NamedPoint>),
     /// Several points fit.
     Ambiguous(PointTarget, Vec<Candidate>),
+    /// It is later than the clock, in microseconds since 1970: the target, and now.
+    Future(i64, i64),
     /// There is no part list: nothing has been written under this directory yet.
     NoLog(PathBuf),
     /// A fork was begun by an earlier start and has not been finished.
@@ -137,18 +201,26 @@ impl fmt::Display for TargetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TargetError::Unreachable(target, reach) => {
-                write!(f, "recovery target not reachable: {target}; reachable is {reach}")
+                write!(f, "recovery target not reachable: {target}; reachable is {reach}")?;
+                f.write_str(&reach.hint())
+            }
+            TargetError::NoPoint(target, reach, points) => {
+                write!(f, "recovery target not reachable: there is no {target} from {reach}")?;
+                for (i, NamedPoint { name, at }) in points.iter().enumerate() {
+                    let gap = if i > 0 { ", " } else { "; restore points are " };
+                    write!(f, "{gap}\"{}\" at {at}", name.escape_ascii())?;
+                }
+                f.write_str(&reach.hint())
             }
             TargetError::Ambiguous(target, candidates) => {
                 write!(f, "recovery target ambiguous: {target} fits ")?;
-                for (i, c) in candidates.iter().enumerate() {
-                    let gap = if i > 0 { ", " } else { "" };
-                    match c.wall_us {
-                        Some(us) => write!(f, "{gap}lsn {} ({})", c.lsn, utc(us))?,
-                        None => write!(f, "{gap}lsn {}", c.lsn)?,
-                    }
+                for (i, candidate) in candidates.iter().enumerate() {
+                    write!(f, "{}{candidate}", if i > 0 { ", " } else { "" })?;
                 }
                 f.write_str("; give --recovery-target-lsn, or --recovery-time-policy first or last")
+            }
+            TargetError::Future(us, now_us) => {
+                write!(f, "recovery target in the future: {}; it is {}", utc(*us), utc(*now_us))
             }
             TargetError::NoLog(list) => {
                 write!(f, "no recovery target without a log: {} does not exist", list.display())
@@ -189,9 +261,11 @@ struct Search<'a> {
     best: Option<Candidate>,
     /// Something behind the target was seen, so that damage further on does not matter.
     passed: bool,
-    /// All points that fit by the clock as read.
+    /// All points that fit by the clock as read, or have the name or number.
     candidates: Vec<Candidate>,
     found: u64,
+    /// The last restore points, where a name or number is looked for.
+    points: VecDeque<NamedPoint>,
 }
 
 impl Search<'_> {
@@ -202,6 +276,37 @@ impl Search<'_> {
             self.candidates.pop();
         }
         self.candidates.push(candidate);
+    }
+
+    /// Looks at a record that may be the one that is looked for.
+    fn compare(&mut self, r: &Record<'_>) -> Result<(), VisitError> {
+        let at = r.payload_offset();
+        let (gtid, name) = match RecordType::from_code(r.code) {
+            Some(RecordType::RestorePoint) => {
+                let point = RestorePoint::decode(r.payload, r.flags, at)?;
+                (point.gtid, Some(point.name))
+            }
+            Some(RecordType::XactPart) => (XactPart::decode(r.payload, r.flags, at)?.gtid, None),
+            _ => return Ok(()),
+        };
+        let candidate = Candidate { gtid: Some(gtid), ..self.last };
+        let fits = match self.target {
+            PointTarget::Name(wanted) => name == Some(wanted.as_slice()),
+            PointTarget::Gtid(wanted) => gtid == *wanted,
+            PointTarget::Lsn(_) | PointTarget::Time(_) | PointTarget::End => false,
+        };
+        if fits {
+            self.add(candidate);
+            self.best = Some(candidate);
+            self.passed = true;
+        }
+        if let Some(name) = name {
+            if self.points.len() == CANDIDATES_MAX {
+                self.points.pop_front();
+            }
+            self.points.push_back(NamedPoint { name: name.to_vec(), at: candidate });
+        }
+        Ok(())
     }
 
     fn begin(&mut self, head: &BatchHead) {
@@ -230,12 +335,17 @@ impl Visitor for Search<'_> {
             self.begin(&head);
         }
         self.last.lsn = r.lsn;
+        if self.target.is_record() {
+            self.compare(r)?;
+            return Ok(ControlFlow::Continue(()));
+        }
         let fits = match self.target {
             PointTarget::Lsn(lsn) => {
                 self.passed |= r.lsn >= *lsn;
                 r.lsn <= *lsn
             }
             PointTarget::Time(_) => !self.passed,
+            PointTarget::Name(_) | PointTarget::Gtid(_) | PointTarget::End => true,
         };
         if fits {
             self.best = Some(self.last);
@@ -254,15 +364,9 @@ pub async fn resolve(
     target: &PointTarget,
     policy: TimePolicy,
 ) -> Result<Resolved, RecoveryError> {
-    let list = read_list(req.disk, req.paths).await.map_err(RecoveryError::Parts)?;
-    let Some(list) = list else {
-        return Err(RecoveryError::Target(TargetError::NoLog(req.paths.part_list())));
-    };
-    if list.ended.is_some() {
-        return Err(RecoveryError::Target(TargetError::SwitchedOff(req.paths.part_list())));
-    }
+    let list = readable(req).await?;
     let oldest = bases(&list).last().copied();
-    let mut start = Candidate { lsn: oldest.map_or(0, |b| b.cut), wall_us: None };
+    let mut start = Candidate { lsn: oldest.map_or(0, |b| b.cut), wall_us: None, gtid: None };
     if let Some(base) = &oldest {
         start.wall_us = base_time(req, base).await;
     }
@@ -277,11 +381,10 @@ pub async fn resolve(
         passed: false,
         candidates: Vec::new(),
         found: 0,
+        points: VecDeque::new(),
     };
     let unfinished = pending(req, &list).await?;
-    let opts = ScanOptions { until: unfinished, ..options(req, &list, start.lsn) };
-    let found = scan(req.disk, &req.paths.log(), &opts, &mut search).await;
-    let end = found.map_err(RecoveryError::Scan)?;
+    let end = look_from(req, &list, unfinished, &mut search).await?;
     let hole = match end.kind {
         EndKind::Hole(hole) => Some(hole),
         _ => None,
@@ -291,10 +394,13 @@ pub async fn resolve(
         oldest_us: start.wall_us.or(search.first_us),
         newest_lsn: search.last.lsn,
         newest_us: search.last.wall_us,
+        forked_at: list.timelines.last().and_then(|t| t.forked_at),
     };
     let at_start = match target {
         PointTarget::Lsn(lsn) => start.lsn <= *lsn,
         PointTarget::Time(us) => start.wall_us.is_some_and(|wall| wall <= *us),
+        PointTarget::End => true,
+        PointTarget::Name(_) | PointTarget::Gtid(_) => false,
     };
     if at_start {
         search.best.get_or_insert(start);
@@ -305,10 +411,11 @@ pub async fn resolve(
         search.add(search.last);
     }
     let ambiguous = match target {
-        PointTarget::Lsn(_) => false,
+        PointTarget::Lsn(_) | PointTarget::End => false,
         PointTarget::Time(_) => {
             search.stepped && (search.found > 1 || search.candidates.last() != search.best.as_ref())
         }
+        PointTarget::Name(_) | PointTarget::Gtid(_) => search.found > 1,
     };
     let best = match policy {
         _ if !ambiguous => search.best,
@@ -326,14 +433,20 @@ pub async fn resolve(
     let outside = match target {
         PointTarget::Lsn(lsn) => *lsn > search.last.lsn || *lsn < start.lsn,
         PointTarget::Time(us) => reach.oldest_us.is_some_and(|oldest| *us < oldest) && !ambiguous,
+        PointTarget::Name(_) | PointTarget::Gtid(_) | PointTarget::End => false,
     };
     let best = match (best, hole) {
         (Some(best), None) if !outside => best,
         (Some(best), Some(_)) if search.passed && !outside => best,
         (_, Some(hole)) => return Err(RecoveryError::Hole(hole)),
         _ => {
-            let error = TargetError::Unreachable(target.clone(), reach);
-            return Err(RecoveryError::Target(error));
+            return Err(RecoveryError::Target(match unfinished {
+                Some(lsn) => TargetError::Unfinished(lsn),
+                None if target.is_record() => {
+                    TargetError::NoPoint(target.clone(), reach, search.points.into())
+                }
+                None => TargetError::Unreachable(target.clone(), reach),
+            }));
         }
     };
     Ok(Resolved {
@@ -343,6 +456,44 @@ pub async fn resolve(
         is_durable: end.durable_lsn >= best.lsn || unfinished.is_some(),
         reach,
     })
+}
+
+/// The part list of a shard that has a log.
+async fn readable(req: &Request<'_>) -> Result<PartList, RecoveryError> {
+    let list = read_list(req.disk, req.paths).await.map_err(RecoveryError::Parts)?;
+    match list {
+        None => Err(RecoveryError::Target(TargetError::NoLog(req.paths.part_list()))),
+        Some(list) if list.ended.is_some() => {
+            Err(RecoveryError::Target(TargetError::SwitchedOff(req.paths.part_list())))
+        }
+        Some(list) => Ok(list),
+    }
+}
+
+/// Hands every record behind the oldest base to `visitor`: all that a target is looked for in. Where
+/// that ends in damage, the kind of the end says so.
+///
+/// # Errors
+/// As [`resolve`], damage excepted.
+pub async fn look(
+    req: &Request<'_>,
+    visitor: &mut dyn Visitor,
+) -> Result<(PartList, LogEnd), RecoveryError> {
+    let list = readable(req).await?;
+    let unfinished = pending(req, &list).await?;
+    let end = look_from(req, &list, unfinished, visitor).await?;
+    Ok((list, end))
+}
+
+async fn look_from(
+    req: &Request<'_>,
+    list: &PartList,
+    until: Option<u64>,
+    visitor: &mut dyn Visitor,
+) -> Result<LogEnd, RecoveryError> {
+    let cut = bases(list).last().map_or(0, |base| base.cut);
+    let opts = ScanOptions { until, ..options(req, list, cut) };
+    scan(req.disk, &req.paths.log(), &opts, visitor).await.map_err(RecoveryError::Scan)
 }
 
 /// How the log of a shard is read from its oldest base on.

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use moon_formats::wal::RecordType;
+use moon_formats::wal::body::{Payload, RestorePoint};
 
 use crate::io::sim::{Image, SimDisk};
 use crate::io::{Access, Caching, DirEntry, Disk, Runtime};
@@ -317,4 +318,94 @@ fn where_the_log_has_been_switched_off_there_is_no_target() {
         assert_eq!(error.exit_code(), 2);
     }
     assert!(content(&disk) == before);
+}
+
+/// Logs a restore point; its LSN.
+fn point(world: &World, name: &str, gtid: u64) -> u64 {
+    let wall_us = world.disk.runtime().wall_us();
+    let point = RestorePoint { gtid, wall_us, name: name.as_bytes() };
+    let mut payload = Vec::new();
+    point.put(&mut payload);
+    let lsn = world.open.log.append(RecordType::RestorePoint.code(), 0, 0, &payload);
+    world.open.log.flush();
+    world.disk.runtime().run_for(20_000);
+    lsn
+}
+
+fn named(name: &str) -> PointTarget {
+    PointTarget::Name(name.as_bytes().to_vec())
+}
+
+fn find_named(disk: &SimDisk, name: &str, policy: TimePolicy) -> Result<u64, RecoveryError> {
+    let paths = paths();
+    let req = Request::new(disk, &paths, 1);
+    let found = disk.runtime().block_on(resolve(&req, &named(name), policy));
+    found.map(|found| found.lsn)
+}
+
+#[test]
+fn a_restore_point_is_found_by_name_and_by_number() {
+    let mut world = World::fresh(9, Policy::Always);
+    world.retention = Retention { bases: 2, window_ms: 0 };
+    world.write(5, 300);
+    world.snapshot(true).expect("a base");
+    let first = point(&world, "one", 1);
+    world.write(5, 300);
+    world.snapshot(true).expect("a base");
+    let second = point(&world, "two words", 2);
+    world.write(5, 300);
+    let third = point(&world, "one", 3);
+    world.write(5, 300);
+    let (disk, history) = world.stop();
+    for (target, lsn) in [
+        (named("two words"), second),
+        (PointTarget::Gtid(1), first),
+        (PointTarget::Gtid(2), second),
+        (PointTarget::Gtid(3), third),
+    ] {
+        let found = find(&disk, &target).expect("reachable");
+        assert_eq!(found.lsn, lsn, "{target}");
+        assert_eq!(at(&disk, lsn, false).expect("reads").1.map, up_to(&history, lsn));
+    }
+    // The same name twice is no guess.
+    let error = find(&disk, &named("one")).expect_err("twice");
+    assert_eq!(error.exit_code(), 2);
+    let text = error.to_string();
+    for words in [format!("lsn {first} gtid 1 ("), format!("lsn {third} gtid 3 (")] {
+        assert!(text.contains(&words), "{text}");
+    }
+    assert_eq!(find_named(&disk, "one", TimePolicy::First).expect("said which"), first);
+    assert_eq!(find_named(&disk, "one", TimePolicy::Last).expect("said which"), third);
+    assert_eq!(find(&disk, &PointTarget::End).expect("there is one").lsn, newest(&history));
+    // What is not there is told with what is.
+    for target in [named("three"), PointTarget::Gtid(4)] {
+        let error = find(&disk, &target).expect_err("no such");
+        assert_eq!(error.exit_code(), 2);
+        let text = error.to_string();
+        let reach = format!("there is no {target} from lsn {} (", oldest(&disk));
+        assert!(text.contains(&reach), "{text}");
+        assert!(text.contains(&format!("\"two words\" at lsn {second} gtid 2 (")), "{text}");
+        assert!(!text.contains("forked"), "{text}");
+    }
+    // The target given once more after the fork is the point where the new timeline began.
+    fork(&disk, second).expect("forks");
+    assert_eq!(find(&disk, &named("two words")).expect("shared").lsn, second);
+    let error = find(&disk, &PointTarget::Gtid(3)).expect_err("left behind");
+    assert!(error.to_string().contains(&format!("forked at lsn {second}")), "{error}");
+}
+
+#[test]
+fn a_restore_point_before_damage_is_found() {
+    let mut world = World::fresh(10, Policy::Always);
+    world.write(5, 300);
+    let lsn = point(&world, "before", 1);
+    // The next segments.
+    world.write(300, 700);
+    point(&world, "behind", 2);
+    let (disk, history) = world.stop();
+    let last = content(&disk).into_iter().map(|f| f.0).rfind(|p| p.ends_with(".wal"));
+    assert!(disk.rot(Path::new(&last.expect("a segment")), 20, 1));
+    assert_eq!(find(&disk, &named("before")).expect("before it").lsn, lsn);
+    assert_eq!(find(&disk, &named("behind")).expect_err("damaged").exit_code(), 70);
+    assert_eq!(fork(&disk, lsn).expect("forks").map, up_to(&history, lsn));
 }
