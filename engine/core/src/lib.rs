@@ -13,6 +13,7 @@
 //! | [`journal`] | effects, the one write path and the one read-back path |
 //! | [`longdouble`] | the 80-bit numbers of INCRBYFLOAT |
 //! | [`plane`] | state beside the keys: records, sections, floors |
+//! | [`points`] | named places in the log to recover to |
 //! | [`redis_digest`] | DEBUG DIGEST, as Redis computes it |
 //! | [`reload`] | the whole data set through another form and back |
 //! | [`script`] | Lua: scripts, libraries of functions |
@@ -36,6 +37,7 @@ pub mod journal;
 pub mod longdouble;
 mod persist;
 pub mod plane;
+pub mod points;
 pub mod redis_digest;
 pub mod reload;
 pub mod script;

@@ -113,6 +113,14 @@ fn set(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         .change_config(|config| {
             let before = config.clone();
             let ids = config.set(&pairs, protected_ok)?;
+            if ids.contains(&OptionId::AppendOnly) && host.shared.facts.inspected().is_some() {
+                *config = before;
+                return Err(
+                    "CONFIG SET failed (possibly related to argument 'appendonly') - this \
+                            server only shows the data at a point in time (recovery-mode inspect)"
+                        .into(),
+                );
+            }
             if ids.contains(&OptionId::MaxClients)
                 && let Err(why) = raise_clients(config.size(OptionId::MaxClients))
             {

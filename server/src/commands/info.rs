@@ -299,14 +299,21 @@ fn persistence(out: &mut String, v: &View<'_>) {
     }
     line(out, "rdb_changes_since_last_save", v.shard.journal.dirty);
     saves(out, v);
-    line(out, "aof_enabled", u8::from(v.config.bool(OptionId::AppendOnly)));
+    let inspected = v.host.shared.facts.inspected().is_some();
+    line(out, "aof_enabled", u8::from(v.config.bool(OptionId::AppendOnly) && !inspected));
     rewrites(out, v);
     if let Some((records, micros)) = v.host.recovered {
         line(out, "recovered_records", records);
         line(out, "recovery_usec", micros);
     }
+    if let Some(point) = &v.host.shared.facts.point {
+        line(out, "recovery_mode", if inspected { "inspect" } else { "fork" });
+        line(out, "recovery_target_lsn", point.point.lsn);
+        line(out, "recovery_target_time", point.wall_us.map_or(0, |us| us / 1_000_000));
+    }
     let Some(log) = &v.host.log else {
-        line(out, "durability", if loading { "loading" } else { "snapshot-only" });
+        let none = if inspected { "inspect" } else { "snapshot-only" };
+        line(out, "durability", if loading { "loading" } else { none });
         return;
     };
     let s = log.status();
@@ -330,6 +337,10 @@ fn persistence(out: &mut String, v: &View<'_>) {
         line(out, "pitr_bases", v.host.saver.bases());
         line(out, "pitr_oldest_lsn", lsn);
         line(out, "pitr_oldest_time", secs);
+    }
+    if let Some((epoch, forked_at)) = v.host.saver.timeline() {
+        line(out, "timeline", epoch);
+        line(out, "timeline_forked_at_lsn", forked_at.unwrap_or(0));
     }
     if let Some(scrub) = v.host.scrub.status() {
         let state = if scrub.damaged.is_empty() { "ok" } else { "base_damaged" };

@@ -19,6 +19,7 @@ mod migrate;
 mod page;
 mod pubsub;
 mod replication;
+mod restorepoint;
 mod save;
 mod server;
 mod slowlog;
@@ -58,6 +59,7 @@ pub(crate) fn table() -> &'static CommandTable {
             migrate::COMMANDS,
             pubsub::COMMANDS,
             replication::COMMANDS,
+            restorepoint::COMMANDS,
             save::COMMANDS,
             server::COMMANDS,
             slowlog::COMMANDS,

@@ -14,8 +14,11 @@ const GROUP: Group = Group::Server;
 const SYNCS: Flags =
     Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::NO_ASYNC_LOADING).and(Flags::NO_MULTI);
 
-const FOLLOWS: Flags =
-    Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::STALE).and(Flags::NO_ASYNC_LOADING);
+const FOLLOWS: Flags = Flags::ADMIN
+    .and(Flags::NOSCRIPT)
+    .and(Flags::STALE)
+    .and(Flags::NO_ASYNC_LOADING)
+    .and(Flags::NO_ONLOOKER);
 
 /// Rows of the group.
 pub(super) const COMMANDS: &[CommandSpec] = &[

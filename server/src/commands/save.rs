@@ -9,7 +9,8 @@ use super::{host, row};
 use crate::service::saver::Refused;
 
 const GROUP: Group = Group::Server;
-const WRITES_FILES: Flags = Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::NO_ASYNC_LOADING);
+const WRITES_FILES: Flags =
+    Flags::ADMIN.and(Flags::NOSCRIPT).and(Flags::NO_ASYNC_LOADING).and(Flags::NO_ONLOOKER);
 
 /// Rows of the group.
 pub(super) const COMMANDS: &[CommandSpec] = &[

@@ -93,6 +93,12 @@ fn shutdown(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
         return Ok(());
     }
     let how = HowToStop::of(a.from(1).iter().copied()).ok_or(CmdError::SYNTAX)?;
+    if how.save == StopSave::Yes && shared.facts.inspected().is_some() {
+        return Err(CmdError::fixed(
+            "ERR nothing can be saved: this server only shows the data at a point in time \
+             (recovery-mode inspect)",
+        ));
+    }
     if how.save == StopSave::No {
         cx.shard.abandon_script();
     } else {

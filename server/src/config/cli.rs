@@ -123,6 +123,10 @@ pub fn parse_args(args: &[String]) -> Result<(Action, Config), Vec<ConfigError>>
             }
             saved_before = true;
         }
+        if words.is_empty() && id.opt().kind == Kind::Bool && id.opt().change == Change::CommandLine
+        {
+            words.push("yes".into());
+        }
         if words.is_empty() && !matches!(id.opt().kind, Kind::Words | Kind::Master) {
             errors.push(error(format!("--{} needs a value", id.opt().name)));
         } else if let Err(why) = config.put(id, &words, Origin::Flag) {

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::table::{Effect, Kind};
+use super::table::{Change, Effect, Kind};
 use super::{Config, ConfigError, OptionId, Origin, glob_matches};
 
 const DEPTH_MAX: usize = 8;
@@ -92,6 +92,12 @@ impl<'a> Reader<'a> {
             self.unknown.push(ConfigError { at: format!("{name}:{line}"), what });
             return Ok(());
         };
+        if id.opt().change == Change::CommandLine {
+            return Err(format!(
+                "option '{}' is for one start and is given on the command line only",
+                id.opt().name
+            ));
+        }
         let repeatable = matches!(id.opt().kind, Kind::SavePoints | Kind::OutputLimits);
         let at = format!("{name}:{line}");
         let first = self.seen.get(&id).cloned();

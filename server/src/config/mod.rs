@@ -9,6 +9,7 @@ mod file;
 mod glob;
 #[cfg(test)]
 mod page;
+mod recovery;
 mod rewrite;
 pub mod table;
 pub mod value;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 pub use cli::{Action, help, parse_args};
 pub use file::hostile;
 pub use glob::matches as glob_matches;
+pub(crate) use recovery::{Mode, Wanted, wanted};
 pub(crate) use rewrite::{replace_file, rewrite};
 pub use table::OptionId;
 use table::{Change, Effect, IDS, TABLE};
@@ -241,6 +243,9 @@ impl Config {
                     Change::Protected if !protected_ok => {
                         Some(failed(&name, "can't set protected config"))
                     }
+                    Change::CommandLine if !self.is_in_force(id, text) => {
+                        Some(failed(&name, "is given on the command line only"))
+                    }
                     _ if ids.contains(&id) => Some(failed(&name, "duplicate parameter")),
                     _ => None,
                 };
@@ -254,7 +259,7 @@ impl Config {
             ids.iter().map(|&id| self.settings[id as usize].clone()).collect();
         for (i, (id, (_, text))) in ids.iter().zip(pairs).enumerate() {
             let word = String::from_utf8_lossy(text).into_owned();
-            if id.opt().change == Change::Immutable {
+            if matches!(id.opt().change, Change::Immutable | Change::CommandLine) {
                 continue;
             }
             if let Err(why) = self.put(*id, &[word], Origin::Set) {
@@ -295,7 +300,10 @@ pub fn sample_file() -> String {
             continue;
         }
         out.push_str(&format!("\n## {}\n", group.title()));
-        for opt in TABLE.iter().filter(|o| o.group == group && o.effect == Effect::Real) {
+        let in_file = |o: &&table::Opt| {
+            o.group == group && o.effect == Effect::Real && o.change != Change::CommandLine
+        };
+        for opt in TABLE.iter().filter(in_file) {
             let live = if opt.change == Change::Live { " (live)" } else { "" };
             out.push_str(&format!(
                 "\n# {}{live}\n#{} {}\n",

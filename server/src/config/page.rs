@@ -39,7 +39,8 @@ name or the text says, or have `us`, `ms`, `s`, `m`, `h` or `d` behind them.
 | `--help`, `-h` | prints all options |
 
 **While it runs.** *live* options can be changed with CONFIG SET, and CONFIG REWRITE puts what is in force into
-the file, whose comments and order stay. The others are fixed at the start.
+the file, whose comments and order stay. The others are fixed at the start. What is for *command line only* is
+about one start ([pitr.md](pitr.md)); a file that says it is refused.
 ";
 
 fn section(out: &mut String, title: &str, options: &[&Opt]) {
@@ -48,7 +49,11 @@ fn section(out: &mut String, title: &str, options: &[&Opt]) {
         "\n## {title}\n\n| option | value | default | | what it does |\n|---|---|---|---|---|\n"
     );
     for opt in options {
-        let live = if opt.change == Change::Live { "live" } else { "" };
+        let live = match opt.change {
+            Change::Live => "live",
+            Change::CommandLine => "command line only",
+            Change::Immutable | Change::Protected => "",
+        };
         let default = match opt.default {
             "" => "none".to_string(),
             default => format!("`{default}`"),

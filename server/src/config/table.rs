@@ -72,6 +72,8 @@ pub enum Change {
     Immutable,
     /// As [`Change::Immutable`], unless `enable-protected-configs` allows it.
     Protected,
+    /// For one start: the command line alone may say it. In a file it would be done again at every start.
+    CommandLine,
 }
 
 /// Whether an option does something here.
@@ -258,6 +260,13 @@ Persistence, Real {
     RecoveryTargetSecs = "recovery-target-secs", Kind::Secs(0, I32), "10", Live, "Write a new base when a start would read the log behind the last one for longer, by the speed of the last start; not before the log is a tenth of the base. 0 never.";
     PitrBases = "pitr-bases", Kind::Int(1, 1000), "1", Live, "Bases that are kept, the newest included, with the log from the oldest on.";
     PitrWindow = "pitr-window", Kind::Secs(0, I32), "0", Live, "Keep the bases and the log from which any moment of so many seconds past can be restored.";
+    RecoveryTargetLsn = "recovery-target-lsn", Kind::Text, "", CommandLine, "Recover to this LSN, the last one that counts; `0:N` names the shard too.";
+    RecoveryTargetTime = "recovery-target-time", Kind::Text, "", CommandLine, "Recover to this time, as `2026-01-31T23:59:59Z`: what was written later does not count.";
+    RecoveryTargetName = "recovery-target-name", Kind::Text, "", CommandLine, "Recover to the restore point of this name.";
+    RecoveryTargetGtid = "recovery-target-gtid", Kind::Text, "", CommandLine, "Recover to the restore point with this number.";
+    RecoveryMode = "recovery-mode", Kind::Enum(&["fork", "inspect"]), "fork", CommandLine, "What follows a recovery target: `fork` goes on from there on a timeline of its own, `inspect` only shows the data as they were and writes nothing; without a target, as they are at the end of the log.";
+    RecoveryTimePolicy = "recovery-time-policy", Kind::Enum(&["refuse", "first", "last"]), "refuse", CommandLine, "Which point is meant if several fit: the clock was set back, or a name was given twice. `refuse` lists them.";
+    RecoveryDryRun = "recovery-dry-run", Kind::Bool, "no", CommandLine, "Say what a recovery target would find and cut, write nothing, and stop.";
     ScrubMbPerSec = "scrub-mb-per-sec", Kind::Int(0, I32), "8", Live, "Megabytes a second at which bases and sealed log segments are read again, once an hour at most, to find damage while the data are in memory; 0 never.";
     CdcRetainBytes = "cdc-retain-bytes", Kind::Memory(0, MAX), "256mb", Live, "So much of the log is kept for readers of changes that have no slot.";
     CdcRetainSecs = "cdc-retain-secs", Kind::Secs(0, MAX), "0", Live, "The log is kept for so long for readers of changes that have no slot, whatever its length.";

@@ -30,7 +30,9 @@ fn sample_file_is_the_defaults() {
     let mut real = 0;
     for &id in IDS {
         assert_eq!(config.shown(id), default.shown(id), "{}", id.opt().name);
-        if id.opt().effect == Effect::Real {
+        if id.opt().change == Change::CommandLine {
+            assert!(!config.is_set(id), "{} is for no file", id.opt().name);
+        } else if id.opt().effect == Effect::Real {
             assert!(config.is_set(id), "{} is missing", id.opt().name);
             real += 1;
         }
@@ -138,6 +140,10 @@ fn every_option_goes_through_every_door() {
     for &id in IDS {
         let (opt, Some(value)) = (id.opt(), another(id)) else { continue };
         let quoted = file::quote(&value, opt.kind);
+        if opt.change == Change::CommandLine {
+            only_on_the_command_line(id, &value);
+            continue;
+        }
         let (by_file, errors) = text(&format!("{} {quoted}\n", opt.name));
         assert_eq!(errors, [], "{} in a file", opt.name);
         let (_, by_flag) =
@@ -157,12 +163,29 @@ fn every_option_goes_through_every_door() {
                 assert_eq!(again.shown(id), shown, "{} rewritten", opt.name);
                 changed += 1;
             }
+            Change::CommandLine => unreachable!("skipped above"),
             Change::Immutable => {
                 assert!(result.is_err(), "{} is fixed at the start", opt.name);
             }
         }
     }
     assert!(changed > 80, "{changed}");
+}
+
+/// It is a flag and nothing else, and does not get into a file by CONFIG REWRITE.
+fn only_on_the_command_line(id: OptionId, value: &str) {
+    let name = id.opt().name;
+    let (_, errors) = text(&format!("{name} \"{value}\"\n"));
+    assert!(errors[0].to_string().contains("on the command line only"), "{errors:?}");
+    let (_, mut config) = args(&[&format!("--{name}"), value]).unwrap();
+    assert_eq!(config.shown(id), value);
+    let other = config.set(&[(name.as_bytes(), id.opt().default.as_bytes())], true).unwrap_err();
+    assert!(other.ends_with("is given on the command line only"), "{other}");
+    assert_eq!(config.set(&[(name.as_bytes(), value.as_bytes())], true).unwrap().len(), 1);
+    for all in [false, true] {
+        let file = rewrite::render(&config, "# mine\n", all);
+        assert!(!file.contains(&format!("\n{name} ")), "{name}");
+    }
 }
 
 #[test]

@@ -34,6 +34,16 @@ pub(crate) enum DirError {
     Foreign(PathBuf, String),
 }
 
+impl DirError {
+    /// The exit code that tells the supervisor what to do (operations §5).
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Foreign(..) | Self::Marker(_) => super::EXIT_DECISION,
+            Self::Io(..) | Self::Locked(_) => super::EXIT_ENVIRONMENT,
+        }
+    }
+}
+
 impl std::fmt::Display for DirError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -51,8 +61,9 @@ pub(crate) struct DataDir {
     pub(crate) path: PathBuf,
     /// Things worth a warning.
     pub(crate) warnings: Vec<String>,
-    /// Held for the life of the process.
-    _lock: DirLock,
+    /// Held for the life of the process; shared where the directory is only read, and none where
+    /// no server has written there.
+    _lock: Option<DirLock>,
 }
 
 /// Finds the directory the options mean. The second value is a remark for the log.
@@ -136,14 +147,36 @@ pub(crate) fn open(path: &Path) -> Result<DataDir, DirError> {
     if mode & 0o027 != 0 {
         warnings.push(format!("mode {mode:04o} lets other users in; 0750 is enough"));
     }
-    Ok(DataDir { path, warnings, _lock: lock })
+    Ok(DataDir { path, warnings, _lock: Some(lock) })
+}
+
+/// Takes a directory that has data to read it and nothing else: nothing is created or written.
+pub(crate) fn look(path: &Path) -> Result<DataDir, DirError> {
+    inspect(path)?;
+    let path = fs::canonicalize(path).map_err(|e| DirError::Io(path.to_path_buf(), e))?;
+    let _lock = DirLock::share(&path).map_err(DirError::Locked)?;
+    Ok(DataDir { path, warnings: Vec::new(), _lock })
+}
+
+/// The marker of a directory that has data, without changing anything.
+pub(crate) fn known(dir: &DataDir, databases: u16) -> Result<Marker, DirError> {
+    match find_marker(&dir.path)? {
+        Some(found) => fits(&dir.path, &found, databases).map(|()| found),
+        None => {
+            let why = "holds no data to recover".to_string();
+            Err(DirError::Foreign(dir.path.clone(), why))
+        }
+    }
+}
+
+fn find_marker(path: &Path) -> Result<Option<Marker>, DirError> {
+    let rt = LocalRuntime::new().map_err(|e| DirError::Io(path.into(), e))?;
+    rt.block_on(marker::read(&PosixDisk::new(), path)).map_err(DirError::Marker)
 }
 
 /// Reads the marker, if there is one, without changing anything: does its layout fit?
 pub(crate) fn check_marker(path: &Path, databases: u16) -> Result<(), DirError> {
-    let rt = LocalRuntime::new().map_err(|e| DirError::Io(path.into(), e))?;
-    let found = rt.block_on(marker::read(&PosixDisk::new(), path)).map_err(DirError::Marker)?;
-    found.map_or(Ok(()), |found| fits(path, &found, databases))
+    find_marker(path)?.map_or(Ok(()), |found| fits(path, &found, databases))
 }
 
 /// Whether the layout of the data is the one that is asked for.

@@ -14,6 +14,7 @@ pub(crate) mod datadir;
 pub(crate) mod log;
 mod notify;
 mod pidfile;
+pub(crate) mod point;
 mod supervise;
 
 use std::fs;
@@ -25,7 +26,7 @@ use std::time::Instant;
 use moon_storage::io::glommio as dma;
 
 use crate::admin;
-use crate::config::{self, Action, Config, ConfigError, OptionId, Value};
+use crate::config::{self, Action, Config, ConfigError, OptionId, Value, Wanted};
 use crate::net::epoll::Epoll;
 use crate::net::uring::{self, Uring};
 use crate::net::{Driver, listen, sys};
@@ -35,7 +36,7 @@ use crate::service::acl;
 use crate::service::pulse::Phase;
 use crate::service::shared::{Facts, Listening, Shared, hex, random, unix_secs};
 use crate::tls;
-use datadir::{DataDir, DirError};
+use datadir::DataDir;
 use notify::Notify;
 use pidfile::PidFile;
 
@@ -68,7 +69,14 @@ pub fn run(args: &[String]) -> u8 {
         Action::SampleConfig => say(&config::sample_file()),
         Action::PrintConfig => say(&config.print()),
         Action::CheckConfig => return check(&config),
-        Action::Run => return serve(config),
+        Action::Run => match config::wanted(&config) {
+            Ok(Some(wanted)) if wanted.dry_run => return point::dry_run(&config, &wanted),
+            Err(errors) if config.bool(OptionId::RecoveryDryRun) => {
+                errors.iter().for_each(|error| complain(error));
+                return EXIT_ENVIRONMENT;
+            }
+            _ => return serve(config),
+        },
     }
     0
 }
@@ -103,6 +111,7 @@ fn problems(config: &Config) -> Vec<String> {
         problems
             .push("nothing to listen on: port and tls-port are 0, unixsocket is not set".into());
     }
+    problems.extend(config::wanted(config).err().unwrap_or_default());
     if let Err(e) = tls::Ends::load(config) {
         problems.push(format!("TLS: {e}"));
     }
@@ -187,15 +196,21 @@ fn serve(mut config: Config) -> u8 {
     if !problems.is_empty() {
         return EXIT_ENVIRONMENT;
     }
+    let wanted = config::wanted(&config).ok().flatten();
     let (path, note) = datadir::choose(&config);
-    let dir = match datadir::open(&path) {
+    let dir = match &wanted {
+        None => datadir::open(&path),
+        Some(wanted) if wanted.only_looks() => datadir::look(&path),
+        // What is to be recovered is there.
+        Some(_) => datadir::look(&path)
+            .and_then(|dir| datadir::known(&dir, config.int(OptionId::Databases) as u16))
+            .and_then(|_| datadir::open(&path)),
+    };
+    let dir = match dir {
         Ok(dir) => dir,
         Err(e) => {
             tracing::error!("{e}");
-            return match e {
-                DirError::Foreign(..) | DirError::Marker(_) => EXIT_DECISION,
-                DirError::Io(..) | DirError::Locked(_) => EXIT_ENVIRONMENT,
-            };
+            return e.exit_code();
         }
     };
     config.resolve(OptionId::Dir, Value::Text(dir.path.display().to_string()));
@@ -212,7 +227,7 @@ fn serve(mut config: Config) -> u8 {
             "options accepted without effect; loglevel verbose lists them"
         );
     }
-    match start(config, dir) {
+    match start(config, dir, wanted) {
         Ok(code) => code,
         Err(e) => {
             tracing::error!("{e}");
@@ -222,17 +237,29 @@ fn serve(mut config: Config) -> u8 {
 }
 
 /// Opens everything, runs the shard on a thread of its own and waits for its end.
-fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
+fn start(mut config: Config, dir: DataDir, wanted: Option<Wanted>) -> io::Result<u8> {
     sys::block_signals()?;
     crash::install();
     let notify = Notify::from_env(&config);
     let _pid_file = PidFile::write(config.text(OptionId::PidFile));
     fit_maxclients(&mut config)?;
-    let marker = match datadir::marker(&dir, config.int(OptionId::Databases) as u16) {
+    let databases = config.int(OptionId::Databases) as u16;
+    let marker = match &wanted {
+        Some(wanted) if wanted.only_looks() => datadir::known(&dir, databases),
+        _ => datadir::marker(&dir, databases),
+    };
+    let marker = match marker {
         Ok(marker) => marker,
         Err(e) => {
             tracing::error!("{e}");
             return Ok(EXIT_DECISION);
+        }
+    };
+    let point = match wanted.map(|wanted| point::decide(&config, &wanted, &dir.path)).transpose() {
+        Ok(point) => point,
+        Err(e) => {
+            tracing::error!("{e}");
+            return Ok(e.exit_code());
         }
     };
     let (driver, driver_why) = choose_driver(&config).map_err(io::Error::other)?;
@@ -254,6 +281,7 @@ fn start(mut config: Config, dir: DataDir) -> io::Result<u8> {
         disk: disk.name(),
         disk_why,
         users,
+        point,
         started: Instant::now(),
         started_unix_secs: unix_secs(),
     };

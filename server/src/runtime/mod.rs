@@ -342,7 +342,13 @@ impl<D: Driver> ShardLoop<D> {
         let lsn = log.as_ref().map_or(0, |log| log.last_lsn());
         self.hub.service.host.switch.begin(log.is_some(), standing);
         self.hub.service.install(shard, log);
-        self.hub.service.host.saver.begin(ground);
+        match ground {
+            Some(ground) => self.hub.service.host.saver.begin(ground),
+            None => {
+                let secs = self.shared.facts.started_unix_secs;
+                self.hub.service.host.saver.only_show(secs);
+            }
+        }
         self.hub.service.host.recovered = Some((records, micros));
         self.shared.progress.loading.store(false, std::sync::atomic::Ordering::Release);
         let keys: usize = self.hub.service.shard.dbs().iter().map(|d| d.len()).sum();

@@ -14,13 +14,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use moon_engine::exec::{Shard, ShardConfig};
 use moon_engine::snapshot::Loader;
 use moon_formats::rrdshard::Item;
-use moon_formats::wal;
+use moon_formats::{names, wal};
 use moon_storage::io::{Disk, Runtime};
 use moon_storage::log::{Log, LogError};
-use moon_storage::parts::{ShardPaths, bases};
+use moon_storage::parts::{Parts, ShardPaths, bases};
 use moon_storage::recovery::{
-    Origin, Progress, RecoveryError, Request, Target, Unlogged, read_head, recover_shard,
-    recover_without_log,
+    Origin, PointTarget, Progress, RecoveryError, Request, Target, Unlogged, read_head,
+    recover_shard, recover_without_log,
 };
 use moon_storage::scan::{Position, VisitError, Visitor};
 use moon_storage::switch::Standing;
@@ -72,8 +72,8 @@ impl From<RecoveryError> for StartError {
 pub(crate) struct Recovered {
     pub(crate) shard: Shard,
     pub(crate) log: Option<Log>,
-    /// What the saver works with.
-    pub(crate) ground: Ground,
+    /// What the saver works with; nothing where the data are only shown.
+    pub(crate) ground: Option<Ground>,
     /// What is left of a log that was switched off.
     pub(crate) standing: Option<Standing>,
     pub(crate) records: u64,
@@ -147,7 +147,11 @@ async fn run(
         shared.progress.bytes_total.store(p.total, Relaxed);
         shared.progress.bytes_done.store(p.done, Relaxed);
     };
-    let request = Request::new(&*disk, &paths, 1);
+    let point = shared.facts.point.as_ref();
+    let request = Request {
+        point: point.map(|decided| decided.point).filter(|_| on),
+        ..Request::new(&*disk, &paths, 1)
+    };
     let mut apply = Apply {
         loader: Loader::new(&mut shard),
         config: &config,
@@ -175,9 +179,17 @@ async fn run(
             tracing::info!(keys = entries, bytes = base.bytes, lsn = base.cut, "base loaded");
             ground.base_bytes = base.bytes;
         }
-        let opened = recovered.open(disk.clone(), rt.clone(), log_config).await?;
-        ground.parts = Some(opened.parts);
-        log = Some(opened.log);
+        if let Some(decided) = point.filter(|point| point.is_inspection()) {
+            let lsn = decided.point.lsn;
+            tracing::info!(lsn, "the data are shown as of {}; nothing is written", decided.target);
+        } else {
+            let opened = recovered.open(disk.clone(), rt.clone(), log_config).await?;
+            if let Some(decided) = point {
+                say_forked(&decided.target, &opened.parts);
+            }
+            ground.parts = Some(opened.parts);
+            log = Some(opened.log);
+        }
     } else {
         let found = recover_without_log(&request, &mut apply, &mut progress).await?;
         match &found {
@@ -205,7 +217,21 @@ async fn run(
         tracing::info!(plane, "rebuilt from the keys");
     }
     let records = shared.progress.records.load(Relaxed);
+    let ground = Some(ground).filter(|_| shared.facts.inspected().is_none());
     Ok(Recovered { shard, log, ground, standing, records, micros: rt.mono_us() - start })
+}
+
+/// Tells where the server goes on, and that this was for one start.
+fn say_forked(target: &PointTarget, parts: &Parts) {
+    let list = parts.list();
+    let Some(now) = list.timelines.last() else { return };
+    let left = list.timelines.iter().rev().nth(1).map_or(1, |timeline| timeline.epoch);
+    tracing::warn!(
+        timeline = now.epoch,
+        forked_at = now.forked_at,
+        left_in = names::timeline_dir(left),
+        "recovered to {target}; start without recovery target from now on"
+    );
 }
 
 /// Fills a shard: with a snapshot, then with the log behind it.

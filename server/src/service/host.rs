@@ -334,7 +334,8 @@ impl ServerHost {
             Class::parse(config.text(OptionId::NotifyKeyspaceEvents)).unwrap_or(Class::NONE);
         self.saver.refresh(config);
         self.scrub.refresh(config);
-        self.switch.wanted = config.bool(OptionId::AppendOnly);
+        self.switch.wanted =
+            config.bool(OptionId::AppendOnly) && self.shared.facts.inspected().is_none();
         self.replicas.refresh(config);
         self.cdc.refresh(config);
         self.replica_read_only = config.bool(OptionId::ReplicaReadOnly);

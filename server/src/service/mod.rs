@@ -112,7 +112,8 @@ impl ShardService {
     /// Sets the instant of the turn; takes over options that have changed.
     #[inline]
     pub(crate) fn begin_turn(&mut self, now: Now) {
-        self.shard.set_now(now);
+        let facts = &self.host.shared.facts;
+        self.shard.set_now(facts.point.as_ref().map_or(now, |point| point.instant(now)));
         let ticks = host::ticks();
         self.host.turns.begin(ticks, self.shard.stats.commands);
         self.shard.start_batch(ticks);

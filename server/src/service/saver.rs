@@ -68,6 +68,8 @@ pub(crate) enum Refused {
     Rewriting,
     /// There is no log.
     NoLog,
+    /// Nothing is written: the data are only shown.
+    Inspecting,
 }
 
 /// Figures for /metrics.
@@ -133,6 +135,8 @@ pub(crate) struct Saver {
     rewrite_wanted: bool,
     /// Nothing begins: the log is being ended.
     is_held: bool,
+    /// Nothing is written, ever: the data are only shown.
+    is_inspecting: bool,
     /// Cut of the last save that is durable.
     saved_lsn: Option<u64>,
     cut_without_log: u64,
@@ -203,6 +207,12 @@ impl Saver {
         self.base_secs = if ground.parts.is_some() { ground.saved_secs } else { 0 };
         self.rewrite_wanted = ground.needs_rewrite && ground.parts.is_some();
         self.ground = Some(ground);
+    }
+
+    /// The data are there and only shown.
+    pub(crate) fn only_show(&mut self, saved_secs: u64) {
+        self.is_inspecting = true;
+        self.saved_secs = saved_secs;
     }
 
     /// Whether a save is under way or about to begin.
@@ -310,6 +320,9 @@ impl Saver {
 
     /// Has the data set saved. `later` leaves it to begin when what is under way has ended.
     pub(crate) fn want_save(&mut self, later: bool) -> Result<(), Refused> {
+        if self.is_inspecting {
+            return Err(Refused::Inspecting);
+        }
         if self.is_saving() {
             return Err(Refused::Saving);
         }
@@ -455,6 +468,12 @@ impl Saver {
                 (base.cut, made.map_or(0, |(_, secs)| *secs))
             }
         })
+    }
+
+    /// The timeline in force, and the last LSN that it shares with the one before.
+    pub(crate) fn timeline(&self) -> Option<(u64, Option<u64>)> {
+        let list = self.ground.as_ref()?.parts.as_ref()?.list();
+        list.timelines.last().map(|timeline| (timeline.epoch, timeline.forked_at))
     }
 
     /// Bases that are kept, the one in force included.

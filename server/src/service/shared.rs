@@ -12,6 +12,7 @@ use super::acl::UsersText;
 use super::pulse::Pulse;
 use crate::config::{Config, OptionId, Value};
 use crate::net::{listen, sys};
+use crate::process::point::Decided;
 use crate::tls::{self, Tls, TlsError};
 
 /// A listening socket, or one that was.
@@ -38,6 +39,8 @@ pub(crate) struct Facts {
     pub(crate) disk_why: String,
     /// Users as the configuration or `aclfile` defines them.
     pub(crate) users: Option<UsersText>,
+    /// The point in time that the data are recovered to.
+    pub(crate) point: Option<Decided>,
     pub(crate) started: Instant,
     pub(crate) started_unix_secs: u64,
 }
@@ -147,6 +150,13 @@ pub(crate) struct Shared {
     stop: AtomicU8,
     /// Wakes the shard thread.
     pub(crate) wake: Arc<OwnedFd>,
+}
+
+impl Facts {
+    /// The point in time that the data are shown at, if they are only shown.
+    pub(crate) fn inspected(&self) -> Option<&Decided> {
+        self.point.as_ref().filter(|point| point.is_inspection())
+    }
 }
 
 impl Shared {

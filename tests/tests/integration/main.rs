@@ -17,6 +17,7 @@ mod inspect;
 mod key_migration;
 mod logins;
 mod migrate;
+mod pitr;
 mod process;
 mod replication;
 mod saving;

@@ -87,6 +87,9 @@ flags! {
     RUNS_QUEUE = 22, "";
     /// Changes keys, in units that its function makes of its own accord.
     WRITES = 23, "";
+    /// Not where data are only shown ([`Role::Onlooker`](crate::exec::Role::Onlooker)): it writes files, or
+    /// changes whose data they are.
+    NO_ONLOOKER = 24, "";
 }
 
 impl Flags {

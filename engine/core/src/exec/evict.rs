@@ -117,14 +117,14 @@ impl Shard {
     #[inline]
     pub(super) fn make_room(&mut self, host: &mut dyn Host) -> bool {
         self.eviction.full = false;
-        self.eviction.rules.max > 0 && !self.loading && !self.role.is_replica() && self.evict(host)
+        self.eviction.rules.max > 0 && !self.loading && !self.role.is_passive() && self.evict(host)
     }
 
     /// Makes room while no command runs. True if there is more to do.
     pub fn make_room_idle(&mut self, host: &mut dyn Host) -> bool {
         // A replica leaves that to its master.
         self.make_room(host);
-        !self.eviction.full && !self.role.is_replica() && self.bytes_over() > 0
+        !self.eviction.full && !self.role.is_passive() && self.bytes_over() > 0
     }
 
     #[cold]

@@ -1,6 +1,7 @@
-//! Master or replica: what a server that follows another does otherwise.
+//! Master, replica or onlooker: what a server does otherwise that is not the one to write.
 //!
-//! A replica changes nothing of its own accord: keys expire and are evicted where its master says so.
+//! Neither a replica nor an onlooker changes anything of its own accord: keys expire and are evicted where
+//! the master says so, or not at all.
 //! The master's stream runs through the same executor as clients' requests, at instant zero as the
 //! log does when it is read back: what was allowed there is not judged again here.
 
@@ -18,6 +19,11 @@ const MASTER_DOWN: CmdError = CmdError::fixed(
     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
 );
 
+const ONLOOKER: CmdError = CmdError::fixed(
+    "READONLY This server only shows the data at a point in time (recovery-mode inspect); nothing can be \
+     written.",
+);
+
 /// Whom the shard follows, and what that means for its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Role {
@@ -31,18 +37,21 @@ pub enum Role {
         /// The link is down, and clients are not to see what may be old (`replica-serve-stale-data no`).
         stale: bool,
     },
+    /// Nobody: it shows its data at a point in time, and they stay as they are.
+    Onlooker,
 }
 
 impl Role {
     /// Whether another server is followed.
     #[inline]
     pub fn is_replica(self) -> bool {
-        self != Role::Master
+        matches!(self, Role::Replica { .. })
     }
 
-    /// Whether writes of clients are refused.
-    pub(crate) fn is_read_only(self) -> bool {
-        matches!(self, Role::Replica { read_only: true, .. })
+    /// Whether nothing changes of the shard's own accord.
+    #[inline]
+    pub fn is_passive(self) -> bool {
+        self != Role::Master
     }
 
     /// Whether what there is may be too old to be shown.
@@ -52,7 +61,19 @@ impl Role {
 
     /// Refuses a write of a client where another server is the one to write.
     pub(crate) fn admit_write(self) -> CmdResult {
-        if self.is_read_only() { Err(READ_ONLY) } else { Ok(()) }
+        match self {
+            Role::Onlooker => Err(ONLOOKER),
+            Role::Replica { read_only: true, .. } => Err(READ_ONLY),
+            Role::Replica { read_only: false, .. } | Role::Master => Ok(()),
+        }
+    }
+
+    /// Refuses what needs files or another server, where data are only shown.
+    pub(crate) fn admit_change(self, flags: Flags) -> CmdResult {
+        match self == Role::Onlooker && flags.has(Flags::NO_ONLOOKER) {
+            true => Err(ONLOOKER),
+            false => Ok(()),
+        }
     }
 
     /// Refuses what would show old data; `flags` are those that all of a request has.
@@ -64,7 +85,7 @@ impl Role {
 impl Shard {
     /// Sets whom the shard follows.
     pub fn set_role(&mut self, role: Role) {
-        if role.is_replica() && !self.role.is_replica() {
+        if role.is_passive() && !self.role.is_passive() {
             self.waiters.force_out();
         }
         self.role = role;

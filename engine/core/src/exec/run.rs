@@ -256,6 +256,7 @@ impl Shard {
                 spec.name
             )));
         }
+        self.role.admit_change(spec.flags)?;
         self.role.admit_stale(demands.all)?;
         if self.loading && !demands.all.has(Flags::LOADING) {
             return Err(LOADING);

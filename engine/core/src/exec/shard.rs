@@ -94,6 +94,8 @@ pub struct Shard {
     pub scripts: Scripts,
     /// Slots of readers of changes.
     pub slots: Slots,
+    /// Highest global number in use, see [`crate::points`].
+    pub(crate) last_gtid: u64,
     /// The log behind the shard.
     pub journal: Journal,
     /// Whom the shard follows.
@@ -148,6 +150,7 @@ impl Shard {
             stats: Stats::new(table.len()),
             scripts: Scripts::default(),
             slots: Slots::default(),
+            last_gtid: 0,
             journal: Journal::default(),
             role: Role::Master,
             save_failed: false,
@@ -271,7 +274,7 @@ impl Shard {
 
     /// Removes the keys and fields that reads found expired, each as its own logged DEL or HDEL.
     pub(crate) fn drop_expired(&mut self, host: &mut dyn Host) {
-        if self.role.is_replica() || self.expiry_paused {
+        if self.role.is_passive() || self.expiry_paused {
             // They are not shown; the master says when they go, or they go after the pause.
             self.expired.clear();
             return;
@@ -295,7 +298,7 @@ impl Shard {
     /// Active expiry: removes up to `budget` expired keys and fields. Returns how many; a result equal to
     /// the budget means that there may be more.
     pub fn expire_cycle(&mut self, host: &mut dyn Host, budget: usize) -> usize {
-        if !self.active_expire || self.loading || self.expiry_paused || self.role.is_replica() {
+        if !self.active_expire || self.loading || self.expiry_paused || self.role.is_passive() {
             return 0;
         }
         let mut reaped = 0;

@@ -206,6 +206,9 @@ impl Shard {
         if record == RecordType::Command {
             return self.apply(db, flags, payload);
         }
+        if record == RecordType::RestorePoint {
+            return self.pass_restore_point(flags, payload);
+        }
         match self.planes.of_record(record) {
             Some(member) => member.plane.apply(record, db, payload),
             None if is_data(record) => Err(ApplyError {

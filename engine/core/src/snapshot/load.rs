@@ -140,8 +140,12 @@ impl<'a> Loader<'a> {
     /// Takes the next item.
     pub fn item(&mut self, item: &Item<'_>) -> Result<(), LoadError> {
         match item {
+            Item::Head(head) => {
+                self.shard.last_gtid = head.extension.map_or(0, |extension| extension.last_gtid);
+                Ok(())
+            }
             // What they say concerns files, and the decoder holds ranges against each other.
-            Item::Head(_) | Item::Db(_) | Item::Range(_) => Ok(()),
+            Item::Db(_) | Item::Range(_) => Ok(()),
             Item::Entry(entry) => self.entry(entry),
             Item::Chunk(chunk) => match self.joiner.chunk(chunk) {
                 Some(joined) => self.joined(&joined),

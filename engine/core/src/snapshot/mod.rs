@@ -319,7 +319,8 @@ impl Shard {
         sections.extend(self.planes.save());
         sections.sort_by_key(|(code, ..)| *code);
         let mut head = Vec::new();
-        let encoder = Encoder::new(preamble, extension, &mut head);
+        let extension = Extension { last_gtid: self.last_gtid, ..*extension };
+        let encoder = Encoder::new(preamble, &extension, &mut head);
         let shared = Rc::new(Shared::new(encoder, head, self.access.counts()));
         let (mut walks, mut keys_total) = (0, 0);
         for (number, db) in (0u16..).zip(&mut self.dbs).filter(|(_, db)| !db.is_empty()) {

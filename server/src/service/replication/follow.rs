@@ -162,6 +162,7 @@ impl ServerHost {
     /// The role that clients are to be served in.
     pub(in crate::service) fn role(&self) -> Role {
         match &self.following {
+            None if self.shared.facts.inspected().is_some() => Role::Onlooker,
             None => Role::Master,
             Some(f) => Role::Replica {
                 read_only: self.replica_read_only,
