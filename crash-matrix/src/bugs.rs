@@ -98,6 +98,14 @@ impl Bug {
         false
     }
 
+    /// Whether it breaks recovery to a point in time.
+    pub fn is_of_a_point(&self) -> bool {
+        #[cfg(feature = "mutants")]
+        return self.storage.is_some_and(|mutant| Mutant::POINTS.contains(&mutant));
+        #[cfg(not(feature = "mutants"))]
+        false
+    }
+
     /// Every bug this build can run, with its name.
     pub fn all() -> Vec<(String, Bug)> {
         let engine = EngineBug::ALL.iter().map(|b| (format!("{b:?}"), Bug::engine(*b)));
@@ -105,7 +113,7 @@ impl Bug {
         #[cfg(feature = "mutants")]
         let all = {
             let mut all = all;
-            let storage = Mutant::LOG.iter().chain(&Mutant::SNAPSHOT);
+            let storage = Mutant::LOG.iter().chain(&Mutant::SNAPSHOT).chain(&Mutant::POINTS);
             all.extend(
                 storage.map(|m| (format!("{m:?}"), Bug { storage: Some(*m), ..Bug::default() })),
             );

@@ -11,6 +11,7 @@ use crate::bugs::Bug;
 use crate::figures::{Failure, Figures, Outcome};
 use crate::life::{History, Life, Plan, empty_shard, log_config, table};
 use crate::oracle::{Crash, Depth, Oracle, start_over};
+use crate::pitr;
 use crate::rot;
 use crate::workload::{Plane, Workload};
 
@@ -43,6 +44,8 @@ pub enum Trouble {
     Fault(usize),
     /// Bits of what is stored flip.
     Rot,
+    /// None, but that it is recovered to points in its past (set P).
+    Points,
 }
 
 /// What goes on beside the commands.
@@ -99,6 +102,11 @@ impl Cell {
                     cells.push(damaged(Trouble::Rot));
                 }
             }
+            if policy != Policy::No {
+                let (activity, trouble) = (Activity::Rotate, Trouble::Points);
+                let planes = [Plane::Kv, Plane::Ttl, Plane::Txn, Plane::Mixed];
+                cells.extend(planes.map(|plane| Cell { plane, activity, policy, trouble }));
+            }
             for activity in [Activity::Rotate, Activity::Rewrite, Activity::Save] {
                 let damaged = |trouble| Cell { plane: Plane::Kv, activity, policy, trouble };
                 let faults = (0..FAULTS.len()).filter(|f| activity.meets(FAULTS[*f].1));
@@ -118,6 +126,7 @@ impl Cell {
             Trouble::None => String::new(),
             Trouble::Fault(f) => format!("+{}", FAULTS[f].0),
             Trouble::Rot => "+rot".into(),
+            Trouble::Points => "+points".into(),
         };
         format!("{plane}-{activity}-{policy}{trouble}")
     }
@@ -127,7 +136,7 @@ impl Cell {
         Cell::all().into_iter().find(|c| c.name() == name)
     }
 
-    fn config(&self, bug: Bug) -> LogConfig {
+    pub(crate) fn config(&self, bug: Bug) -> LogConfig {
         let segment_bytes = match self.activity {
             Activity::Rotate => 64 << 10,
             Activity::Rewrite => 256 << 10,
@@ -187,7 +196,7 @@ pub(crate) struct Recording {
 impl Run {
     pub(crate) fn line(&self) -> String {
         let nth = match self.cell.trouble {
-            Trouble::None => String::new(),
+            Trouble::None | Trouble::Points => String::new(),
             _ => format!(" --nth {}", self.nth),
         };
         format!("moon-crash run --cell {} --seed {}{nth}", self.cell.name(), self.seed)
@@ -294,6 +303,9 @@ impl Run {
 
     /// Runs, crashes, checks. Stops after the first broken promise if `first` is set.
     pub fn execute(&self, effort: Effort, bug: Bug, first: bool) -> Outcome {
+        if self.cell.trouble == Trouble::Points {
+            return pitr::run(self, effort, bug, first);
+        }
         let mut out = Outcome::default();
         let mut hash = Xxh3::new();
         let recording = match self.record(bug, &mut out.figures) {
@@ -433,6 +445,9 @@ impl Run {
 
     /// One crash alone, with every check.
     pub fn single(&self, stop: usize, crash: Crash, variant: u64, bug: Bug) -> Outcome {
+        if self.cell.trouble == Trouble::Points {
+            return pitr::run(self, KEPT, bug, false);
+        }
         let mut out = Outcome::default();
         let mut hash = Xxh3::new();
         match self.record(bug, &mut out.figures) {

@@ -31,6 +31,8 @@ pub struct Figures {
     pub struck: BTreeMap<&'static str, u64>,
     /// Records that recoveries applied.
     pub replayed: u64,
+    /// Recoveries to an LSN, to a time or restore point, and crashes of forks.
+    pub points: (u64, u64, u64),
     /// Healed logs.
     pub heals: u64,
     /// What the workload met.
@@ -72,6 +74,8 @@ impl Figures {
             *self.struck.entry(k).or_default() += v;
         }
         self.replayed += o.replayed;
+        let (a, b) = (self.points, o.points);
+        self.points = (a.0 + b.0, a.1 + b.1, a.2 + b.2);
         self.heals += o.heals;
         self.seen.commands += o.seen.commands;
         self.seen.refused += o.seen.refused;

@@ -12,6 +12,7 @@
 //! | [`oracle`] | what must hold after a crash |
 //! | [`cell`] | which runs there are, and one run with its crashes |
 //! | [`rot`] | damage at rest |
+//! | `pitr` | recovery to points in time |
 //! | [`bugs`] | deliberate bugs the matrix must notice |
 //! | [`figures`] | counts and failures |
 //! | [`kill`] | the shipped binary under SIGKILL |
@@ -28,6 +29,7 @@ pub mod kill;
 pub mod life;
 pub mod matrix;
 pub mod oracle;
+mod pitr;
 pub mod report;
 pub mod rot;
 pub mod trace;

@@ -124,6 +124,10 @@ struct Sink {
 
 impl EffectSink for Sink {
     fn append(&self, record: RecordType, flags: u8, db: u16, payload: &[u8]) -> u64 {
+        if record != RecordType::Command {
+            // A restore point changes no state.
+            return EffectSink::append(&self.log, record, flags, db, payload);
+        }
         let n = self.units.get();
         self.units.set(n + 1);
         let (flags, payload) = match self.engine_bug {
@@ -350,7 +354,13 @@ impl Life {
 
     /// Feeds a second shard with the records from now on, for a digest at every record.
     pub fn with_model(mut self) -> Life {
-        self.model = Some(empty_shard());
+        let mut model = empty_shard();
+        for past in self.history.borrow().iter() {
+            if let Err(e) = model.apply(past.db, past.flags, &past.payload) {
+                self.find(format!("O9: record {} does not apply again: {e}", past.lsn));
+            }
+        }
+        self.model = Some(model);
         self
     }
 

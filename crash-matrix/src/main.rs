@@ -213,6 +213,10 @@ fn mutants(flags: &Flags) -> bool {
         let (mut crashes, mut seconds) = (0, 0.0);
         let failure = (0..BATCHES).find_map(|batch| {
             let (runs, effort) = match bug.is_of_the_walk() {
+                _ if bug.is_of_a_point() => {
+                    let seed = flags.first_seed + batch;
+                    (matrix::points(seed, 1), Effort { stops: None, all_images: false })
+                }
                 false => {
                     let seed = flags.first_seed + batch * SEEDS;
                     (matrix::sample(matrix::plan(seed, SEEDS, 6), seed, SHARE), effort)

@@ -16,7 +16,7 @@ use moon_storage::log::{LogConfig, Policy};
 use moon_storage::marker;
 use moon_storage::parts::bases;
 use moon_storage::recovery::{
-    Origin, RecoveredEnd, RecoveryError, Request, Target, recover_shard, recover_snapshot,
+    Origin, Point, RecoveredEnd, RecoveryError, Request, Target, recover_shard, recover_snapshot,
 };
 use moon_storage::scan::{Position, ScanError, VisitError, Visitor};
 
@@ -52,7 +52,7 @@ impl Crash {
         Crash::all().find(|c| c.name() == name)
     }
 
-    fn of(self, disk: &SimDisk, stop: usize, seed: u64) -> Option<SimDisk> {
+    pub(crate) fn of(self, disk: &SimDisk, stop: usize, seed: u64) -> Option<SimDisk> {
         match self {
             Crash::Power(image) => disk.power_loss_at(stop, image, seed),
             Crash::Kill => disk.kill_at(stop, seed),
@@ -139,7 +139,7 @@ impl Visitor for Replay<'_> {
     }
 }
 
-fn request<'a>(
+pub(crate) fn request<'a>(
     disk: &'a SimDisk,
     paths: &'a moon_storage::parts::ShardPaths,
     cfg: &LogConfig,
@@ -162,6 +162,21 @@ pub fn start_over(
     bug: Bug,
     apply: bool,
 ) -> Result<Recovered, String> {
+    start_at(disk, history, cfg, bug, apply, None)
+}
+
+/// The same up to a point in time.
+///
+/// # Errors
+/// As [`start_over`].
+pub fn start_at(
+    disk: &SimDisk,
+    history: &[Rc<Logged>],
+    cfg: &LogConfig,
+    bug: Bug,
+    apply: bool,
+    point: Option<Point>,
+) -> Result<Recovered, String> {
     let rt = disk.runtime();
     let now = Now::new(rt.wall_us(), rt.mono_us());
     let mut shard = empty_shard();
@@ -180,8 +195,8 @@ pub fn start_over(
         next: 0,
     };
     let paths = paths();
-    let recovered =
-        rt.block_on(recover_shard(&request(disk, &paths, cfg), &mut replay, &mut |_| {}));
+    let request = Request { point, ..request(disk, &paths, cfg) };
+    let recovered = rt.block_on(recover_shard(&request, &mut replay, &mut |_| {}));
     let kept = replay.next;
     drop(replay);
     let found = match recovered {

@@ -12,7 +12,7 @@ fn broken(report: &Report, check: &str) -> usize {
 }
 
 /// The checks whose failures are counted apart.
-const CHECKS: [(&str, &str); 10] = [
+const CHECKS: [(&str, &str); 11] = [
     ("O1:", "did not start"),
     ("O2:", "acknowledged writes lost, or no prefix"),
     ("O3:", "units torn"),
@@ -20,6 +20,7 @@ const CHECKS: [(&str, &str); 10] = [
     ("O10:", "LSN used twice"),
     ("O12:", "files left"),
     ("O13:", "degraded states hidden, acks while degraded"),
+    ("O14:", "points in time missed, forks undone"),
     ("D:", "silent damage"),
     ("manners", "bad manners on the disk"),
     ("after a read error", "not started after a read error"),
@@ -79,6 +80,9 @@ pub fn text(report: &Report) -> String {
     for (kind, (refused, harmless)) in &f.damaged {
         row(&format!("  {kind}"), format!("{refused} / {harmless}"));
     }
+    let (lsns, moments, forks) = f.points;
+    let points = format!("{lsns} / {moments} / {forks}");
+    row("recovered to LSNs / times, names / forks crashed", points);
     for (check, name) in CHECKS {
         row(&format!("{} {name}", check.trim_end_matches(':')), broken(report, check).to_string());
     }
@@ -122,6 +126,9 @@ pub fn json(report: &Report) -> String {
     number("snapshots_failed", f.seen.snapshots.2);
     number("damage_refused", f.damage.0);
     number("damage_harmless", f.damage.1);
+    number("points_by_lsn", f.points.0);
+    number("points_by_time_or_name", f.points.1);
+    number("forks_crashed", f.points.2);
     number("failures", report.failures.len() as u64);
     let map = |items: Vec<String>| format!("{{{}}}", items.join(", "));
     let images = f.crashes.iter().map(|(n, c)| format!("\"{n}\": {c}")).collect();

@@ -36,6 +36,18 @@ fn all_stops_and_images_of_a_run() {
 }
 
 #[test]
+fn every_point_of_a_life_is_found_and_a_fork_survives_its_crashes() {
+    let effort = Effort { stops: None, all_images: false };
+    for (name, seed) in [("kv-rotate-always+points", 3), ("mixed-rotate-everysec+points", 4)] {
+        let cell = Cell::named(name).expect("a cell");
+        let report = execute(&[Run { cell, seed, nth: 0 }], effort, Bug::default(), 1, false);
+        assert_eq!(report.failures.len(), 0, "{:?}", report.failures.first());
+        let (lsns, moments, forks) = report.figures.points;
+        assert!(lsns > 30 && moments > 8 && forks > 50, "{name}: {:?}", report.figures.points);
+    }
+}
+
+#[test]
 fn every_write_row_is_generated_and_has_an_effect() {
     // Rows that need a lucky state before them are rare: more seeds until all have been seen.
     let none = Effort { stops: Some(2), all_images: false };

@@ -37,6 +37,10 @@ pub enum Mutant {
     RemovedBeforeCommit,
     /// The file table says of the log what is written, not what is durable.
     TableAheadOfLog,
+    /// A recovery to a point in time holds one record more.
+    PointOneLate,
+    /// A fork sets files aside before the part list that does without them is durable.
+    ForkMovesFirst,
 }
 
 impl Mutant {
@@ -53,6 +57,9 @@ impl Mutant {
         Mutant::TailTreatedAsHole,
         Mutant::StaleBatchesAccepted,
     ];
+
+    /// Those of recovery to a point in time.
+    pub const POINTS: [Mutant; 2] = [Mutant::PointOneLate, Mutant::ForkMovesFirst];
 
     /// Those of snapshots, rewrites and retention.
     pub const SNAPSHOT: [Mutant; 6] = [

@@ -61,7 +61,7 @@ impl Recovered {
         // Before the log leaves a gap: what is told of it must be found by the next start.
         let recovered_lsn = self.end.last_lsn;
         if let Some(fork) = self.fork.take() {
-            fork.carry_out(&*disk, &self.paths, &self.end, &self.orphans).await?;
+            fork.carry_out(&*disk, &self.paths, &cfg, &self.end, &self.orphans).await?;
             // Bases among them belong to the timeline that was left.
             self.orphans.retain(|path| names::is_temporary(&path.to_string_lossy()));
         }

@@ -267,7 +267,7 @@ pub(super) async fn recover_logged(
             // The table may be that of the timeline that is left.
             .min(fork.as_ref().map_or(u64::MAX, Fork::lsn)),
         visit_from,
-        until: fork.as_ref().map(Fork::lsn),
+        until: fork.as_ref().map(|f| f.lsn() + u64::from(mutant!(req, PointOneLate))),
         may_be_empty: list.log_from_seq == 0,
         #[cfg(any(test, feature = "mutants"))]
         mutant: req.mutant,

@@ -126,6 +126,7 @@ impl Fork {
         self,
         disk: &dyn Disk,
         paths: &ShardPaths,
+        cfg: &LogConfig,
         end: &RecoveredEnd,
         unnamed: &[PathBuf],
     ) -> Result<(), RecoveryError> {
@@ -141,6 +142,9 @@ impl Fork {
         };
         disk.create_dir_all(&aside).await.map_err(at(&aside))?;
         disk.sync_dir(&log).await.map_err(at(&log))?;
+        if mutant!(cfg, ForkMovesFirst) {
+            self.set_aside(disk, paths, end, unnamed, &aside).await?;
+        }
         if let Some(old) = &self.old {
             let (left, now) = (names::AOF_MANIFEST_LEFT, names::AOF_MANIFEST);
             for (dir, name, list) in [(&aside, left, old), (&parts, now, &self.list)] {
@@ -149,6 +153,23 @@ impl Fork {
                 done.map_err(|(_, e)| RecoveryError::Io(dir.join(name), e))?;
             }
         }
+        self.set_aside(disk, paths, end, unnamed, &aside).await
+    }
+
+    /// Moves what the new timeline does not name to `aside`; what is there already stays there.
+    async fn set_aside(
+        &self,
+        disk: &dyn Disk,
+        paths: &ShardPaths,
+        end: &RecoveredEnd,
+        unnamed: &[PathBuf],
+        aside: &Path,
+    ) -> Result<(), RecoveryError> {
+        let (log, parts) = (paths.log(), paths.parts());
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |e| RecoveryError::Io(path, e)
+        };
         let later = |name: &str| {
             names::parse_wal_segment(name).is_some_and(|s| end.last_seq > 0 && s > end.last_seq)
         };
@@ -171,7 +192,7 @@ impl Fork {
             path.starts_with(&cold)
                 && name.is_some_and(|name| names::parse_heap_file(name).is_some())
         };
-        let mut dirs = vec![&aside, &log, &parts];
+        let mut dirs = vec![aside, &log, &parts];
         for from in unnamed.iter().filter(is_value) {
             let Some(name) = from.file_name() else { continue };
             disk.rename(from, &aside.join(name)).await.map_err(at(from))?;

@@ -1,0 +1,379 @@
+//! Set P: recovery to points in time (crash-matrix.md O14).
+//!
+//! One small life with bases, restore points and moments noted from outside; then every LSN, moment and
+//! restore point is recovered to and held against the digest taken behind that record. From one point the
+//! life forks and goes on, and power is lost at the operations of the fork and of what follows.
+
+use moon_engine::exec::Shard;
+use moon_storage::io::Runtime;
+use moon_storage::io::sim::{Image, SimConfig, SimDisk, SimRng};
+use moon_storage::log::{LogConfig, Policy};
+use moon_storage::parts::read_list;
+use moon_storage::recovery::target::resolve;
+use moon_storage::recovery::{Point, PointTarget, RecoveryError, TargetError, TimePolicy, settle};
+use moon_storage::snapshot::Retention;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::bugs::Bug;
+use crate::cell::{Effort, Run};
+use crate::figures::{Failure, Outcome};
+use crate::life::{History, Life, empty_shard, marker_of, paths, table};
+use crate::oracle::{Crash, Recovered, digest_at, request, start_at};
+use crate::workload::Workload;
+
+/// Parts of a life; each ends with a sync, a moment and perhaps a restore point.
+const PARTS: u64 = 24;
+/// Commands of a part.
+const COMMANDS: u64 = 6;
+
+/// A moment at which everything was durable.
+struct Moment {
+    wall_us: i64,
+    lsn: u64,
+    /// Number of the restore point, if one was made then.
+    gtid: Option<u64>,
+}
+
+/// A life that has ended.
+struct Past {
+    disk: SimDisk,
+    history: History,
+    moments: Vec<Moment>,
+    cfg: LogConfig,
+    bug: Bug,
+    /// Highest LSN in use.
+    last_lsn: u64,
+}
+
+/// Something that must hold of a life that has ended.
+type Check = fn(&Run, &Past, Effort, &mut Outcome, &mut Xxh3) -> Result<(), String>;
+
+/// One run of the set.
+pub(crate) fn run(run: &Run, effort: Effort, bug: Bug, first: bool) -> Outcome {
+    let mut out = Outcome::default();
+    let mut hash = Xxh3::new();
+    let cfg = run.cell.config(bug);
+    match record(run, cfg, bug, &mut out) {
+        Err(text) => out.failures.push(Failure { again: run.line(), text }),
+        Ok(past) => {
+            let checks: [Check; 3] = [points, moments, forks];
+            for check in checks {
+                if let Err(text) = check(run, &past, effort, &mut out, &mut hash) {
+                    hash.update(text.as_bytes());
+                    out.failures.push(Failure { again: run.line(), text });
+                    if first {
+                        break;
+                    }
+                }
+            }
+            past.disk.runtime().shutdown();
+        }
+    }
+    out.digest = hash.digest();
+    out
+}
+
+fn record(run: &Run, cfg: LogConfig, bug: Bug, out: &mut Outcome) -> Result<Past, String> {
+    let shuffled = SimConfig { shuffle: run.seed % 2 == 1, ..SimConfig::default() };
+    let disk = SimDisk::new(shuffled, run.seed);
+    let fresh = start_at(&disk, &[], &cfg, bug, false, None)?.found;
+    let mut life = Life::start(&disk, cfg.clone(), fresh, empty_shard(), History::new(), 0, bug)
+        .map_err(|e| format!("O1: a fresh log does not open: {e}"))?
+        .with_model();
+    life.plan.plane = run.cell.plane;
+    life.plan.retention = Retention { bases: 3, window_ms: 0 };
+    let mut work = Workload::new(table(), run.cell.plane, run.seed);
+    let mut rng = SimRng::new(run.seed ^ 0x7069_7472);
+    let mut moments = Vec::new();
+    for part in 0..PARTS {
+        life.drive(&mut work, COMMANDS, &mut rng);
+        if part % 7 == 5 {
+            life.whole_snapshot(true).map_err(|e| format!("O14: no base: {e}"))?;
+        }
+        let made = match part % 3 {
+            0 => {
+                let name = format!("part-{part}");
+                let made = life.shard.add_restore_point(name.as_bytes());
+                let made = made.map_err(|e| format!("O14: no restore point: {e}"))?;
+                Some(made.gtid)
+            }
+            _ => None,
+        };
+        life.sync().map_err(|e| format!("O14: cannot sync: {e}"))?;
+        let rt = disk.runtime();
+        rt.run_for(1000);
+        moments.push(Moment { wall_us: rt.wall_us(), lsn: life.log.last_lsn(), gtid: made });
+        rt.run_for(1000);
+    }
+    let last_lsn = life.log.last_lsn();
+    if let Some(finding) = life.findings.borrow().first() {
+        return Err(finding.clone());
+    }
+    let history = life.history.borrow().clone();
+    out.figures.runs += 1;
+    out.figures.commands += life.seen.commands;
+    out.figures.records += history.len() as u64;
+    let bases = life.seen.snapshots.0;
+    out.figures.seen.add_snapshots(&life.seen);
+    life.shutdown().map_err(|e| format!("O14: no clean shutdown: {e}"))?;
+    drop(life);
+    if bases < 2 {
+        return Err(format!("O14: {bases} bases are too few to tell them apart"));
+    }
+    let disk = disk.power_loss(Image::None, run.seed);
+    disk.set_recording(false);
+    Ok(Past { disk, history, moments, cfg, bug, last_lsn })
+}
+
+/// The target in the log, as the server looks for it.
+fn find(past: &Past, target: &PointTarget) -> Result<u64, RecoveryError> {
+    let paths = paths();
+    let request = request(&past.disk, &paths, &past.cfg);
+    let found = resolve(&request, target, TimePolicy::Refuse);
+    past.disk.runtime().block_on(found).map(|found| found.lsn)
+}
+
+/// The cut of the oldest base.
+fn oldest(disk: &SimDisk) -> Result<u64, String> {
+    let paths = paths();
+    let list = disk.runtime().block_on(read_list(disk, &paths));
+    let list = list.map_err(|e| e.to_string())?.ok_or("O14: no part list")?;
+    Ok(list.history.last().or(list.base.as_ref()).map_or(0, |base| base.cut))
+}
+
+fn show(past: &Past, lsn: u64, fork: bool) -> Result<Recovered, String> {
+    let point = Some(Point { lsn, fork });
+    start_at(&past.disk, &past.history, &past.cfg, past.bug, true, point)
+        .map_err(|e| format!("O14: not recovered to lsn {lsn}: {e}"))
+}
+
+/// The state is the one behind `lsn`.
+fn is_state(shard: &Shard, history: &History, lsn: u64, what: &str) -> Result<(), String> {
+    match digest_at(history, lsn) {
+        Some(want) if want == shard.digest() => Ok(()),
+        Some(_) => Err(format!("O14: {what}: the state is not that of lsn {lsn}")),
+        None => Ok(()),
+    }
+}
+
+/// Every LSN, or a sample with both ends.
+fn points(
+    run: &Run,
+    past: &Past,
+    effort: Effort,
+    out: &mut Outcome,
+    hash: &mut Xxh3,
+) -> Result<(), String> {
+    let first = oldest(&past.disk)?;
+    let all: Vec<u64> = (first..=past.last_lsn).collect();
+    let mut rng = SimRng::new(run.seed ^ 0x6c73_6e73);
+    let wanted = effort.stops.unwrap_or(usize::MAX) as u64;
+    let last = all.len().saturating_sub(1);
+    for (i, lsn) in all.iter().enumerate() {
+        if i > 0 && i < last && rng.below(all.len() as u64) >= wanted {
+            continue;
+        }
+        let found = find(past, &PointTarget::Lsn(*lsn)).map_err(|e| format!("O14: {e}"))?;
+        if found != *lsn {
+            return Err(format!("O14: lsn {lsn} was taken for lsn {found}"));
+        }
+        let shown = show(past, *lsn, false)?;
+        is_state(&shown.shard, &past.history, *lsn, "by lsn")?;
+        hash.update(&lsn.to_le_bytes());
+        out.figures.points.0 += 1;
+        out.figures.replayed += shown.found.records;
+    }
+    // The log goes on behind what the life has noted: the mark of its end.
+    for (lsn, what) in [(first.wrapping_sub(1), "before the first"), (past.last_lsn + 9, "later")] {
+        let refused = matches!(
+            find(past, &PointTarget::Lsn(lsn)),
+            Err(RecoveryError::Target(TargetError::Unreachable(..)))
+        );
+        if !refused && lsn != u64::MAX {
+            return Err(format!("O14: lsn {lsn}, {what}, is not refused"));
+        }
+    }
+    Ok(())
+}
+
+/// Every moment and restore point behind the oldest base.
+fn moments(
+    _: &Run,
+    past: &Past,
+    _: Effort,
+    out: &mut Outcome,
+    hash: &mut Xxh3,
+) -> Result<(), String> {
+    let first = oldest(&past.disk)?;
+    for (part, moment) in past.moments.iter().enumerate() {
+        if moment.lsn <= first {
+            continue;
+        }
+        let mut targets = vec![PointTarget::Time(moment.wall_us)];
+        if let Some(gtid) = moment.gtid {
+            targets.push(PointTarget::Name(format!("part-{part}").into_bytes()));
+            targets.push(PointTarget::Gtid(gtid));
+        }
+        for target in targets {
+            let lsn = find(past, &target).map_err(|e| format!("O14: {target}: {e}"))?;
+            if lsn != moment.lsn {
+                return Err(format!("O14: {target} is lsn {lsn}, it was {}", moment.lsn));
+            }
+            let shown = show(past, lsn, false)?;
+            is_state(&shown.shard, &past.history, lsn, &target.to_string())?;
+            hash.update(&lsn.to_le_bytes());
+            out.figures.points.1 += 1;
+        }
+    }
+    Ok(())
+}
+
+/// The timeline in force.
+fn epoch(disk: &SimDisk) -> Result<u64, String> {
+    let paths = paths();
+    let list = disk.runtime().block_on(read_list(disk, &paths)).map_err(|e| e.to_string())?;
+    Ok(list.and_then(|list| list.timelines.last().map(|t| t.epoch)).unwrap_or(1))
+}
+
+/// Forks, goes on, and loses power at operations of both.
+fn forks(
+    run: &Run,
+    past: &Past,
+    effort: Effort,
+    out: &mut Outcome,
+    hash: &mut Xxh3,
+) -> Result<(), String> {
+    let mut rng = SimRng::new(run.seed ^ 0x666f_726b);
+    let first = oldest(&past.disk)?;
+    let lsn = first + 1 + rng.below((past.last_lsn - first).saturating_sub(2).max(1));
+    let disk = past.disk.power_loss(Image::None, run.seed);
+    disk.set_recording(true);
+    let point = Some(Point { lsn, fork: true });
+    let found = start_at(&disk, &past.history, &past.cfg, past.bug, true, point)?;
+    is_state(&found.shard, &past.history, lsn, "a fork")?;
+    let shared: History = past.history[..found.kept].to_vec();
+    let mut life = Life::start(
+        &disk,
+        past.cfg.clone(),
+        found.found,
+        found.shard,
+        shared.clone(),
+        past.last_lsn,
+        past.bug,
+    )
+    .map_err(|e| format!("O14: the fork does not open: {e}"))?
+    .with_model();
+    let mut work = Workload::new(table(), run.cell.plane, run.seed ^ 3);
+    life.plan.plane = run.cell.plane;
+    life.drive(&mut work, 20, &mut rng);
+    life.whole_snapshot(true).map_err(|e| format!("O14: no base after a fork: {e}"))?;
+    life.drive(&mut work, 10, &mut rng);
+    life.sync().map_err(|e| format!("O14: cannot sync after a fork: {e}"))?;
+    let history = life.history.borrow().clone();
+    if let Some(finding) = life.findings.borrow().first() {
+        return Err(finding.clone());
+    }
+    let count = disk.stop_count();
+    let wanted = effort.stops.unwrap_or(count) as u64;
+    let crashes: Vec<Crash> = match effort.all_images {
+        true => Crash::all().collect(),
+        false => vec![Crash::Power(Image::None), Crash::Power(Image::Subset), Crash::Kill],
+    };
+    let (mut old, mut new) = (0, 0);
+    for stop in 0..count {
+        if rng.below(count as u64) >= wanted {
+            continue;
+        }
+        for crash in &crashes {
+            let seed = rng.next_u64();
+            let at = |e: String| format!("{e} (fork at lsn {lsn}, stop {stop}, {})", crash.name());
+            let after = crash.of(&disk, stop, seed).ok_or("no such stop")?;
+            *out.figures.crashes.entry(crash.name()).or_default() += 1;
+            let is_new = epoch(&after)? > 1;
+            let known = if is_new { &history } else { &past.history };
+            let again = start_at(&after, known, &past.cfg, past.bug, true, None).map_err(at)?;
+            let end = match again.kept.checked_sub(1) {
+                Some(i) => known[i].lsn,
+                None => 0,
+            };
+            is_state(&again.shard, known, end, "after a crash").map_err(at)?;
+            let least = if is_new { promised(&life, stop, &shared) } else { last(known) };
+            if end < least {
+                return Err(at(format!(
+                    "O2: acknowledged lsn {least} is lost, the log ends at {end}"
+                )));
+            }
+            match is_new {
+                true => new += 1,
+                false => old += 1,
+            }
+            hash.update(&[u8::from(is_new)]);
+            hash.update(&end.to_le_bytes());
+            with_the_flag(past, &after, &history, lsn, is_new).map_err(at)?;
+            after.runtime().shutdown();
+        }
+    }
+    if wanted >= count as u64 && (old == 0 || new == 0) {
+        return Err(format!("O14: {old} crashes before the fork counts, {new} behind"));
+    }
+    out.figures.points.2 += old + new;
+    if let Some(v) = disk.violations().first() {
+        return Err(format!("manners of a fork: {v:?}"));
+    }
+    life.shutdown().map_err(|e| format!("O14: no clean shutdown after a fork: {e}"))?;
+    let live = life.shard.digest();
+    life.close();
+    let restarted = disk.power_loss(Image::None, run.seed);
+    let end = start_at(&restarted, &history, &past.cfg, past.bug, true, None)?;
+    restarted.runtime().shutdown();
+    if end.shard.digest() != live || !end.end.clean {
+        return Err("O14: a clean restart after a fork gives another state".into());
+    }
+    Ok(())
+}
+
+/// LSN that was acknowledged before a stop; all of the shared past was.
+fn promised(life: &Life, stop: usize, shared: &History) -> u64 {
+    let acks = life.acks.borrow();
+    let acked = match life.log.policy() {
+        Policy::Always => {
+            acks.iter().filter(|a| a.moment <= stop).map(|a| a.lsn).max().unwrap_or(0)
+        }
+        _ => 0,
+    };
+    // Records of the log itself have numbers too.
+    let logged = life.history.borrow();
+    let known = logged.partition_point(|r| r.lsn <= acked);
+    known.checked_sub(1).map_or(0, |i| logged[i].lsn).max(last(shared))
+}
+
+fn last(history: &History) -> u64 {
+    history.last().map_or(0, |record| record.lsn)
+}
+
+/// The same target once more: the old timeline is left for good, the new one goes on.
+fn with_the_flag(
+    past: &Past,
+    disk: &SimDisk,
+    history: &History,
+    lsn: u64,
+    is_new: bool,
+) -> Result<(), String> {
+    let rt = disk.runtime();
+    let cfg = past.cfg.clone();
+    let paths = paths();
+    let settled = settle(disk.as_dyn(), rt.as_dyn(), &paths, marker_of().shards, cfg);
+    rt.block_on(settled).map_err(|e| format!("O14: does not settle: {e}"))?;
+    let point = Some(Point { lsn, fork: true });
+    let known = if is_new { history } else { &past.history };
+    let found = start_at(disk, known, &past.cfg, past.bug, true, point)?;
+    let end = if is_new { found.kept.checked_sub(1).map_or(0, |i| known[i].lsn) } else { lsn };
+    is_state(&found.shard, known, end, "with the target again")?;
+    let opened = found.found.open(disk.as_dyn(), rt.as_dyn(), past.cfg.clone());
+    let opened = rt.block_on(opened).map_err(|e| format!("O14: does not open again: {e}"))?;
+    rt.block_on(opened.log.shutdown()).map_err(|e| format!("O14: does not close: {e}"))?;
+    if epoch(disk)? != 2 {
+        return Err("O14: the target given again made another timeline".into());
+    }
+    Ok(())
+}
