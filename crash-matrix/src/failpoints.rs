@@ -8,13 +8,19 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use moon_formats::shard_manifest::{self, Row};
+use moon_formats::wal::body::FileEntry;
 use moon_storage::failpoint::Point;
 use moon_storage::io::sim::SimRng;
+use moon_storage::parts::ShardPaths;
 
 use crate::kill::client::{Client, Server};
 use crate::kill::{self, Activity, Promises, Setup};
 use crate::workload::Plane;
 
+/// Rows of a file table that has overflow pages, and the status of a file that is gone.
+const ROWS: u64 = 100;
+const TOMBSTONE: u8 = 5;
 /// Longest time until a point is reached.
 const REACHED: Duration = Duration::from_secs(30);
 
@@ -91,6 +97,8 @@ impl Case {
             "log" if self.policy == "everysec" && self.is_of_a_sync() => 1 + rng.below(2),
             "log" => 50 + rng.below(100),
             "rotate" => 1 + rng.below(3),
+            // The first one is that of the start.
+            "manifest" if !self.is_at_start() => 2,
             _ => 1,
         };
         let hits = match self.action {
@@ -109,10 +117,16 @@ impl Case {
         matches!(self.point, Point::LogAfterWriteBeforeSync | Point::LogAfterSyncBeforeAck)
     }
 
+    /// Whether the point is met before the server serves.
+    fn is_at_start(&self) -> bool {
+        let tables = [Point::ManifestOverflowSynced, Point::ManifestCompactRenamed];
+        self.group() == "start" || tables.contains(&self.point)
+    }
+
     fn activity(&self) -> Activity {
         match self.point {
             Point::SnapshotCut | Point::SnapshotMidWalk => Activity::Save,
-            _ if matches!(self.group(), "snapshot" | "rewrite") => Activity::Rewrite,
+            _ if matches!(self.group(), "snapshot" | "rewrite" | "manifest") => Activity::Rewrite,
             _ => Activity::Idle,
         }
     }
@@ -158,9 +172,18 @@ impl Case {
         armed.stderr = Some(stderr.clone());
         promises.manner.patient =
             matches!(self.action, Action::Error | Action::Full) || self.group() == "heal";
-        match self.group() {
-            "start" => self.at_start(&armed, promises)?,
-            _ => self.under_load(&armed, promises, &stderr, &mut rng)?,
+        let table = ShardPaths::new(&promises.dir, 0).table();
+        match self.point {
+            Point::ManifestOverflowSynced => fill_table(&table)?,
+            // What is lost is written anew.
+            Point::ManifestCompactRenamed => {
+                std::fs::remove_file(&table).map_err(|e| e.to_string())?;
+            }
+            _ => {}
+        }
+        match self.is_at_start() {
+            true => self.at_start(&armed, promises)?,
+            false => self.under_load(&armed, promises, &stderr, &mut rng)?,
         }
         if !self.is_told(&stderr) {
             return Err("the point was not reached".into());
@@ -229,6 +252,31 @@ impl Case {
         }
         Err("the point was not reached".into())
     }
+}
+
+/// Gives a file table more rows than a root holds: files that are gone, which no base lets go of.
+fn fill_table(path: &Path) -> Result<(), String> {
+    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+    let open = shard_manifest::open(&bytes).map_err(|e| e.to_string())?;
+    let mut root = open.found.root;
+    for file_id in 1..=ROWS {
+        let file = FileEntry {
+            file_id,
+            file_type: 0x10,
+            status: TOMBSTONE,
+            tier: 3,
+            page_size_log2: 12,
+            page_count: 1,
+            byte_size: 4096,
+            created_lsn: 1,
+            db: 0,
+            max_key_hash: 0,
+            last_modified_lsn: 1,
+        };
+        root.files.push(Row { file, dead_lsn: u64::MAX, content_xxh64: 0 });
+    }
+    root.epoch += 1;
+    std::fs::write(path, root.encode_file()).map_err(|e| e.to_string())
 }
 
 fn promises_to_go_on(action: Action) -> bool {

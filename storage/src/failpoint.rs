@@ -66,6 +66,12 @@ pub enum Point {
     RewriteDirSynced,
     /// Old bases are about to be removed.
     RewriteRetention,
+    /// The overflow pages of a file table are durable, no root names them.
+    ManifestOverflowSynced,
+    /// The root of a file table that was not in force is written, not synced.
+    ManifestRootWritten,
+    /// A file table that was written anew has its name.
+    ManifestCompactRenamed,
     /// The base was loaded, the log not read.
     StartAfterBase,
     /// The log was read, nothing was written.
@@ -74,7 +80,7 @@ pub enum Point {
 
 impl Point {
     /// All of them with their names.
-    pub const ALL: [(&'static str, Point); 27] = [
+    pub const ALL: [(&'static str, Point); 30] = [
         ("log.before-append", Point::LogBeforeAppend),
         ("log.after-append-before-write", Point::LogAfterAppendBeforeWrite),
         ("log.after-write-before-sync", Point::LogAfterWriteBeforeSync),
@@ -100,6 +106,9 @@ impl Point {
         ("rewrite.manifest-renamed", Point::RewriteManifestRenamed),
         ("rewrite.dir-synced", Point::RewriteDirSynced),
         ("rewrite.retention", Point::RewriteRetention),
+        ("manifest.overflow-synced", Point::ManifestOverflowSynced),
+        ("manifest.root-written", Point::ManifestRootWritten),
+        ("manifest.compact-renamed", Point::ManifestCompactRenamed),
         ("start.after-base", Point::StartAfterBase),
         ("start.before-new-segment", Point::StartBeforeNewSegment),
     ];
@@ -258,7 +267,7 @@ mod tests {
     fn every_point_has_one_name() {
         let names: std::collections::BTreeSet<_> = Point::ALL.iter().map(|p| p.0).collect();
         let points: std::collections::HashSet<_> = Point::ALL.iter().map(|p| p.1).collect();
-        assert_eq!((names.len(), points.len()), (27, 27));
+        assert_eq!((names.len(), points.len()), (30, 30));
         assert!(Point::ALL.iter().all(|p| p.1.name() == p.0));
     }
 

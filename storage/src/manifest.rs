@@ -18,9 +18,10 @@ use std::path::PathBuf;
 use moon_formats::names;
 use moon_formats::shard_manifest::{self, Root, Row, Slot, Unreadable};
 
+use crate::failpoint::{Point, reach};
 use crate::io::{Access, Caching, Disk};
 use crate::parts::ShardPaths;
-use crate::whole::{self, How};
+use crate::whole::{self, How, Steps};
 
 /// Longest table that is read, in bytes: a quarter of it in force is 200,000 files.
 const BYTES_MAX: u64 = 64 << 20;
@@ -195,7 +196,8 @@ impl Table {
         disk.create_dir_all(&dir).await?;
         let file = next.encode_file();
         let name = names::shard_manifest(self.paths.shard);
-        let done = whole::replace(disk, &dir, &name, &file, How::default()).await;
+        let how = How { steps: Steps::Table, ..How::default() };
+        let done = whole::replace(disk, &dir, &name, &file, how).await;
         done.map(|()| file.len() as u64).map_err(|(_, e)| e)
     }
 
@@ -215,9 +217,11 @@ impl Table {
         if !commit.overflow.is_empty() {
             whole::write_at(&*file, end, &commit.overflow).await?;
             file.sync().await?;
+            reach(Point::ManifestOverflowSynced)?;
             size += commit.overflow.len() as u64;
         }
         whole::write_at(&*file, slot.offset(), &commit.root).await?;
+        reach(Point::ManifestRootWritten)?;
         file.sync().await?;
         Ok((slot, size))
     }

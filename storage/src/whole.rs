@@ -19,13 +19,39 @@ pub(crate) const BYTES_MAX: u64 = 1 << 20;
 pub(crate) struct How {
     /// No directory sync after the rename, so that the crash matrix can prove that it would notice.
     pub(crate) no_dir_sync: bool,
-    /// The steps are those of a rewrite, whose points it passes.
-    pub(crate) is_rewrite: bool,
+    /// Whose steps they are, and so which points are passed.
+    pub(crate) steps: Steps,
+}
+
+/// What [`replace`] is a part of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Steps {
+    /// Nothing that has points of its own.
+    #[default]
+    Plain,
+    /// The commit of a rewrite.
+    Rewrite,
+    /// A file table that is written anew.
+    Table,
+}
+
+/// Where [`replace`] stands.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Written,
+    Renamed,
+    DirSynced,
 }
 
 impl How {
-    fn reach(self, point: Point) -> io::Result<()> {
-        if self.is_rewrite { reach(point) } else { Ok(()) }
+    fn reach(self, step: Step) -> io::Result<()> {
+        match (self.steps, step) {
+            (Steps::Rewrite, Step::Written) => reach(Point::RewriteManifestTmp),
+            (Steps::Rewrite, Step::Renamed) => reach(Point::RewriteManifestRenamed),
+            (Steps::Rewrite, Step::DirSynced) => reach(Point::RewriteDirSynced),
+            (Steps::Table, Step::Renamed) => reach(Point::ManifestCompactRenamed),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -87,7 +113,7 @@ pub(crate) async fn replace(
 ) -> Result<(), (bool, io::Error)> {
     let (path, aside) = (dir.join(name), dir.join(names::temporary(name)));
     let written = write_aside(disk, &aside, content).await;
-    if let Err(e) = written.and_then(|()| how.reach(Point::RewriteManifestTmp)) {
+    if let Err(e) = written.and_then(|()| how.reach(Step::Written)) {
         // The first error is the one to report; what stays is removed at the next start.
         drop(remove(disk, &aside).await);
         return Err((false, e));
@@ -96,12 +122,12 @@ pub(crate) async fn replace(
         drop(remove(disk, &aside).await);
         return Err((true, e));
     }
-    how.reach(Point::RewriteManifestRenamed).map_err(|e| (true, e))?;
+    how.reach(Step::Renamed).map_err(|e| (true, e))?;
     if how.no_dir_sync {
         return Ok(());
     }
     let synced = disk.sync_dir(dir).await;
-    synced.and_then(|()| how.reach(Point::RewriteDirSynced)).map_err(|e| (true, e))
+    synced.and_then(|()| how.reach(Step::DirSynced)).map_err(|e| (true, e))
 }
 
 async fn write_aside(disk: &dyn Disk, aside: &Path, content: &[u8]) -> io::Result<()> {

@@ -16,7 +16,7 @@ use crate::files::take_dead;
 use crate::io::{Access, Caching, File};
 use crate::log::{Floor, LogState};
 use crate::manifest::Moment;
-use crate::whole::{self, How, aside};
+use crate::whole::{self, How, Steps, aside};
 
 use super::{BUFFER_BYTES, Finished, Kind, Rewrite, Shared, SnapshotError, retention};
 
@@ -182,8 +182,10 @@ impl Shared {
         if mutant!(self.env, RemovedBeforeCommit) {
             retention::remove_unlisted(self, rewrite, &dropped).await;
         }
-        let how =
-            How { no_dir_sync: mutant!(self.env, NoDirSyncAfterManifestRename), is_rewrite: true };
+        let how = How {
+            no_dir_sync: mutant!(self.env, NoDirSyncAfterManifestRename),
+            steps: Steps::Rewrite,
+        };
         parts.commit_as(disk, list, how).await.map_err(SnapshotError::Parts)?;
         // The base counts. Nothing after this can fail the rewrite.
         if log.status().state != LogState::Closed {
