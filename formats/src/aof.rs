@@ -12,6 +12,7 @@
 //! log from <lsn> seq <n>
 //! off at <lsn> seq <n>                                          the log has ended, at most one
 //! epoch <e> from <lsn> [forked-at <lsn>]                        at least one, ascending
+//! salvage <8 hex> kept <lsn> [unfinished]                       plans carried out, oldest first
 //! <word> ...                                                    lines of later Moons, skipped
 //! end <crc32c>
 //! ```
@@ -88,6 +89,17 @@ pub struct Ended {
     pub seq: u64,
 }
 
+/// A salvage plan that was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Salvaged {
+    /// Checksum of the plan.
+    pub plan_crc: u32,
+    /// Last LSN that was kept.
+    pub kept_lsn: u64,
+    /// What the plan sets aside may not have been moved yet.
+    pub unfinished: bool,
+}
+
 /// Part list of one shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartList {
@@ -105,6 +117,8 @@ pub struct PartList {
     pub ended: Option<Ended>,
     /// Timelines, oldest first.
     pub timelines: Vec<Timeline>,
+    /// Salvage plans carried out, oldest first; only the last may be unfinished.
+    pub salvaged: Vec<Salvaged>,
     /// Lines of later Moons, kept when the list is written again.
     pub extra: Vec<String>,
 }
@@ -132,6 +146,10 @@ impl PartList {
             }
             text.push('\n');
         }
+        for s in &self.salvaged {
+            text.push_str(&format!("salvage {:08x} kept {}", s.plan_crc, s.kept_lsn));
+            text.push_str(if s.unfinished { " unfinished\n" } else { "\n" });
+        }
         for line in &self.extra {
             text.push_str(line);
             text.push('\n');
@@ -155,6 +173,7 @@ impl PartList {
             log_from_seq: 0,
             ended: None,
             timelines: Vec::new(),
+            salvaged: Vec::new(),
             extra: Vec::new(),
         };
         let mut log = false;
@@ -184,12 +203,17 @@ impl PartList {
                     line.literal("seq", "off")?;
                     list.ended = Some(Ended { lsn, seq: line.number("off")? });
                 }
-                "epoch" if log && list.extra.is_empty() => {
+                "epoch" if log && list.extra.is_empty() && list.salvaged.is_empty() => {
                     let timeline = timeline(&mut line, list.timelines.last())?;
                     list.timelines.push(timeline);
                 }
-                "base" | "hist" | "log" | "off" | "epoch" => {
-                    return Err(line.form(WHAT, "base, hist, log, off, epoch lines in this order"));
+                "salvage" if !list.timelines.is_empty() && list.extra.is_empty() => {
+                    let salvaged = salvaged(&mut line, list.salvaged.last())?;
+                    list.salvaged.push(salvaged);
+                }
+                "base" | "hist" | "log" | "off" | "epoch" | "salvage" => {
+                    let order = "base, hist, log, off, epoch, salvage lines in this order";
+                    return Err(line.form(WHAT, order));
                 }
                 // A key this reader does not know; only the known part has a fixed order.
                 _ if log => {
@@ -245,6 +269,20 @@ fn timeline(line: &mut Line<'_>, before: Option<&Timeline>) -> Result<Timeline, 
         return Err(line.form("epoch", "timelines in ascending order, all but the first forked"));
     }
     Ok(Timeline { epoch, from_lsn, forked_at })
+}
+
+fn salvaged(line: &mut Line<'_>, before: Option<&Salvaged>) -> Result<Salvaged, DecodeError> {
+    let plan_crc = line.hex32("salvage")?;
+    line.literal("kept", "salvage")?;
+    let kept_lsn = line.number("salvage")?;
+    let unfinished = !line.is_done();
+    if unfinished {
+        line.literal("unfinished", "salvage")?;
+    }
+    match before.is_some_and(|b| b.unfinished) {
+        true => Err(line.form("salvage", "behind plans that were carried out")),
+        false => Ok(Salvaged { plan_crc, kept_lsn, unfinished }),
+    }
 }
 
 #[cfg(test)]
@@ -311,6 +349,28 @@ mod tests {
             let body = BODY.replace("epoch 1 from", "off at 130000 seq 44\nepoch 1 from");
             assert!(body.contains(from), "{from}");
             assert!(PartList::decode(close(body.replace(from, to)).as_bytes()).is_err(), "{to}");
+        }
+    }
+
+    #[test]
+    fn plans_that_were_carried_out() {
+        let text = close(format!(
+            "{BODY}salvage 0badcafe kept 88100\nsalvage 1badcafe kept 88101 unfinished\nnote x\n"
+        ));
+        let list = PartList::decode(text.as_bytes()).unwrap();
+        let of = |plan_crc, kept_lsn, unfinished| Salvaged { plan_crc, kept_lsn, unfinished };
+        assert_eq!(list.salvaged, [of(0x0bad_cafe, 88_100, false), of(0x1bad_cafe, 88_101, true)]);
+        assert_eq!(list.encode(), text);
+        for bad in [
+            "salvage 1 kept 2\n",
+            "salvage 0badcafe kept\n",
+            "salvage 0badcafe kept 1 finished\n",
+            "salvage 0badcafe kept 1 unfinished\nsalvage 0badcafe kept 1\n",
+            "salvage 0badcafe kept 1\nepoch 9 from 99000001 forked-at 1\n",
+            "note x\nsalvage 0badcafe kept 1\n",
+        ] {
+            let text = close(format!("{BODY}{bad}"));
+            assert!(PartList::decode(text.as_bytes()).is_err(), "{bad}");
         }
     }
 

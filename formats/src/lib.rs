@@ -21,6 +21,7 @@
 //! | file table of a shard | `GPNM` | 3; reads 1-2 | [`shard_manifest`] | `docs/formats/shard-manifest.md` |
 //! | umbrella marker | `moon-storage` | 1 | [`marker`] | `docs/formats/text-files.md` |
 //! | guard, part list | `version`, `moon-aof` | 3 | [`aof`] | `docs/formats/text-files.md` |
+//! | salvage plan | `moon-salvage` | 1 | [`salvage`] | `docs/formats/text-files.md` |
 //! | file names | - | - | [`names`] | - |
 //! | change events (written only) | - | moon-1 | [`cdc`] | `docs/cdc.md` |
 //! | X.509 certificates (read only) | - | RFC 5280 | [`x509`] | - |
@@ -41,6 +42,7 @@ pub mod page;
 pub mod redis_rdb;
 pub mod resp;
 pub mod rrdshard;
+pub mod salvage;
 pub mod sha1;
 pub mod shard_manifest;
 #[doc(hidden)]

@@ -70,7 +70,7 @@ impl Marker {
         known(&mut line, REVISION, "moon.storage revision")?;
         line.finish(WHAT)?;
         let mut line = lines.expect("uuid")?;
-        let uuid = uuid(&mut line)?;
+        let uuid = read_uuid(&mut line)?;
         line.finish(WHAT)?;
         let mut line = lines.expect("shards")?;
         let shards = line.number_in(1, SHARDS_MAX, "1 to 1024", "shards")? as u16;
@@ -106,7 +106,8 @@ fn known(line: &mut Line<'_>, max: u64, what: &'static str) -> Result<(), Decode
     Ok(())
 }
 
-fn uuid(line: &mut Line<'_>) -> Result<[u8; 16], DecodeError> {
+/// The next word as the identity of a directory.
+pub(crate) fn read_uuid(line: &mut Line<'_>) -> Result<[u8; 16], DecodeError> {
     let word = line.word("uuid")?.as_bytes();
     let (pairs, rest) = word.as_chunks::<2>();
     if pairs.len() != 16 || !rest.is_empty() || !word.iter().copied().all(is_lower_hex) {

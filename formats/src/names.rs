@@ -15,7 +15,9 @@
 //! | `wal-v3` | `shard-<n>` | log segments |
 //! | `<seq>.wal`, 12 digits or more | `wal-v3` | log segment |
 //! | `timeline-<e>` | `wal-v3` | segments set aside by a PITR fork |
-//! | `moon.aof.manifest.left` | `timeline-<e>` | part list of the timeline that was left |
+//! | `salvage-<plan>`, 8 hexadecimal digits | `wal-v3` | what a salvage has set aside |
+//! | `moon.aof.manifest.left` | `timeline-<e>`, `salvage-<plan>` | part list that was in force before |
+//! | `salvage.plan` | `salvage-<plan>` | the plan that was carried out |
 //! | `shard-<n>.manifest` | `shard-<n>` | dual-root file table |
 //! | `shard-<n>.rrdshard` | `shard-<n>` | last BGSAVE |
 //! | `data`, `heap-<id>.mpf`, 6 digits or more | `shard-<n>` | cold values |
@@ -32,8 +34,11 @@ pub const MARKER: &str = "moon.storage";
 pub const AOF_DIR: &str = "appendonlydir";
 /// Guard manifest of `appendonlydir`, part list of its `shard-<n>`.
 pub const AOF_MANIFEST: &str = "moon.aof.manifest";
-/// Part list of a timeline that a fork has left, in its [`timeline_dir`].
+/// Part list that was in force before a fork or a salvage, in its [`timeline_dir`] or
+/// [`salvage_dir`].
 pub const AOF_MANIFEST_LEFT: &str = "moon.aof.manifest.left";
+/// The plan that a salvage has carried out, in its [`salvage_dir`].
+pub const SALVAGE_PLAN: &str = "salvage.plan";
 /// Directory of log segments.
 pub const WAL_DIR: &str = "wal-v3";
 /// Directory of cold values.
@@ -87,6 +92,18 @@ pub fn timeline_dir(epoch: u64) -> String {
 /// Epoch of a [`timeline_dir`].
 pub fn parse_timeline_dir(name: &str) -> Option<u64> {
     numbered(name, "timeline-", 1, "")
+}
+
+/// Directory of what a salvage by the plan with this checksum has set aside.
+pub fn salvage_dir(plan_crc: u32) -> String {
+    format!("salvage-{plan_crc:08x}")
+}
+
+/// Checksum of the plan of a [`salvage_dir`].
+pub fn parse_salvage_dir(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix("salvage-")?;
+    let is_hex = digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    (digits.len() == 8 && is_hex).then(|| u32::from_str_radix(digits, 16).ok()).flatten()
 }
 
 /// Base number `seq`.
@@ -215,6 +232,7 @@ mod tests {
             prop_assert_eq!(parse_heap_file(&heap_file(n)), Some(n));
             prop_assert_eq!(parse_base_file(&base_file(n)), Some(n));
             prop_assert_eq!(parse_timeline_dir(&timeline_dir(n)), Some(n));
+            prop_assert_eq!(parse_salvage_dir(&salvage_dir(n as u32)), Some(n as u32));
             prop_assert_eq!(parse_graph_segment(&graph_segment(n)), Some(n));
             prop_assert_eq!(parse_vector_segment_dir(&vector_segment_dir(n)), Some(n));
             prop_assert_eq!(parse_shard_dir(&shard_dir(s)), Some(s));

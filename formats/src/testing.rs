@@ -23,6 +23,7 @@ pub use snapshot::{
 use crate::aof::{self, PartList};
 use crate::marker::Marker;
 use crate::resp::{CommandIter, Limits, Parsed, Proto, Reply, RequestParser, Value};
+use crate::salvage::{FileMark, Hole, KeptBase, Lost, Plan, Reason, ShardPlan};
 use crate::value::{self, StreamId};
 use crate::wal::body::*;
 use crate::wal::{Kind, Record, RecordType, SegmentHeader, UnverifiedHeader, header_flags};
@@ -44,7 +45,8 @@ pub const TARGETS: &[Target] = &[
     ("page", page, manifest::page_samples),
     ("shard_manifest", shard_manifest, manifest::samples),
     ("marker", marker, || vec![sample_marker().encode().into_bytes()]),
-    ("part_list", part_list, || vec![sample_part_list().encode().into_bytes()]),
+    ("part_list", part_list, part_list_samples),
+    ("salvage_plan", salvage_plan, || vec![sample_salvage_plan().encode().into_bytes()]),
 ];
 
 /// Parses requests at once and byte by byte; both must agree.
@@ -161,6 +163,16 @@ pub fn part_list(data: &[u8]) {
             assert_eq!(list.encode().into_bytes(), text);
         }
         let _ = aof::decode_guard(&text);
+    }
+}
+
+/// Reads a salvage plan; as [`marker`].
+pub fn salvage_plan(data: &[u8]) {
+    for text in [data.to_vec(), closed(data)] {
+        if let Ok(plan) = Plan::decode(&text) {
+            assert_eq!(plan.encode().into_bytes(), text);
+            assert_eq!(closed(&text).len(), text.len());
+        }
     }
 }
 
@@ -302,7 +314,63 @@ pub fn sample_marker() -> Marker {
     }
 }
 
-/// A part list with every kind of line.
+fn part_list_samples() -> Vec<Vec<u8>> {
+    let salvaged = vec![aof::Salvaged { plan_crc: 7, kept_lsn: 98_300, unfinished: true }];
+    [sample_part_list(), PartList { salvaged, ..sample_part_list() }]
+        .map(|list| list.encode().into_bytes())
+        .to_vec()
+}
+
+/// A plan for two shards, with every kind of line.
+pub fn sample_salvage_plan() -> Plan {
+    let file = |seq, bytes, crc| FileMark { seq, bytes, crc };
+    let hole = |reason, segment, offset, next_lsn, durable_lsn| Hole {
+        reason,
+        segment,
+        offset,
+        next_lsn,
+        durable_lsn,
+    };
+    let first = ShardPlan {
+        shard: 0,
+        list_crc: 0x263f_6625,
+        hole: hole(Reason::Record, 41, 8192, 120_410, 130_000),
+        base: Some(KeptBase { seq: 7, cut: 120_345 }),
+        keep_lsn: 120_409,
+        records: 22_198,
+        bytes: 3_000_000,
+        log_from_lsn: 98_212,
+        log_from_seq: 41,
+        timeline: Some((2, 33_700_001)),
+        lost: vec![
+            Lost { from_lsn: 120_410, to_lsn: 130_000, found: 9000, bytes: 1_234_567 },
+            Lost { from_lsn: 16_907_217, to_lsn: 16_907_300, found: 84, bytes: 9000 },
+        ],
+        cut: Some(file(41, 16 << 20, 0x1a2b_3c4d)),
+        segments: vec![file(42, 16 << 20, 0x99aa_0011), file(43, 16 << 20, 0)],
+        bases: vec![file(6, 9_120_003, 0x99aa_0011)],
+    };
+    let second = ShardPlan {
+        shard: 2,
+        list_crc: 1,
+        hole: hole(Reason::Segment, 2, 0, 45, 45),
+        base: None,
+        keep_lsn: 44,
+        records: 44,
+        bytes: 4000,
+        log_from_lsn: 1,
+        log_from_seq: 1,
+        timeline: Some((2, 16_777_300)),
+        lost: vec![],
+        cut: None,
+        segments: vec![],
+        bases: vec![],
+    };
+    let uuid = sample_marker().uuid;
+    Plan { uuid, created_ms: 1_700_000_000_000, shards: vec![first, second] }
+}
+
+/// A part list with every kind of line but those of a salvage.
 pub fn sample_part_list() -> PartList {
     let base = |seq, cut, crc| aof::Base { seq, cut, bytes: 9_933_221, crc };
     PartList {
@@ -316,6 +384,7 @@ pub fn sample_part_list() -> PartList {
             aof::Timeline { epoch: 1, from_lsn: 1, forked_at: None },
             aof::Timeline { epoch: 2, from_lsn: 16_900_001, forked_at: Some(88_100) },
         ],
+        salvaged: vec![],
         extra: vec![],
     }
 }

@@ -151,6 +151,12 @@ pub(crate) fn close(mut text: String) -> String {
     text
 }
 
+/// Checksum in the closing line of a text made by [`close`].
+pub(crate) fn checksum(text: &str) -> u32 {
+    let end = text.trim_end().rsplit_once(' ').map_or("", |(_, digits)| digits);
+    parse_hex32(end).unwrap_or(0)
+}
+
 /// The lines of a file whose items come in a fixed order.
 pub(crate) struct Cursor<'a> {
     lines: std::vec::IntoIter<Line<'a>>,

@@ -11,6 +11,7 @@ mod snapshots;
 use layout::Walk;
 use moon_formats::aof::{self, Ended, PartList};
 use moon_formats::marker::Marker;
+use moon_formats::salvage::Plan;
 use moon_formats::testing::*;
 use moon_formats::value::Value;
 use moon_formats::wal::body::{Cut, CutReason, Payload, SegmentEnd};
@@ -200,6 +201,33 @@ fn read_part_list(name: &str, bytes: Vec<u8>) -> Golden {
     read_text(name, bytes, &meaning, format!("{list:?}\n"))
 }
 
+fn read_plan(bytes: Vec<u8>) -> Golden {
+    let plan = Plan::decode(&bytes).unwrap();
+    assert_eq!(plan.encode().into_bytes(), bytes);
+    let shard = [
+        "the lines below belong to this shard",
+        "CRC32C of its part list",
+        "the damage: segment, offset, LSN expected there, highest LSN known durable",
+    ];
+    let kept = [
+        "last LSN that is kept, and what the log holds up to there",
+        "first LSN the log must hold from now on, and its segment",
+        "number and first LSN of the timeline that begins",
+    ];
+    let mut meaning =
+        vec!["version of the plan", "the directory it was made for", "Unix milliseconds of making"];
+    meaning.extend(shard);
+    meaning.push("the base to load: number, last LSN in it");
+    meaning.extend(kept);
+    meaning.extend(["LSNs given up, and what can still be read of them"; 2]);
+    meaning.push("stays, and is copied: size, CRC32C of the file");
+    meaning.extend(["set aside: size, CRC32C of the file"; 3]);
+    meaning.extend(shard);
+    meaning.extend(kept);
+    meaning.push("CRC32C of all lines before");
+    read_text("salvage.plan", bytes, &meaning, format!("{plan:?}\n"))
+}
+
 fn explain(all: &[Golden]) -> String {
     let mut md = String::from(
         "# Every byte explained\n\nOffset, bytes in hexadecimal (`00*n`: n zeros), meaning. \
@@ -279,6 +307,8 @@ fn text_files() {
     let mut all = vec![read_guard(guard)];
     all.extend(lists.map(|(name, bytes)| read_part_list(name, bytes)));
     check("aof/v3", &all);
+    let plan = bytes_of("salvage/v1", "salvage.plan", || sample_salvage_plan().encode().into());
+    check("salvage/v1", &[read_plan(plan)]);
 }
 
 #[test]

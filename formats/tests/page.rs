@@ -47,11 +47,13 @@ fn text_files_are_shown_as_they_are() {
         ("Marker", include_str!("../golden/marker/v1/moon.storage")),
         ("Guard", include_str!("../golden/aof/v3/guard.manifest")),
         ("Part list", include_str!("../golden/aof/v3/part-list-off.manifest")),
+        ("Salvage plan", include_str!("../golden/salvage/v1/salvage.plan")),
     ] {
         assert!(TEXTS.contains(&format!("```text\n{file}```")), "{heading}: the example");
         let mut words: Vec<&str> =
             file.lines().map(|line| line.split(' ').next().unwrap_or_default()).collect();
-        words.dedup();
+        let mut seen = std::collections::BTreeSet::new();
+        words.retain(|word| seen.insert(*word));
         let rows = table(TEXTS, heading);
         let named: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
         assert_eq!(named, words, "{heading}");

@@ -132,6 +132,7 @@ pub fn without_base(shard: u16, epoch: u64, start: LogStart) -> PartList {
         log_from_seq: start.seq,
         ended: None,
         timelines: vec![Timeline { epoch, from_lsn: start.lsn, forked_at: None }],
+        salvaged: Vec::new(),
         extra: Vec::new(),
     }
 }

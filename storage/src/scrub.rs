@@ -137,11 +137,13 @@ impl Inner {
                 return;
             }
         }
-        let mut sealed = self.log.segments();
-        sealed.pop();
-        for segment in sealed {
+        let segments = self.log.segments();
+        for pair in segments.windows(2) {
+            let [segment, next] = pair else { continue };
             let path = self.parts.paths().log().join(names::wal_segment(segment.seq));
-            let checked = self.check_segment(&segment).await;
+            // A later cut may void the rest of it: what lies there is nobody's.
+            let is_cut = next.base_lsn != segment.last_lsn + 1;
+            let checked = self.check_segment(segment, is_cut).await;
             self.note(path, checked);
             if self.may_not_go_on() {
                 return;
@@ -234,7 +236,11 @@ impl Inner {
     }
 
     /// Every record of a segment that counts.
-    async fn check_segment(self: &Rc<Self>, segment: &SegmentInfo) -> Result<(), String> {
+    async fn check_segment(
+        self: &Rc<Self>,
+        segment: &SegmentInfo,
+        is_cut: bool,
+    ) -> Result<(), String> {
         if segment.last_lsn < segment.base_lsn {
             return Ok(());
         }
@@ -242,6 +248,7 @@ impl Inner {
             start: Some(LogStart { lsn: u64::MAX, seq: segment.seq }),
             last_seq: Some(segment.seq),
             durable_floor: segment.last_lsn,
+            until: is_cut.then_some(segment.last_lsn),
             via: Caching::Direct,
             ..ScanOptions::default()
         };

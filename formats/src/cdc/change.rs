@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::commands::{Role, row};
+use super::envelope::Unit;
 use crate::error::{Cause, DecodeError};
 use crate::number::parse_u64;
 use crate::resp::encode_command;
@@ -225,6 +226,25 @@ impl<'a> Changes<'a> {
         };
         changes.add(rtype, flags, db, payload, 0)?;
         Ok(changes)
+    }
+
+    /// The changes, each with its place in the unit.
+    pub fn placed(&self) -> impl Iterator<Item = (&Change<'a>, Unit)> {
+        let (gtid, changes) = (self.gtid, self.list.len());
+        let mut in_db: Vec<(Option<u16>, usize)> = Vec::new();
+        self.list.iter().enumerate().map(move |(i, change)| {
+            let order_in_db = match in_db.iter_mut().find(|(db, _)| *db == change.db) {
+                Some((_, count)) => {
+                    *count += 1;
+                    *count
+                }
+                None => {
+                    in_db.push((change.db, 1));
+                    1
+                }
+            };
+            (change, Unit { gtid, changes, order: i + 1, order_in_db })
+        })
     }
 
     fn add(

@@ -69,6 +69,23 @@ fn a_creation_letter_by_letter() {
 }
 
 #[test]
+fn places_are_counted_per_unit_and_per_database() {
+    let none = EffectMeta::default();
+    let at = |word| EffectMeta { place: Some(KeyPlace { word, db: 0 }), ..none };
+    let (flags, payload) = unit(&[
+        ("MSET a 1 b 2", &[at(1), at(3)]),
+        ("SELECT 3", &[none]),
+        ("XADD x 1-1 f v", &[none]),
+    ]);
+    let changes = Changes::of(1, flags, 0, &payload).unwrap();
+    let places = changes.placed().map(|(c, u)| (c.db, u.changes, u.order, u.order_in_db));
+    assert_eq!(
+        places.collect::<Vec<_>>(),
+        [(Some(0), 3, 1, 1), (Some(0), 3, 2, 2), (Some(3), 3, 3, 1)]
+    );
+}
+
+#[test]
 fn what_effects_become() {
     let none = EffectMeta::default();
     let at = |word, db| EffectMeta { place: Some(KeyPlace { word, db }), ..none };

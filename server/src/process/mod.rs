@@ -23,7 +23,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use moon_formats::salvage::Plan;
 use moon_storage::io::glommio as dma;
+use moon_storage::io::local::LocalRuntime;
+use moon_storage::io::posix::PosixDisk;
+use moon_storage::recovery::{RecoveryError, salvage};
 
 use crate::admin;
 use crate::config::{self, Action, Config, ConfigError, OptionId, Value, Wanted};
@@ -105,6 +109,9 @@ fn problems(config: &Config) -> Vec<String> {
     let shards = config.int(OptionId::Shards);
     if shards > 1 {
         problems.push(format!("shards {shards}: only one shard is supported by this version"));
+    }
+    if !config.text(OptionId::Salvage).is_empty() && !config.bool(OptionId::AppendOnly) {
+        problems.push("salvage is about the log, and appendonly is no".into());
     }
     let no_port = [OptionId::Port, OptionId::TlsPort].iter().all(|id| config.int(*id) == 0);
     if no_port && config.text(OptionId::UnixSocket).is_empty() {
@@ -262,6 +269,13 @@ fn start(mut config: Config, dir: DataDir, wanted: Option<Wanted>) -> io::Result
             return Ok(e.exit_code());
         }
     };
+    let salvage = match read_salvage_plan(&config, &dir) {
+        Ok(plan) => plan,
+        Err(e) => {
+            tracing::error!("{e}");
+            return Ok(e.exit_code());
+        }
+    };
     let (driver, driver_why) = choose_driver(&config).map_err(io::Error::other)?;
     let (disk, disk_why) = choose_disk(&config, &dir.path);
     let listeners = listen::open(&config)?;
@@ -282,6 +296,7 @@ fn start(mut config: Config, dir: DataDir, wanted: Option<Wanted>) -> io::Result
         disk_why,
         users,
         point,
+        salvage,
         started: Instant::now(),
         started_unix_secs: unix_secs(),
     };
@@ -322,6 +337,18 @@ fn start(mut config: Config, dir: DataDir, wanted: Option<Wanted>) -> io::Result
     let code = supervise::supervise(&shared, thread, notify);
     shared.with_config(listen::unlink);
     Ok(code)
+}
+
+/// The plan that `--salvage` names.
+fn read_salvage_plan(config: &Config, dir: &DataDir) -> Result<Option<Plan>, RecoveryError> {
+    let name = config.text(OptionId::Salvage);
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let path = Path::new(name);
+    let rt = LocalRuntime::new().map_err(|e| RecoveryError::Io(dir.path.clone(), e))?;
+    let plan = rt.block_on(salvage::read_plan(&PosixDisk::new(), path));
+    plan.map(Some).map_err(RecoveryError::Salvage)
 }
 
 /// Raises the limit of open files; lowers `maxclients` if that does not go far enough.

@@ -150,6 +150,7 @@ async fn run(
     let point = shared.facts.point.as_ref();
     let request = Request {
         point: point.map(|decided| decided.point).filter(|_| on),
+        salvage: shared.facts.salvage.as_ref(),
         ..Request::new(&*disk, &paths, 1)
     };
     let mut apply = Apply {

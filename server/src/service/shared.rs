@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use moon_formats::salvage::Plan;
 use rustls::ClientConfig;
 
 use super::acl::UsersText;
@@ -41,6 +42,8 @@ pub(crate) struct Facts {
     pub(crate) users: Option<UsersText>,
     /// The point in time that the data are recovered to.
     pub(crate) point: Option<Decided>,
+    /// What this start is to keep of a damaged directory.
+    pub(crate) salvage: Option<Plan>,
     pub(crate) started: Instant,
     pub(crate) started_unix_secs: u64,
 }

@@ -11,6 +11,7 @@ use crate::manifest::TableError;
 use crate::parts::PartsError;
 use crate::scan::{Hole, ScanError, VisitError};
 
+use super::salvage::SalvageError;
 use super::target::TargetError;
 
 /// The error of a device that cannot read a sector.
@@ -120,6 +121,8 @@ pub enum RecoveryError {
     Table(TableError),
     /// The point in time cannot be had.
     Target(TargetError),
+    /// The salvage plan cannot be made or carried out.
+    Salvage(SalvageError),
 }
 
 fn of_io(e: &io::Error) -> u8 {
@@ -163,6 +166,9 @@ impl RecoveryError {
             RecoveryError::Table(TableError::Io(_, e)) => of_io(e),
             RecoveryError::Table(TableError::Newer(..)) => DECISION,
             RecoveryError::Target(_) => DECISION,
+            RecoveryError::Salvage(SalvageError::Nothing(_)) => DAMAGE,
+            RecoveryError::Salvage(SalvageError::Io(..)) => ENVIRONMENT,
+            RecoveryError::Salvage(_) => DECISION,
         }
     }
 }
@@ -220,6 +226,7 @@ impl fmt::Display for RecoveryError {
             RecoveryError::Log(e) => e.fmt(f),
             RecoveryError::Table(e) => e.fmt(f),
             RecoveryError::Target(e) => e.fmt(f),
+            RecoveryError::Salvage(e) => e.fmt(f),
         }
     }
 }

@@ -19,6 +19,7 @@
 //! | part list with `off` | the last `.rrdshard` if its cut is not before the end of the log, else base and log |
 //! | no part list, no base, a log that begins at LSN 1 | the log: a first start was cut short, or the directory is older than part lists |
 //! | no part list, anything else | refused: `moon-inspect aof rebuild` |
+//! | part list, and a salvage plan | base and log as far as the plan keeps them; see [`salvage`] |
 //! | part list, and a [`Point`] of the past | the newest base up to it, then the log up to it; see `timeline` for what follows |
 //! | `appendonly no` | the last `.rrdshard`, or an empty shard |
 
@@ -26,6 +27,7 @@ mod base;
 mod end;
 mod error;
 mod open;
+pub mod salvage;
 mod shard;
 pub mod target;
 mod timeline;

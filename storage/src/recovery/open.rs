@@ -65,6 +65,11 @@ impl Recovered {
             // Bases among them belong to the timeline that was left.
             self.orphans.retain(|path| names::is_temporary(&path.to_string_lossy()));
         }
+        if let Some(salvage) = self.salvage.take() {
+            self.list =
+                Some(salvage.carry_out(&*disk, &self.paths, &self.end, &self.orphans).await?);
+            self.orphans.retain(|path| names::is_temporary(&path.to_string_lossy()));
+        }
         let mut end = self.end;
         if let Some(list) = &self.list {
             clear_void(&*disk, &self.paths, list, &mut end).await?;

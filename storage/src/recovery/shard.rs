@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use moon_formats::aof::{Base, PartList};
 use moon_formats::names;
 use moon_formats::rrdshard::Item;
+use moon_formats::salvage::Plan;
 use moon_formats::wal::{BatchHead, Cut, Record, SegmentHeader};
 
 use crate::failpoint::{self, reach};
@@ -20,6 +21,7 @@ use crate::parts::{PartsError, ShardPaths, bases, holds_nothing, read_guard, rea
 use crate::scan::{HoleReason, LogStart, Position, ScanOptions, VisitError, Visitor};
 
 use super::base::{FileSummary, read_file};
+use super::salvage::Salvage;
 use super::target::{Point, TargetError};
 use super::timeline::Fork;
 use super::unlogged::is_in_save;
@@ -63,6 +65,8 @@ pub struct Request<'a> {
     pub shards: u16,
     /// Read up to a point in time only.
     pub point: Option<Point>,
+    /// Give up what this plan says.
+    pub salvage: Option<&'a Plan>,
     /// The broken line of this run.
     #[cfg(any(test, feature = "mutants"))]
     pub mutant: Option<Mutant>,
@@ -76,6 +80,7 @@ impl<'a> Request<'a> {
             paths,
             shards,
             point: None,
+            salvage: None,
             #[cfg(any(test, feature = "mutants"))]
             mutant: None,
         }
@@ -125,6 +130,8 @@ pub struct Recovered {
     pub(super) paths: ShardPaths,
     /// The timeline that begins when the log is opened.
     pub(super) fork: Option<Fork>,
+    /// What is set aside when the log is opened.
+    pub(super) salvage: Option<Salvage>,
 }
 
 impl Recovered {
@@ -207,8 +214,13 @@ pub(super) async fn recover_logged(
         paths: paths.clone(),
         list,
         fork: None,
+        salvage: None,
     };
     let Some(mut list) = recovered.list.clone() else {
+        if req.salvage.is_some() {
+            let path = req.paths.part_list();
+            return Err(RecoveryError::PartsMissing { path, found: "a plan that names it" });
+        }
         if req.point.is_some() {
             return Err(RecoveryError::Target(TargetError::NoLog(paths.part_list())));
         }
@@ -217,8 +229,14 @@ pub(super) async fn recover_logged(
     if req.point.is_some() && list.ended.is_some() {
         return Err(RecoveryError::Target(TargetError::SwitchedOff(paths.part_list())));
     }
-    let mut fork = Fork::plan(req, &list, &segments).await?;
-    if let Some(fork) = &fork {
+    let salvage = Salvage::plan(req, &list, &mut recovered.warnings).await?;
+    let mut fork = match &salvage {
+        Some(_) => None,
+        None => Fork::plan(req, &list, &segments).await?,
+    };
+    if let Some(salvage) = &salvage {
+        list = salvage.list().clone();
+    } else if let Some(fork) = &fork {
         list = fork.list().clone();
     } else if let Some(Point { lsn, .. }) = req.point {
         recovered.warnings.push(format!(
@@ -227,7 +245,13 @@ pub(super) async fn recover_logged(
         ));
     }
     recovered.orphans = orphans(paths, &files, &list);
-    let last_seq = list.ended.map(|ended| ended.seq);
+    let until = fork.as_ref().map(|f| f.lsn() + u64::from(mutant!(req, PointOneLate)));
+    let until = until.or(salvage.as_ref().and_then(Salvage::until));
+    let last_seq = match &salvage {
+        // Whatever lies there is none of it.
+        Some(_) if list.log_from_seq == 0 => Some(0),
+        _ => list.ended.map(|ended| ended.seq),
+    };
     let segments: Vec<(u64, u64)> =
         segments.into_iter().filter(|(seq, _)| last_seq.is_none_or(|last| *seq <= last)).collect();
     if let Some(ended) = list.ended.filter(|_| holds_nothing(&list)) {
@@ -236,10 +260,7 @@ pub(super) async fn recover_logged(
     }
     let needed = segments.iter().filter(|s| s.0 >= list.log_from_seq).map(|s| s.1).sum::<u64>();
     let total = needed + list.base.map_or(0, |b| b.bytes);
-    let mut from = LogStart { lsn: list.log_from_lsn, seq: list.log_from_seq };
-    if from.lsn == 0 {
-        from.lsn = 1;
-    }
+    let from = LogStart { lsn: list.log_from_lsn.max(1), seq: list.log_from_seq };
     let mut visit_from = from.lsn;
     let mut done = 0;
     recovered.origin = Origin::Log;
@@ -252,27 +273,11 @@ pub(super) async fn recover_logged(
         let path = paths.base(base.seq);
         reach(failpoint::Point::StartAfterBase).map_err(|e| RecoveryError::Io(path, e))?;
     }
-    let opts = ScanOptions {
-        shard: Some(paths.shard),
-        start: Some(from),
-        last_seq,
-        // The log was durable up to every listed cut before that base was listed.
-        durable_floor: bases(&list)
-            .map(|b| b.cut)
-            .chain(list.ended.map(|ended| ended.lsn))
-            // A list from before the first segment is that of a restored base.
-            .chain([recovered.table.flushed_lsn()].into_iter().filter(|_| list.log_from_seq != 0))
-            .max()
-            .unwrap_or(0)
-            // The table may be that of the timeline that is left.
-            .min(fork.as_ref().map_or(u64::MAX, Fork::lsn)),
-        visit_from,
-        until: fork.as_ref().map(|f| f.lsn() + u64::from(mutant!(req, PointOneLate))),
-        may_be_empty: list.log_from_seq == 0,
-        #[cfg(any(test, feature = "mutants"))]
-        mutant: req.mutant,
-        ..ScanOptions::default()
-    };
+    let opts = ScanOptions { last_seq, visit_from, until, ..options(req, &list, &recovered.table) };
+    // The table may be that of the timeline that is left.
+    let durable_floor =
+        opts.durable_floor.min(fork.as_ref().map(Fork::lsn).or(until).unwrap_or(u64::MAX));
+    let opts = ScanOptions { durable_floor, ..opts };
     let mut tracked = Tracked::new(target, progress, &segments, from.seq, Progress { done, total });
     let mut end = recover(disk, &paths.log(), &opts, &mut tracked).await?;
     recovered.records = tracked.records;
@@ -287,13 +292,44 @@ pub(super) async fn recover_logged(
         fork.begin(&mut end)?;
         list = fork.list().clone();
     }
+    let is_salvage = salvage.is_some();
+    if let Some(salvage) = &salvage {
+        salvage.begin(&mut end)?;
+        recovered.needs_rewrite = true;
+    }
     recovered.list = Some(list.clone());
     recovered.fork = fork;
+    recovered.salvage = salvage;
     end.epoch = end.epoch.max(list.timelines.last().map_or(1, |t| t.epoch));
     end.timelines.clone_from(&list.timelines);
-    keep_older(&mut end, &segments, from);
+    if !is_salvage {
+        keep_older(&mut end, &segments, from);
+    }
     recovered.end = end;
     Ok(recovered)
+}
+
+/// How the log is read that `list` and `table` speak of.
+pub(super) fn options(req: &Request<'_>, list: &PartList, table: &Found) -> ScanOptions {
+    let from = LogStart { lsn: list.log_from_lsn.max(1), seq: list.log_from_seq };
+    ScanOptions {
+        shard: Some(req.paths.shard),
+        start: Some(from),
+        last_seq: list.ended.map(|ended| ended.seq),
+        // The log was durable up to every listed cut before that base was listed.
+        durable_floor: bases(list)
+            .map(|b| b.cut)
+            .chain(list.ended.map(|ended| ended.lsn))
+            // A list from before the first segment is that of a restored base.
+            .chain([table.flushed_lsn()].into_iter().filter(|_| list.log_from_seq != 0))
+            .max()
+            .unwrap_or(0),
+        visit_from: list.base.map_or(from.lsn, |base| base.cut + 1),
+        may_be_empty: list.log_from_seq == 0,
+        #[cfg(any(test, feature = "mutants"))]
+        mutant: req.mutant,
+        ..ScanOptions::default()
+    }
 }
 
 /// True if the guard has to be written: it is not there, or damaged. It only keeps a server of
@@ -402,7 +438,7 @@ async fn load_base(
     Err(RecoveryError::Base(path, e))
 }
 
-async fn load_listed(
+pub(super) async fn load_listed(
     req: &Request<'_>,
     base: &Base,
     path: &Path,

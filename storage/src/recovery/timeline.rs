@@ -142,8 +142,9 @@ impl Fork {
         };
         disk.create_dir_all(&aside).await.map_err(at(&aside))?;
         disk.sync_dir(&log).await.map_err(at(&log))?;
+        let later = |seq: u64| end.last_seq > 0 && seq > end.last_seq;
         if mutant!(cfg, ForkMovesFirst) {
-            self.set_aside(disk, paths, end, unnamed, &aside).await?;
+            set_aside(disk, paths, &self.list, &aside, &later, unnamed).await?;
         }
         if let Some(old) = &self.old {
             let (left, now) = (names::AOF_MANIFEST_LEFT, names::AOF_MANIFEST);
@@ -153,59 +154,55 @@ impl Fork {
                 done.map_err(|(_, e)| RecoveryError::Io(dir.join(name), e))?;
             }
         }
-        self.set_aside(disk, paths, end, unnamed, &aside).await
+        set_aside(disk, paths, &self.list, &aside, &later, unnamed).await
     }
+}
 
-    /// Moves what the new timeline does not name to `aside`; what is there already stays there.
-    async fn set_aside(
-        &self,
-        disk: &dyn Disk,
-        paths: &ShardPaths,
-        end: &RecoveredEnd,
-        unnamed: &[PathBuf],
-        aside: &Path,
-    ) -> Result<(), RecoveryError> {
-        let (log, parts) = (paths.log(), paths.parts());
-        let at = |path: &Path| {
-            let path = path.to_owned();
-            move |e| RecoveryError::Io(path, e)
-        };
-        let later = |name: &str| {
-            names::parse_wal_segment(name).is_some_and(|s| end.last_seq > 0 && s > end.last_seq)
-        };
-        let unlisted = |name: &str| {
-            names::parse_base_file(name)
-                .is_some_and(|seq| bases(&self.list).all(|base| base.seq != seq))
-        };
-        let moves: [(&Path, Goes<'_>); 2] = [(&log, &later), (&parts, &unlisted)];
-        for (dir, goes) in moves {
-            let entries = disk.list(dir).await.map_err(at(dir))?;
-            for entry in entries.iter().filter(|e| !e.is_dir && goes(&e.name)) {
-                let from = dir.join(&entry.name);
-                disk.rename(&from, &aside.join(&entry.name)).await.map_err(at(&from))?;
-            }
+/// Moves to `aside` the segments whose number `goes`, bases that `list` does not name, and the files
+/// of cold values among `unnamed`. Durable when this returns; what an earlier try has moved is there.
+pub(super) async fn set_aside(
+    disk: &dyn Disk,
+    paths: &ShardPaths,
+    list: &PartList,
+    aside: &Path,
+    goes: &dyn Fn(u64) -> bool,
+    unnamed: &[PathBuf],
+) -> Result<(), RecoveryError> {
+    let (log, parts, cold) = (paths.log(), paths.parts(), paths.cold());
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |e| RecoveryError::Io(path, e)
+    };
+    let later = |name: &str| names::parse_wal_segment(name).is_some_and(goes);
+    let unlisted = |name: &str| {
+        names::parse_base_file(name).is_some_and(|seq| bases(list).all(|base| base.seq != seq))
+    };
+    let moves: [(&Path, Goes<'_>); 2] = [(&log, &later), (&parts, &unlisted)];
+    for (dir, goes) in moves {
+        let entries = disk.list(dir).await.map_err(at(dir))?;
+        for entry in entries.iter().filter(|e| !e.is_dir && goes(&e.name)) {
+            let from = dir.join(&entry.name);
+            disk.rename(&from, &aside.join(&entry.name)).await.map_err(at(&from))?;
         }
-        // Values that only the timeline that is left has.
-        let cold = paths.cold();
-        let is_value = |path: &&PathBuf| {
-            let name = path.file_name().and_then(|name| name.to_str());
-            path.starts_with(&cold)
-                && name.is_some_and(|name| names::parse_heap_file(name).is_some())
-        };
-        let mut dirs = vec![aside, &log, &parts];
-        for from in unnamed.iter().filter(is_value) {
-            let Some(name) = from.file_name() else { continue };
-            disk.rename(from, &aside.join(name)).await.map_err(at(from))?;
-            if dirs.len() == 3 {
-                dirs.push(&cold);
-            }
-        }
-        // The new name first: a file must not be in neither directory.
-        for dir in dirs {
-            disk.sync_dir(dir).await.map_err(at(dir))?;
-        }
-        Ok(())
     }
+    // Values that only what is left has.
+    let is_value = |path: &&PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        path.starts_with(&cold) && name.is_some_and(|name| names::parse_heap_file(name).is_some())
+    };
+    let mut dirs = vec![aside, &log, &parts];
+    for from in unnamed.iter().filter(is_value) {
+        let Some(name) = from.file_name() else { continue };
+        disk.rename(from, &aside.join(name)).await.map_err(at(from))?;
+        if dirs.len() == 3 {
+            dirs.push(&cold);
+        }
+    }
+    // The new name first: a file must not be in neither directory.
+    for dir in dirs {
+        disk.sync_dir(dir).await.map_err(at(dir))?;
+    }
+    Ok(())
 }
 
 /// The LSN of a fork that was committed and has no segment yet.
@@ -233,7 +230,11 @@ async fn pending_in(
         return Ok(None);
     };
     let newest = segments.iter().map(|s| s.0).filter(|seq| *seq >= list.log_from_seq).max();
-    let Some(newest) = newest else { return Ok(None) };
+    let Some(newest) = newest else {
+        // Not even its first segment is kept: what is to come begins where the timeline does.
+        let at_base = list.base.map_or(0, |base| base.cut) == *lsn;
+        return Ok((list.log_from_seq == 0 && at_base).then_some(*lsn));
+    };
     let path = req.paths.log().join(names::wal_segment(newest));
     let at = |e| RecoveryError::Io(path.clone(), e);
     let file = req.disk.open(&path, Access::Read, Caching::Direct).await.map_err(at)?;

@@ -39,6 +39,7 @@ use crate::mutant::Mutant;
 
 pub use any::scan_any_bytes;
 pub use end::{EndKind, Hole, HoleReason, LogEnd, ScanError};
+pub(crate) use resync::each_head;
 use window::{Found, Window};
 
 /// Bytes read to see a header and its cut; the smallest alignment there is.

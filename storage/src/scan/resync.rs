@@ -4,11 +4,15 @@
 //! tell two things: the highest LSN that was durable when they were written, and the highest
 //! LSN that existed. The first decides between hole and tail, the second keeps LSNs unique.
 
+use std::io;
+
 use moon_formats::wal::body::Payload;
 use moon_formats::wal::{BatchHead, RecordType};
 
 use super::end::{EndKind, HoleReason, ScanError};
 use super::window::{Found, Window};
+use crate::io::File;
+
 use super::{FIRST_BLOCK, Scan, Seg};
 
 /// What heads behind a failure say.
@@ -92,10 +96,31 @@ async fn look_behind(
     evidence: &mut Evidence,
 ) -> Result<(), ScanError> {
     let align = match &seg.opening {
-        Ok((header, _)) => header.align().max(FIRST_BLOCK as u64),
-        Err(_) => FIRST_BLOCK as u64,
+        Ok((header, _)) => header.align(),
+        Err(_) => 0,
     };
-    let mut window = Window::new(&*seg.file, align);
+    let mut note = |head: &BatchHead| {
+        evidence.found = true;
+        evidence.durable_lsn = evidence.durable_lsn.max(head.durable_lsn);
+        evidence.max_seen_lsn = evidence.max_seen_lsn.max(head.last_lsn);
+    };
+    let looked = each_head(&*seg.file, seg.seq, align, after, resume, &mut note).await;
+    looked.map_err(|cause| ScanError::Io { path: seg.path.clone(), cause })
+}
+
+/// Shows every batch head of segment `seq` that can be found in `file` behind offset `after`, in
+/// the whole file without it. `align` is what its header says, 0 if that cannot be read; `resume` an
+/// offset at which a batch may begin although the grid has none there.
+pub(crate) async fn each_head(
+    file: &dyn File,
+    seq: u64,
+    align: u64,
+    after: Option<u64>,
+    resume: Option<u64>,
+    show: &mut dyn FnMut(&BatchHead),
+) -> io::Result<()> {
+    let align = align.max(FIRST_BLOCK as u64);
+    let mut window = Window::new(file, align);
     let mut pos = match after {
         Some(after) => (after + 1).next_multiple_of(align),
         None => align,
@@ -107,8 +132,7 @@ async fn look_behind(
         let at = inner.unwrap_or(pos);
         let head = match window.record(at) {
             Found::More(len) => {
-                let io = |cause| ScanError::Io { path: seg.path.clone(), cause };
-                window.slide(at, len).await.map_err(io)?;
+                window.slide(at, len).await?;
                 continue;
             }
             Found::Record(r) if r.code == RecordType::BatchHead.code() => {
@@ -116,11 +140,9 @@ async fn look_behind(
             }
             Found::Record(_) | Found::Nothing => None,
         };
-        match head.filter(|h| h.segment_seq == seg.seq) {
+        match head.filter(|h| h.segment_seq == seq) {
             Some(head) => {
-                evidence.found = true;
-                evidence.durable_lsn = evidence.durable_lsn.max(head.durable_lsn);
-                evidence.max_seen_lsn = evidence.max_seen_lsn.max(head.last_lsn);
+                show(&head);
                 if inner.is_none() {
                     pos += align;
                 }

@@ -20,6 +20,7 @@ mod migrate;
 mod pitr;
 mod process;
 mod replication;
+mod salvage;
 mod saving;
 mod scripts;
 mod scrub;

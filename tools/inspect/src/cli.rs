@@ -12,10 +12,12 @@ use crate::fail::Failure;
 #[command(
     name = "moon-inspect",
     version,
+    subcommand_help_heading = "Formats",
+    subcommand_value_name = "FORMAT",
     after_help = "EXIT CODES:\n  0   sound\n  1   the log ends in a crash tail (verify), two states differ (diff), or the path is \
                   not ours or cannot be read\n  \
                   2   wrong usage\n  70  damage; the message names file, offset and what to do\n\n\
-                  With --json every item is one object on one line. Field names are stable, integers\n\
+                  JSON:\n  With --json every item is one object on one line. Field names are stable, integers\n  \
                   above 2^53 are strings, bytes that are not UTF-8 are {\"hex\": \"...\"}."
 )]
 pub(crate) struct Cli {
@@ -85,20 +87,32 @@ pub(crate) enum Verb {
     /// behind the end, `old` is below the start that the part list names, `bad` has a damaged
     /// header, `reference` is of a reference server, `unread` lies behind damage. A recyclable
     /// segment may be used again once no base, backup or replica needs its records.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-inspect wal ls /var/lib/moon\n  moon-inspect storage ls /var/lib/moon --json"
+    )]
     Ls(Target),
     /// Every field of the header with its offset, and the cut record if there is one.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-inspect wal header /var/lib/moon/shard-0/wal-v3/000000000001.wal\n  moon-inspect auto header moon.aof.7.base.rdb"
+    )]
     Header(Target),
     /// What is in it, one item a line: of a log LSN, segment:offset, database, type, content; of a
     /// snapshot offset, database, type, key, value.
     ///
     /// Commands are printed as they would be typed, with escapes for bytes that are not
     /// printable. A `+created` or `+removed` behind one says what it did to its key.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-inspect wal dump /var/lib/moon --from 1000 --to 1020\n  moon-inspect wal dump /var/lib/moon --key user:7 --full\n  moon-inspect rdb dump dump.rdb --type hash --limit 10"
+    )]
     Dump(Dump),
     /// Of a log: records and bytes by type and by command, sizes of batches and sync groups,
     /// percentiles of the interval between commits. Of a snapshot: keys by database and type, sizes,
     /// expiry, compression. Of a file table: files and bytes by type and status.
     ///
     /// Percentiles are upper bounds, at most 1.6 % high.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-inspect wal stats /var/lib/moon\n  moon-inspect rdb stats dump.rdb --json"
+    )]
     Stats(Ranged),
     /// Check every CRC and every rule.
     ///
@@ -106,30 +120,57 @@ pub(crate) enum Verb {
     /// says `clean`, `crash tail at ...` (exit 1: normal for a live log or after a kill; the
     /// server starts) or `hole at ...` with the expected LSN h, the durable LSN D and the reason
     /// (exit 70: the server refuses to start).
-    Verify(Target),
+    ///
+    /// With --plan a salvage plan of a data directory is written to a new file: what a start with
+    /// `moon --salvage FILE` would keep of each damaged log, and what would be given up. Nothing
+    /// happens until then.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-inspect auto verify /var/lib/moon\n  moon-inspect wal verify /var/lib/moon --plan salvage.plan"
+    )]
+    Verify(Verify),
     /// Print records as a live log grows. Ends with --limit or an interrupt.
     ///
-    /// Begins behind the end of the log, or at --from.
+    /// Begins behind the end of the log, or at --from. With --format debezium the records are shown as the
+    /// events that CDC.READ gives of them, one a line. What has been written is shown, also if no sync
+    /// covers it yet, which CDC.READ waits for.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-inspect wal tail /var/lib/moon\n  moon-inspect wal tail /var/lib/moon --format debezium --from 1000"
+    )]
     Tail(Tail),
     /// The digest of each shard of a data directory, or of a snapshot: that of DEBUG DIGEST.
     ///
     /// A directory is read as a start reads it: part list, base, log.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-inspect storage digest /var/lib/moon\n  moon-inspect storage digest /var/lib/moon --at 1000\n  moon-inspect rdb digest dump.rdb"
+    )]
     Digest(At),
-    /// What differs between two snapshots or data directories, key by key.
+    /// What differs between two snapshots, data directories or LSNs, key by key.
+    ///
+    /// A data directory may be named with an LSN, `DIR@LSN`; --from and --to do the same. So the changes of one
+    /// directory between two LSNs are `diff DIR --from LSN --to LSN`.
     ///
     /// `-` is on the left only, `+` on the right only, `!` on both and not the same. Exit code 1 if
     /// there is anything.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-inspect auto diff /var/lib/moon /backup/moon\n  moon-inspect storage diff /var/lib/moon --from 1000 --to 2000\n  moon-inspect storage diff /var/lib/moon@1000 /backup/moon@1000\n  moon-inspect rdb diff old.rdb new.rdb --limit 20"
+    )]
     Diff(Diff),
     /// Make a damaged or lost part list (`aof`) or file table (`manifest`) again.
     ///
     /// PATH is a data directory. The new file is written beside the old one, under its name and
     /// `.rebuilt`. A part list follows from the sound bases and the segments of the log; a file
     /// table from the base and the log.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-inspect aof rebuild /var/lib/moon\n  moon-inspect manifest rebuild /var/lib/moon --shard 0"
+    )]
     Rebuild(Target),
     /// Which LSN was written when; steps of the clock; restore points; the time range covered.
     ///
     /// A clock that was set back shows as a step. One that was set forward looks like an idle
     /// time and is not told from it.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-inspect wal times /var/lib/moon --every 60000\n  moon-inspect wal times /var/lib/moon --from 1000 --every 0"
+    )]
     Times(Times),
 }
 
@@ -191,13 +232,23 @@ pub(crate) struct Dump {
     pub(crate) filter: Filter,
 }
 
+/// Arguments of `verify`.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Write a salvage plan for the damaged logs of a data directory to this new file (`wal` only).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plan: Option<PathBuf>,
+}
+
 /// Arguments of `digest`.
 #[derive(Debug, Args, Clone)]
 pub(crate) struct At {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Last LSN that counts; by default everything there is.
-    #[arg(long, value_name = "LSN")]
+    /// Last LSN that counts; by default everything there is. With several shards choose one by --shard.
+    #[arg(long, visible_alias = "at", value_name = "LSN")]
     pub(crate) to: Option<u64>,
 }
 
@@ -206,11 +257,26 @@ pub(crate) struct At {
 pub(crate) struct Diff {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// What PATH is compared with.
-    pub(crate) other: PathBuf,
+    /// What PATH is compared with; without it, PATH at another LSN.
+    pub(crate) other: Option<PathBuf>,
+    /// PATH as it was at this LSN.
+    #[arg(long, value_name = "LSN")]
+    pub(crate) from: Option<u64>,
+    /// OTHER, or PATH without one, as it was at this LSN.
+    #[arg(long, value_name = "LSN")]
+    pub(crate) to: Option<u64>,
     /// Show so many keys at most; all are counted.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
+}
+
+/// How records are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Form {
+    /// As `dump` does.
+    Records,
+    /// As Debezium events (docs/cdc.md).
+    Debezium,
 }
 
 /// Arguments of `tail`.
@@ -223,6 +289,10 @@ pub(crate) struct Tail {
     pub(crate) from: Option<u64>,
     #[command(flatten)]
     pub(crate) filter: Filter,
+    /// How records are shown. With `debezium`, --key means the key that changed, --limit counts events,
+    /// and --hex and --full mean nothing.
+    #[arg(long, value_enum, default_value_t = Form::Records)]
+    pub(crate) format: Form,
     /// Milliseconds between two looks.
     #[arg(long, value_name = "MS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub(crate) interval: u64,
@@ -266,7 +336,8 @@ impl Verb {
 
     pub(crate) fn target(&self) -> &Target {
         match self {
-            Verb::Ls(t) | Verb::Header(t) | Verb::Verify(t) | Verb::Rebuild(t) => t,
+            Verb::Ls(t) | Verb::Header(t) | Verb::Rebuild(t) => t,
+            Verb::Verify(v) => &v.target,
             Verb::Digest(a) => &a.target,
             Verb::Diff(d) => &d.target,
             Verb::Stats(r) => &r.target,

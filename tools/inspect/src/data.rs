@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use moon_engine::command::CommandTable;
@@ -78,6 +78,10 @@ fn load(files: &Files, path: &Path, shard: Option<u16>, to: u64) -> Result<Vec<S
             if wanted.is_empty() {
                 let e = format!("{}: {shards} shards", path.display());
                 return Err(Failure::environment(e));
+            }
+            if to != u64::MAX && wanted.len() > 1 {
+                let e = format!("{shards} shards, and an LSN is of one of them: choose by --shard");
+                return Err(Failure::usage(e));
             }
             let one = |n| load_shard(files, &ShardPaths::new(path, n), shards, databases, to);
             wanted.into_iter().map(one).collect()
@@ -208,12 +212,13 @@ fn hex(bytes: &[u8]) -> String {
 
 /// `digest`: one line a shard.
 pub(crate) fn digest(files: &Files, args: &At, out: &mut Out<'_>) -> Result<u8, Failure> {
-    let to = args.to.unwrap_or(u64::MAX);
-    for State { number, shard, lsn } in load(files, &args.target.path, args.target.shard, to)? {
+    let (path, to) = side(&args.target.path, args.to)?;
+    let to = to.unwrap_or(u64::MAX);
+    for State { number, shard, lsn } in load(files, &path, args.target.shard, to)? {
         let keys: u64 = shard.dbs().iter().map(|db| db.len() as u64).sum();
         let digest = hex(&redis_digest::of_all(shard.dbs()));
         let fields: Fields = vec![
-            ("path", args.target.path.as_path().into()),
+            ("path", path.as_path().into()),
             ("shard", number.into()),
             ("lsn", lsn.into()),
             ("keys", keys.into()),
@@ -252,11 +257,45 @@ fn keys(states: &[State]) -> Keys {
     all
 }
 
+/// A side of a comparison: a path, and the last LSN that counts. `DIR@LSN` says both, if no file has that name.
+fn side(path: &Path, lsn: Option<u64>) -> Result<(PathBuf, Option<u64>), Failure> {
+    let name = path.to_string_lossy();
+    let at = name.rsplit_once('@').and_then(|(dir, at)| Some((dir, at.parse::<u64>().ok()?)));
+    match (at, lsn) {
+        (Some((_, at)), Some(lsn)) if !path.exists() => Err(Failure::usage(format!(
+            "{} is at lsn {at}, and at lsn {lsn} by an option: one of the two",
+            path.display()
+        ))),
+        (Some((dir, at)), None) if !path.exists() => Ok((PathBuf::from(dir), Some(at))),
+        _ => Ok((path.to_owned(), lsn)),
+    }
+}
+
 /// `diff`: one line a key that is not the same.
 pub(crate) fn diff(files: &Files, args: &Diff, out: &mut Out<'_>) -> Result<u8, Failure> {
-    let side = |path| Ok::<_, Failure>(keys(&load(files, path, args.target.shard, u64::MAX)?));
-    let left = side(&args.target.path)?;
-    let mut right = side(&args.other)?;
+    let path = &args.target.path;
+    if args.other.is_none() && args.from.is_none() && args.to.is_none() {
+        return Err(Failure::usage(format!(
+            "what is {} compared with? Name another path, or LSNs by --from and --to",
+            path.display()
+        )));
+    }
+    let (left_path, left_at) = side(path, args.from)?;
+    let other = match &args.other {
+        Some(other) => side(other, args.to)?,
+        None => (left_path.clone(), args.to),
+    };
+    let shard = args.target.shard;
+    let read = |path: &Path, at: Option<u64>| {
+        let states = load(files, path, shard, at.unwrap_or(u64::MAX))?;
+        let lsn = match &states[..] {
+            [one] => one.lsn,
+            _ => None,
+        };
+        Ok::<_, Failure>((keys(&states), lsn))
+    };
+    let (left, left_lsn) = read(&left_path, left_at)?;
+    let (mut right, right_lsn) = read(&other.0, other.1)?;
     let mut shown = args.limit.unwrap_or(u64::MAX);
     let (mut same, mut only_left, mut differ) = (0u64, 0u64, 0u64);
     let mut show = |what: &str, key: &(u16, Vec<u8>), l: Option<&Known>, r: Option<&Known>| {
@@ -288,12 +327,20 @@ pub(crate) fn diff(files: &Files, args: &Diff, out: &mut Out<'_>) -> Result<u8, 
         ("only_left", only_left.into()),
         ("only_right", only_right.into()),
         ("differ", differ.into()),
+        ("left_lsn", left_lsn.into()),
+        ("right_lsn", right_lsn.into()),
     ];
+    let between = match (left_lsn, right_lsn) {
+        (Some(left), Some(right)) if left_at.is_some() || other.1.is_some() => {
+            format!(" (lsn {left} and lsn {right})")
+        }
+        _ => String::new(),
+    };
     let text = match is_same {
-        true => format!("same: {same} keys"),
+        true => format!("same: {same} keys{between}"),
         false => format!(
             "different: {only_left} keys on the left only, {only_right} on the right only, {differ} \
-             differ, {same} are the same"
+             differ, {same} are the same{between}"
         ),
     };
     out.item("diff", fields, &text);

@@ -11,13 +11,15 @@ use std::time::Duration;
 
 use moon_formats::aof::PartList;
 use moon_formats::names;
+use moon_formats::salvage::ShardPlan;
 use moon_formats::wal::{BatchHead, Cut, Record, SegmentHeader};
 use moon_storage::io::local::LocalRuntime;
 use moon_storage::io::posix::PosixDisk;
 use moon_storage::io::{Access, Caching, DirEntry, Disk, Runtime};
-use moon_storage::parts::ShardPaths;
+use moon_storage::manifest;
+use moon_storage::parts::{ShardPaths, bases};
 use moon_storage::recovery::{
-    Recovered, RecoveryError, Request, Target, is_in_save, recover_shard,
+    BaseError, Recovered, RecoveryError, Request, Target, is_in_save, recover_shard, salvage,
 };
 use moon_storage::scan::{
     EndKind, LogEnd, LogStart, Position, ScanError, ScanOptions, VisitError, Visitor, scan,
@@ -135,14 +137,49 @@ impl Files {
                     if last_hole.as_ref() != Some(&(hole.next_lsn, hole.offset)) =>
                 {
                     last_hole = Some((hole.next_lsn, hole.offset));
-                    self.sleep(Duration::from_micros(SETTLE_US));
                 }
+                // A base or segment that a rewrite has freed between listing and opening.
+                Err(e) if is_gone(&e) => {}
                 result => return result,
             }
+            self.sleep(Duration::from_micros(SETTLE_US));
         }
         target.restart();
         let request = Request::new(&self.disk, paths, shards);
         self.rt.block_on(recover_shard(&request, target, &mut |_| {}))
+    }
+
+    /// The salvage plan of a shard; `None` if its log is not damaged. A server may be writing
+    /// meanwhile: a plan counts only when it comes out again.
+    pub(crate) fn plan(
+        &self,
+        paths: &ShardPaths,
+        shards: u16,
+    ) -> Result<Option<ShardPlan>, RecoveryError> {
+        let request = Request::new(&self.disk, paths, shards);
+        let mut last = self.rt.block_on(salvage::plan(&request))?;
+        for _ in 1..SCANS_MAX {
+            if last.is_none() {
+                break;
+            }
+            self.sleep(Duration::from_micros(SETTLE_US));
+            let now = self.rt.block_on(salvage::plan(&request))?;
+            if now == last {
+                break;
+            }
+            last = now;
+        }
+        Ok(last)
+    }
+
+    /// Unix time in milliseconds.
+    pub(crate) fn now_ms(&self) -> u64 {
+        u64::try_from(self.rt.wall_us() / 1000).unwrap_or(0)
+    }
+
+    /// Up to where the file table of a shard says that the log was durable.
+    fn flushed_lsn(&self, paths: &ShardPaths) -> u64 {
+        self.rt.block_on(manifest::read(&self.disk, paths)).map_or(0, |found| found.flushed_lsn())
     }
 
     /// Whether a start finds the data in the last `.rrdshard`, and not in a log.
@@ -153,6 +190,16 @@ impl Files {
     pub(crate) fn sleep(&self, time: Duration) {
         self.rt.block_on(self.rt.sleep_us(time.as_micros() as u64));
     }
+}
+
+/// Whether a file that was to be read is not there.
+fn is_gone(e: &RecoveryError) -> bool {
+    let cause = match e {
+        RecoveryError::Base(_, BaseError::Io(cause)) | RecoveryError::Io(_, cause) => cause,
+        RecoveryError::Scan(ScanError::Io { cause, .. }) => cause,
+        _ => return false,
+    };
+    cause.kind() == io::ErrorKind::NotFound
 }
 
 /// What a path is.
@@ -206,6 +253,8 @@ pub(crate) struct LogDir {
     pub(crate) parts: Option<PartList>,
     /// The part list is there and damaged.
     pub(crate) parts_error: Option<String>,
+    /// Up to where something beside the log says that it was durable.
+    floor: u64,
 }
 
 impl LogDir {
@@ -216,13 +265,19 @@ impl LogDir {
         let shard_dir = full.parent().filter(|_| is_wal);
         let shard =
             shard_dir.and_then(|d| d.file_name()?.to_str()).and_then(names::parse_shard_dir);
-        let (mut parts, mut parts_error) = (None, None);
+        let (mut parts, mut parts_error, mut floor) = (None, None, 0);
         if let (Some(shard), Some(data), None) = (shard, shard_dir.and_then(Path::parent), only) {
             let path =
                 data.join(names::AOF_DIR).join(names::shard_dir(shard)).join(names::AOF_MANIFEST);
             match files.text(&path)?.map(|text| PartList::decode(&text)) {
                 None => {}
-                Some(Ok(list)) => parts = Some(list),
+                Some(Ok(list)) => {
+                    floor = bases(&list).map(|b| b.cut).max().unwrap_or(0);
+                    if list.log_from_seq != 0 && list.ended.is_none() {
+                        floor = floor.max(files.flushed_lsn(&ShardPaths::new(data, shard)));
+                    }
+                    parts = Some(list);
+                }
                 Some(Err(e)) => {
                     parts_error = Some(format!(
                         "{}: {e}; the log was read without it; restore the file from a backup",
@@ -231,7 +286,7 @@ impl LogDir {
                 }
             }
         }
-        Ok(LogDir { dir: dir.to_owned(), shard, only, parts, parts_error })
+        Ok(LogDir { dir: dir.to_owned(), shard, only, parts, parts_error, floor })
     }
 
     /// Shard number for the output.
@@ -259,7 +314,7 @@ impl LogDir {
                 .map(|p| LogStart { lsn: p.log_from_lsn, seq: p.log_from_seq }),
             last_seq: self.parts.as_ref().and_then(|p| p.ended).map(|ended| ended.seq),
             reference: true,
-            durable_floor: self.parts.as_ref().and_then(|p| p.base).map_or(0, |b| b.cut),
+            durable_floor: self.floor,
             ..ScanOptions::default()
         }
     }

@@ -5,7 +5,7 @@
 //! a start would do.
 //!
 //! Invariants: no file is changed and no lock is taken, so a live directory can be inspected
-//! (`rebuild` makes new files beside the old ones); damage names file, offset and what to do; exit
+//! (`rebuild` makes new files beside the old ones, `verify --plan` one where it is told to); damage names file, offset and what to do; exit
 //! codes are stable.
 
 mod aof;
@@ -27,8 +27,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Format, Verb};
-use fail::{ENVIRONMENT, Failure, SOUND, worse};
+use cli::{Cli, Format, Verb, Verify};
+use fail::{ENVIRONMENT, Failure, SOUND, USAGE, worse};
 use logs::{Files, Place, place};
 use out::Out;
 
@@ -51,6 +51,12 @@ fn run(cli: &Cli, sink: &mut dyn Write) -> (u8, Option<String>) {
     | Format::Manifest { verb }
     | Format::Storage { verb }
     | Format::Auto { verb }) = &cli.format;
+    if let (Verb::Verify(Verify { plan: Some(_), .. }), false) =
+        (verb, matches!(cli.format, Format::Wal { .. }))
+    {
+        let e = "a salvage plan is about the log: moon-inspect wal verify DIR --plan FILE";
+        return (USAGE, Some(e.to_owned()));
+    }
     let mut out = Out::new(sink, verb.target().json);
     let result = Files::new().and_then(|files| match &cli.format {
         Format::Wal { .. } => wal::run(&files, verb, &mut out),
@@ -84,6 +90,10 @@ fn auto(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, Failure> {
     match place(files, path)? {
         Place::Data => data_dir(files, verb, out),
         Place::Log | Place::Shard => wal::run(files, verb, out),
+        Place::File if wal::plan::is_one(files, path)? => match verb {
+            Verb::Header(_) => wal::plan::header(files, path, out),
+            _ => Err(Failure::usage("a salvage plan has one verb: header")),
+        },
         Place::File if storage::is_text(files, path)? => storage::run(files, verb, out),
         Place::File if rdb::is_one(files, path)? => rdb::run(files, verb, out),
         Place::File if manifest::is_one(files, path)? => manifest::run(files, verb, out),

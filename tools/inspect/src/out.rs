@@ -99,6 +99,11 @@ impl<'a> Out<'a> {
         }
     }
 
+    /// A line that is JSON already, whatever form is asked for.
+    pub(crate) fn raw(&mut self, json: &[u8]) {
+        self.line(&String::from_utf8_lossy(json));
+    }
+
     fn line(&mut self, line: &str) {
         if self.failed.is_none()
             && let Err(e) = writeln!(self.sink, "{line}")

@@ -184,3 +184,43 @@ fn type_and_expiry_are_told_apart() {
     );
     assert!(!inspect(&["storage", "digest"], &right.0).stdout.is_empty());
 }
+
+#[test]
+fn a_directory_is_compared_with_itself_at_another_lsn() {
+    let dir = small();
+    let shown_at = |args: &[&str]| -> String {
+        let args = [&["storage", "diff"], args].concat();
+        shown(&dir, &args, &dir.0).lines().skip(1).map(|l| format!("{l}\n")).collect()
+    };
+    let want = "! db=0 string \"greeting\": value\n\
+                + db=0 list \"list\"\n\
+                different: 0 keys on the left only, 1 on the right only, 1 differ, 1 are the same (lsn 2 and \
+                lsn 4)\nexit 1\n";
+    assert_eq!(shown_at(&["--from", "2", "--to", "4"]), want);
+    let name = dir.0.display().to_string();
+    let [left, right] = [2, 4].map(|lsn| format!("{name}@{lsn}"));
+    // The path comes last in `shown`, so what is compared here are both named by LSN.
+    assert_eq!(diff(&dir, &[], Path::new(&left), Path::new(&right)), want);
+    assert_eq!(diff(&dir, &["--from", "2"], &dir.0, Path::new(&right)), want);
+    assert!(shown_at(&["--from", "4"]).contains("(lsn 4 and lsn 6)"));
+    assert_eq!(shown_at(&["--from", "6"]), "same: 2 keys (lsn 6 and lsn 6)\nexit 0\n");
+    // Two directories, each at an LSN of its own.
+    let other = small();
+    let other_at = format!("{}@2", other.0.display());
+    let text = diff(&dir, &[], Path::new(&left), Path::new(&other_at));
+    assert_eq!(text, "same: 2 keys (lsn 2 and lsn 2)\nexit 0\n");
+    let json = diff(&dir, &["--json"], Path::new(&left), Path::new(&right));
+    assert!(json.contains("\"left_lsn\":2,\"right_lsn\":4"), "{json}");
+    // The same state by `digest`.
+    let by_name = digest(&dir, &["storage", "digest"], Path::new(&right));
+    assert_eq!(by_name, digest(&dir, &["storage", "digest", "--at", "4"], &dir.0));
+    for (args, words) in [
+        (&["storage", "diff"][..], "what is DIR compared with?"),
+        (&["storage", "diff", "--from", "1", "--to", "4"], "--to 2 or above"),
+    ] {
+        let text = shown(&dir, args, &dir.0);
+        assert!(text.contains(words) && text.ends_with("exit 2\n"), "{text}");
+    }
+    let text = shown(&dir, &["storage", "digest", "--to", "3"], Path::new(&right));
+    assert!(text.contains("one of the two") && text.ends_with("exit 2\n"), "{text}");
+}

@@ -319,3 +319,87 @@ fn copy_tree(from: &std::path::Path, to: &std::path::Path) {
         }
     }
 }
+
+#[test]
+fn tail_shows_the_events_of_cdc_read() {
+    let dir = rig::data_dir();
+    fs::remove_dir_all(dir.wal()).expect("gone");
+    let w = Writer::open(&dir);
+    w.command(0, &[b"SET", b"k", b"v"]);
+    w.command(0, &[b"DEL", b"k"]);
+    w.append(0xc1, 0, 0, b"of a newer Moon");
+    w.sync();
+    w.command(3, &[b"SADD", b"s", b"\xff"]);
+    w.shutdown();
+    let tail = |args: &[&str]| {
+        let base = ["wal", "tail", "--format", "debezium", "--from", "1", "--interval", "5"];
+        text(&inspect(&[&base, args].concat(), &dir.0).stdout)
+    };
+    let all = tail(&["--limit", "4"]);
+    let lines: Vec<&str> = all.lines().collect();
+    let uuid = "ab".repeat(16);
+    let starts = [
+        "{\"before\":null,\"after\":{\"record_type\":\"kv\",\"db\":0,\"key\":\"k\",\"type\":\"string\",",
+        "{\"before\":{\"record_type\":\"kv\",\"db\":0,\"key\":\"k\"},\"after\":null,",
+        "{\"before\":null,\"after\":{\"record_type\":\"kv\",\"db\":3,\"key\":\"s\",\"type\":\"set\",\
+         \"command\":\"SADD\",\"args\":[\"s\",{\"_b64\":\"/w==\"}]}",
+        "{\"before\":null,\"after\":{\"record_type\":\"checkpoint\",",
+    ];
+    assert_eq!(lines.len(), 4, "{all}");
+    for (line, start) in lines.iter().zip(starts) {
+        assert!(line.starts_with(start), "{line}");
+        assert!(line.contains(&format!("\"connector\":\"moon\",\"name\":\"{uuid}\"")), "{line}");
+    }
+    // The record before is that of a newer Moon, which is passed over.
+    assert!(
+        lines[2].contains(r#""sequence":"[\"1:3\",\"1:4\"]","shard":0,"lsn":4"#),
+        "{}",
+        lines[2]
+    );
+    assert!(lines[0].contains("\"ts_us\":17672256000"), "the clock of the batch: {}", lines[0]);
+    assert_eq!(tail(&["--limit", "1", "--key", "s"]).lines().count(), 1);
+    assert!(tail(&["--limit", "1", "--key", "s"]).contains("\"db\":3"));
+    assert!(tail(&["--limit", "1", "--type", "Checkpoint"]).contains("\"op\":\"m\""));
+}
+
+#[test]
+fn a_salvage_plan_says_what_is_kept_and_what_is_given_up() {
+    let dir = rig::data_dir();
+    fs::remove_dir_all(dir.wal()).expect("gone");
+    long(&dir, 12, true);
+    let plan = dir.0.join("plan");
+    let name = plan.display().to_string();
+    let verify = |args: &[&str]| shown(&dir, &[&["wal", "verify"], args].concat(), &dir.0);
+    let text = verify(&["--plan", &name]).replace(&name, "PLAN");
+    assert!(text.contains("no salvage plan: no log is damaged") && !plan.exists(), "{text}");
+    flip(&dir.segment(2), 8192);
+    let text = verify(&["--plan", &name]).replace(&name, "PLAN");
+    let header = shown(&dir, &["wal", "header"], &plan);
+    assert_eq!(shown(&dir, &["auto", "header"], &plan).lines().skip(2).collect::<Vec<_>>(), {
+        header.lines().skip(2).collect::<Vec<_>>()
+    });
+    let made = header.lines().position(|l| l.contains("salvage plan")).expect("its name");
+    let stable: String = header
+        .lines()
+        .enumerate()
+        .filter(|(i, _)| *i != made)
+        .map(|(_, l)| format!("{l}\n"))
+        .collect();
+    let json = {
+        fs::remove_file(&plan).expect("removed");
+        verify(&["--plan", &name, "--json"]).replace(&name, "PLAN")
+    };
+    snapshot("wal-plan", &format!("{text}\n{stable}\n{json}"));
+    for (args, words) in [
+        (&["wal", "verify", "--plan", &name][..], "is there already"),
+        (&["auto", "verify", "--plan", "other"], "is about the log"),
+    ] {
+        let text = shown(&dir, args, &dir.0);
+        assert!(text.contains(words), "{text}");
+    }
+    let text = shown(&dir, &["wal", "verify", "--plan", "other"], &dir.wal());
+    assert!(text.contains("a whole data directory") && text.ends_with("exit 2\n"), "{text}");
+    assert!(!dir.0.join("other").exists());
+    let text = shown(&dir, &["auto", "dump"], &plan);
+    assert!(text.contains("has one verb"), "{text}");
+}

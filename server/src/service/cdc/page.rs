@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::ops::ControlFlow;
 
-use moon_formats::cdc::{At, Changes, Encoder, Format, Unit};
+use moon_formats::cdc::{At, Changes, Encoder, Format};
 use moon_formats::resp::Reply;
 use moon_storage::log::{ReadError, Reader, Shown};
 
@@ -362,18 +362,7 @@ impl Filling<'_> {
         let had = if record.lsn == self.start { self.query.offset } else { 0 };
         let before = self.page.len();
         let at = At { lsn: record.lsn, previous: shown.previous, wall_us: shown.wall_us };
-        let mut in_db: Vec<(Option<u16>, usize)> = Vec::new();
-        for (i, change) in changes.list.iter().enumerate() {
-            let order_in_db = match in_db.iter_mut().find(|(db, _)| *db == change.db) {
-                Some((_, count)) => {
-                    *count += 1;
-                    *count
-                }
-                None => {
-                    in_db.push((change.db, 1));
-                    1
-                }
-            };
+        for (i, (change, unit)) in changes.placed().enumerate() {
             let db = change.db.map(u32::from);
             let plane = change.kind.plane();
             if i < had || !self.query.filter.keeps(db, change.key.as_deref(), plane) {
@@ -382,8 +371,6 @@ impl Filling<'_> {
             if self.page.is_full(self.query) {
                 return self.overflow(record.lsn, before, i);
             }
-            let (gtid, changes) = (changes.gtid, changes.list.len());
-            let unit = Unit { gtid, changes, order: i + 1, order_in_db };
             self.encoder.put_change(&mut self.page.bytes, change, &at, &unit);
             self.page.close(Cursor::Lsn(record.lsn));
             if self.page.bytes.len() > self.query.bytes && self.page.len() > before + 1 {

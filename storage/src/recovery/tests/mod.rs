@@ -4,6 +4,7 @@ mod base;
 mod figures;
 mod parts;
 mod pitr;
+mod salvage;
 
 use std::path::Path;
 

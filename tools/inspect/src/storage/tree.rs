@@ -41,7 +41,8 @@ enum Place {
     AofShard(u16),
     Shard(u16),
     Wal,
-    Timeline,
+    /// What a fork or a salvage has set aside.
+    Aside,
     Cold,
     Graph,
     Vectors,
@@ -68,10 +69,17 @@ fn role(place: Place, name: &str, is_dir: bool) -> Option<(&'static str, Option<
         (Place::Shard(_), true) if name == names::VECTORS_DIR => dir("vectors", Place::Vectors),
         (Place::Shard(n), false) if name == names::shard_manifest(n) => file("file table"),
         (Place::Shard(n), false) if name == names::shard_snapshot(n) => file("snapshot"),
-        (Place::Wal, true) => {
-            names::parse_timeline_dir(name).and_then(|_| dir("timeline", Place::Timeline))
+        (Place::Wal, true) if names::parse_timeline_dir(name).is_some() => {
+            dir("timeline", Place::Aside)
         }
-        (Place::Wal | Place::Timeline, false) => {
+        (Place::Wal, true) if names::parse_salvage_dir(name).is_some() => {
+            dir("salvage", Place::Aside)
+        }
+        (Place::Aside, false) if name == names::AOF_MANIFEST_LEFT => file("part list"),
+        (Place::Aside, false) if name == names::SALVAGE_PLAN => file("salvage plan"),
+        (Place::Aside, false) if names::parse_base_file(name).is_some() => file("base"),
+        (Place::Aside, false) if names::parse_heap_file(name).is_some() => file("heap file"),
+        (Place::Wal | Place::Aside, false) => {
             names::parse_wal_segment(name).and_then(|_| file("log segment"))
         }
         (Place::Cold, false) => names::parse_heap_file(name).and_then(|_| file("heap file")),

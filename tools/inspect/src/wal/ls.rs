@@ -50,6 +50,9 @@ pub(super) fn run(files: &Files, log: &LogDir, out: &mut Out<'_>) -> Result<u8, 
                     false if entry.is_dir && names::parse_timeline_dir(&entry.name).is_some() => {
                         "timeline"
                     }
+                    false if entry.is_dir && names::parse_salvage_dir(&entry.name).is_some() => {
+                        "salvage"
+                    }
                     false => "foreign",
                 };
                 let fields: Fields = vec![

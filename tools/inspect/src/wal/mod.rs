@@ -2,8 +2,10 @@
 //! codecs of moon-formats.
 
 mod dump;
+mod events;
 mod header;
 mod ls;
+pub(crate) mod plan;
 mod stats;
 mod tail;
 mod times;
@@ -11,7 +13,7 @@ mod verify;
 
 use moon_storage::scan::{EndKind, LogEnd};
 
-use crate::cli::Verb;
+use crate::cli::{Verb, Verify};
 use crate::fail::{DAMAGE, Failure, SOUND, worse};
 use crate::logs::{Files, Place, logs, place};
 use crate::out::Out;
@@ -28,6 +30,9 @@ pub(crate) fn run(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, F
     if let Verb::Header(_) = verb
         && place(files, &target.path)? == Place::File
     {
+        if plan::is_one(files, &target.path)? {
+            return plan::header(files, &target.path, out);
+        }
         // A header can be shown of any segment file, whatever its name.
         return header::file(files, &target.path, None, out);
     }
@@ -62,6 +67,9 @@ pub(crate) fn run(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, F
             break;
         }
     }
+    if let Verb::Verify(Verify { target, plan: Some(path) }) = verb {
+        plan::run(files, target, path, out)?;
+    }
     Ok(code)
 }
 
@@ -71,7 +79,8 @@ fn advice(end: &LogEnd) -> String {
     format!(
         "the server will not start on this log; nothing was changed. Restore the named file, or the \
          data directory, from a backup or a replica. Everything up to lsn {last} is readable \
-         (moon-inspect wal dump --to {last})"
+         (moon-inspect wal dump --to {last}). To go on without what is lost: moon-inspect wal verify \
+         DIR --plan FILE"
     )
 }
 

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use moon_storage::scan::{EndKind, LogStart, ScanOptions, Verify};
 
-use crate::cli::Tail;
+use crate::cli::{Form, Tail};
 use crate::fail::{Failure, SOUND};
 use crate::logs::{Files, LogDir, scan_log};
 use crate::out::Out;
 
 use super::dump::Printer;
+use super::events::{self, Events};
 
 pub(super) fn run(
     files: &Files,
@@ -36,21 +37,46 @@ pub(super) fn run(
         }
     };
     let mut left = args.filter.limit.unwrap_or(u64::MAX);
+    let name = match args.format {
+        Form::Records => String::new(),
+        Form::Debezium => events::source_name(files, log)?,
+    };
     loop {
-        let mut printer = Printer {
-            out,
-            shard: log.shard_or_zero(),
-            only: None,
-            from: next,
-            to: u64::MAX,
-            left,
-            filter: &args.filter,
-            types: types.clone(),
-            last: None,
+        let (end, last) = match args.format {
+            Form::Records => {
+                let mut printer = Printer {
+                    out,
+                    shard: log.shard_or_zero(),
+                    only: None,
+                    from: next,
+                    to: u64::MAX,
+                    left,
+                    filter: &args.filter,
+                    types: types.clone(),
+                    last: None,
+                };
+                let end = scan_log(files, &log.dir, &opts, &mut printer)?;
+                left = printer.left;
+                (end, printer.last)
+            }
+            Form::Debezium => {
+                let mut events = Events {
+                    out,
+                    encoder: events::encoder(files, log, &name),
+                    from: next,
+                    left,
+                    filter: &args.filter,
+                    types: types.clone(),
+                    last: None,
+                    wall_us: 0,
+                    previous: 0,
+                };
+                let end = scan_log(files, &log.dir, &opts, &mut events)?;
+                left = events.left;
+                (end, events.last)
+            }
         };
-        let end = scan_log(files, &log.dir, &opts, &mut printer)?;
-        left = printer.left;
-        if let Some((lsn, seq)) = printer.last {
+        if let Some((lsn, seq)) = last {
             next = next.max(lsn + 1);
             // What was durable before is no matter of this look.
             opts = ScanOptions {

@@ -294,6 +294,7 @@ pub(crate) fn data_dir() -> TempDir {
         log_from_seq: 1,
         ended: None,
         timelines: vec![Timeline { epoch: 1, from_lsn: 1, forked_at: None }],
+        salvaged: vec![],
         extra: vec![],
     };
     fs::write(bases.join("moon.aof.manifest"), parts.encode()).expect("written");
