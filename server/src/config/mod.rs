@@ -8,6 +8,8 @@ mod cli;
 mod file;
 mod glob;
 #[cfg(test)]
+mod manual;
+#[cfg(test)]
 mod page;
 mod recovery;
 mod rewrite;

@@ -357,4 +357,9 @@ mod tests {
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn the_manual_is_current() {
+        moon_manual::hold(Cli::command());
+    }
 }

@@ -41,14 +41,25 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Read everything and say what a run would do. Writes nothing.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-migrate plan --from redis-rdb:/var/lib/redis/dump.rdb --to /var/lib/moon"
+    )]
     Plan(Run),
     /// Carry the data over.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-migrate run --from redis:/var/lib/redis --to /var/lib/moon\n  moon-migrate run --from moon:/var/lib/moon --to redis-rdb:dump.rdb --rdb-version 12"
+    )]
     Run(Run),
     /// Compare a target with the source: keys, databases, digests. Writes nothing.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-migrate verify --from redis:/var/lib/redis --to /var/lib/moon"
+    )]
     Verify(Run),
     /// Go on with a run that was interrupted.
+    #[command(after_help = "EXAMPLES:\n  moon-migrate resume --to /var/lib/moon")]
     Resume(Undo),
     /// Put the directory that a run has replaced back under its name.
+    #[command(after_help = "EXAMPLES:\n  moon-migrate rollback --to /var/lib/moon")]
     Rollback(Undo),
 }
 
@@ -168,6 +179,11 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_manual_is_current() {
+        moon_manual::hold(Cli::command());
     }
 
     #[test]

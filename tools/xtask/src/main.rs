@@ -16,7 +16,8 @@ cargo xtask <command>
   ci       check, then integration tests, a short crash matrix, dependency policy, the README's
            commands
   gen      write the pages that are made from the code (docs/commands.md,
-           docs/configuration.md, docs/metrics.md, server/moon.conf)
+           docs/configuration.md, docs/metrics.md, server/moon.conf, packaging/man), and
+           packaging/completions, which is not in the repository
   tidy     the rules that the compiler cannot state (layers, unsafe, command table, text)
   readme   run the README's marked commands as written and compare their output
   deny     licences, sources and bans of all dependencies (cargo-deny, installed on demand)

@@ -117,7 +117,17 @@ pub(crate) fn ci(root: &Path) -> Result<(), String> {
 /// `gen`: the tests that compare generated pages write them instead.
 pub(crate) fn generate(root: &Path) -> Result<(), String> {
     let mut command = Command::new(cargo());
-    command.args(["test", "--quiet", "-p", "moon-server", "--lib", "is_current"]);
+    command.args([
+        "test",
+        "--quiet",
+        "-p",
+        "moon-server",
+        "-p",
+        "moon-inspect",
+        "-p",
+        "moon-migrate",
+    ]);
+    command.args(["--lib", "--bins", "is_current"]);
     let status = command.env("MOON_WRITE_PAGES", "1").current_dir(root).status();
     match status.map_err(|e| e.to_string())? {
         status if status.success() => Ok(()),

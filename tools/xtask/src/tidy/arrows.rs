@@ -6,17 +6,18 @@ use super::tree::Tree;
 
 /// Which of our packages a package may import. A package without a row is itself a finding, so a
 /// new crate has to state its place here.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("moon-formats", &[]),
     ("moon-ds", &[]),
     ("moon-index", &["moon-formats"]),
     ("moon-storage", &["moon-formats"]),
     ("moon-engine", &["moon-formats", "moon-storage", "moon-ds", "moon-index"]),
-    ("moon-server", &["moon-engine", "moon-storage", "moon-formats"]),
+    ("moon-server", &["moon-engine", "moon-storage", "moon-formats", "moon-manual"]),
     ("moon-inspect", TOOL),
     ("moon-migrate", TOOL),
     ("moon-restore", TOOL),
     ("moon-migrate", TOOL),
+    ("moon-manual", &[]),
     ("xtask", &[]),
     ("moon-tests", ALL),
     ("moon-crash", ALL),
@@ -24,7 +25,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("moon-fuzz", ALL),
 ];
 
-const TOOL: &[&str] = &["moon-formats", "moon-storage", "moon-engine"];
+const TOOL: &[&str] = &["moon-formats", "moon-storage", "moon-engine", "moon-manual"];
 const ALL: &[&str] =
     &["moon-formats", "moon-storage", "moon-ds", "moon-index", "moon-engine", "moon-server"];
 
