@@ -22,6 +22,7 @@
 //! | umbrella marker | `moon-storage` | 1 | [`marker`] | `docs/formats/text-files.md` |
 //! | guard, part list | `version`, `moon-aof` | 3 | [`aof`] | `docs/formats/text-files.md` |
 //! | salvage plan | `moon-salvage` | 1 | [`salvage`] | `docs/formats/text-files.md` |
+//! | backup set | `moon-backup` | 1 | [`backup`] | `docs/formats/text-files.md` |
 //! | file names | - | - | [`names`] | - |
 //! | change events (written only) | - | moon-1 | [`cdc`] | `docs/cdc.md` |
 //! | X.509 certificates (read only) | - | RFC 5280 | [`x509`] | - |
@@ -30,11 +31,13 @@
 #![warn(clippy::unwrap_used)]
 
 pub mod aof;
+pub mod backup;
 pub mod bytes;
 pub mod cdc;
 pub mod compress;
 pub mod crc;
 mod error;
+pub mod json;
 pub mod marker;
 pub mod names;
 pub mod number;

@@ -23,6 +23,8 @@
 //! | `data`, `heap-<id>.mpf`, 6 digits or more | `shard-<n>` | cold values |
 //! | `graph`, `seg-<id>.csr` | `shard-<n>` | graph segments |
 //! | `vectors`, `segment-<id>` | `shard-<n>` | vector segments |
+//! | `set-<utc>-<id>` | repository of backups | one backup; its files have the paths that they have below a data directory |
+//! | `backup.json` | `set-<utc>-<id>` | what the backup holds; written last |
 
 use crate::number::parse_u64;
 
@@ -47,6 +49,11 @@ pub const DATA_DIR: &str = "data";
 pub const GRAPH_DIR: &str = "graph";
 /// Directory of vector segments.
 pub const VECTORS_DIR: &str = "vectors";
+
+/// What a backup holds, in its [`backup_set`].
+pub const BACKUP: &str = "backup.json";
+/// What the name of a compressed file of a backup ends in.
+pub const ZSTD_SUFFIX: &str = ".zst";
 
 /// `prefix`, a number of at least `width` digits, `suffix`.
 fn numbered(name: &str, prefix: &str, width: usize, suffix: &str) -> Option<u64> {
@@ -166,6 +173,25 @@ pub fn parse_vector_segment_dir(name: &str) -> Option<u64> {
     numbered(name, "segment-", 1, "")
 }
 
+/// Directory of a backup that was begun at `unix_us`; `id` tells it from others of the same second.
+pub fn backup_set(unix_us: i64, id: u32) -> String {
+    let utc = crate::time::utc(unix_us);
+    // The time to seconds, without marks: 20260131T235959Z.
+    let digits: String = utc.chars().take(19).filter(|c| !"-:".contains(*c)).collect();
+    format!("set-{digits}Z-{id:08x}")
+}
+
+/// True for a name that [`backup_set`] makes.
+pub fn is_backup_set(name: &str) -> bool {
+    let Some((utc, id)) = name.strip_prefix("set-").and_then(|rest| rest.split_once("Z-")) else {
+        return false;
+    };
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let is_time = utc.len() == 15
+        && utc.split_once('T').is_some_and(|(d, t)| d.len() == 8 && digits(d) && digits(t));
+    is_time && id.len() == 8 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
 /// The name a file is written under before it is renamed to `name`.
 pub fn temporary(name: &str) -> String {
     format!("{name}.tmp")
@@ -212,6 +238,24 @@ mod tests {
         }
         for bad in ["shard-", "shard-01", "shard--1", "shard-65536", "shard-00", "Shard-1"] {
             assert_eq!(parse_shard_dir(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn sets_of_backups() {
+        let name = backup_set(1_769_903_999_123_456, 0x00c0_ffee);
+        assert_eq!(name, "set-20260131T235959Z-00c0ffee");
+        assert!(is_backup_set(&name));
+        for bad in [
+            "set-20260131T235959Z-00C0FFEE",
+            "set-20260131T23595Z-00c0ffee",
+            "set-2026013T1235959Z-00c0ffee",
+            "set-20260131T235959Z-c0ffee",
+            "set-20260131T235959-00c0ffee",
+            "../set-20260131T235959Z-00c0ffee",
+            "set-",
+        ] {
+            assert!(!is_backup_set(bad), "{bad}");
         }
     }
 

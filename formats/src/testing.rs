@@ -4,11 +4,13 @@
 //! also encodes it again and compares. [`smoke`] runs a target on mutated samples without any
 //! fuzzing engine.
 
+mod backup;
 mod events;
 mod foreign;
 mod manifest;
 mod snapshot;
 
+pub use backup::{backup, sample_backup};
 pub use events::{cdc_events, is_json};
 pub use foreign::{
     redis_rdb_file, redis_rdb_value, sample_file as redis_rdb_sample,
@@ -45,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     ("page", page, manifest::page_samples),
     ("shard_manifest", shard_manifest, manifest::samples),
     ("marker", marker, || vec![sample_marker().encode().into_bytes()]),
+    ("backup", backup, backup::samples),
     ("part_list", part_list, part_list_samples),
     ("salvage_plan", salvage_plan, || vec![sample_salvage_plan().encode().into_bytes()]),
 ];

@@ -33,6 +33,6 @@ pub mod scan;
 pub mod scrub;
 pub mod snapshot;
 pub mod switch;
-mod whole;
+pub mod whole;
 
 pub use io::lock;

@@ -215,6 +215,7 @@ pub struct Parts {
     paths: Rc<ShardPaths>,
     state: Rc<RefCell<State>>,
     next_seq: Rc<Cell<u64>>,
+    pinned: Rc<Cell<Option<u64>>>,
     table: Rc<OnceCell<Table>>,
 }
 
@@ -233,6 +234,7 @@ impl Parts {
             paths: Rc::new(paths),
             state: Rc::new(RefCell::new(State { list, doubtful: BTreeSet::new() })),
             next_seq: Rc::new(Cell::new(listed.max(highest_seq) + 1)),
+            pinned: Rc::default(),
             table: Rc::default(),
         }
     }
@@ -265,6 +267,17 @@ impl Parts {
     /// A number for a new base, never given before.
     pub fn take_seq(&self) -> u64 {
         self.next_seq.replace(self.next_seq.get() + 1)
+    }
+
+    /// Has rewrites keep every base from number `seq` on, beside those that they keep anyway; `None` lets
+    /// them go with the next rewrite.
+    pub fn pin(&self, seq: Option<u64>) {
+        self.pinned.set(seq);
+    }
+
+    /// The oldest base that rewrites keep for a backup.
+    pub fn pinned(&self) -> Option<u64> {
+        self.pinned.get()
     }
 
     /// Whether a base file of this number may be removed: no list that a crash could bring

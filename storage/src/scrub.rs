@@ -301,6 +301,10 @@ impl Disk for Paced {
         Box::pin(std::future::ready(Err(io::ErrorKind::ReadOnlyFilesystem.into())))
     }
 
+    fn remove_dir<'a>(&'a self, _: &'a Path) -> LocalFuture<'a, io::Result<()>> {
+        Box::pin(std::future::ready(Err(io::ErrorKind::ReadOnlyFilesystem.into())))
+    }
+
     fn sync_dir<'a>(&'a self, _: &'a Path) -> LocalFuture<'a, io::Result<()>> {
         Box::pin(std::future::ready(Err(io::ErrorKind::ReadOnlyFilesystem.into())))
     }

@@ -61,8 +61,11 @@ pub(crate) async fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<
     read_up_to(disk, path, BYTES_MAX).await
 }
 
-/// As [`read`], with a limit of its own.
-pub(crate) async fn read_up_to(
+/// Reads a file of at most `bytes_max` bytes; `None` if there is none.
+///
+/// # Errors
+/// The file cannot be read; one that is longer is an error of the kind `InvalidData`.
+pub async fn read_up_to(
     disk: &dyn Disk,
     path: &Path,
     bytes_max: u64,
@@ -92,11 +95,22 @@ pub(crate) fn aside(path: &Path) -> PathBuf {
 }
 
 /// Removes a file that may not be there.
-pub(crate) async fn remove(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// It is there and cannot be removed.
+pub async fn remove(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     match disk.remove(path).await {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
+}
+
+/// Makes `content` the content of `dir/name`, for good when this returns. The directory must exist.
+///
+/// # Errors
+/// The name leads to the old content, or, if the directory could not be synced, to either.
+pub async fn put(disk: &dyn Disk, dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+    replace(disk, dir, name, content, How::default()).await.map_err(|(_, cause)| cause)
 }
 
 /// Replaces `dir/name`: write aside, sync, rename, directory sync. The directory must exist.
@@ -137,8 +151,11 @@ async fn write_aside(disk: &dyn Disk, aside: &Path, content: &[u8]) -> io::Resul
     file.sync().await
 }
 
-/// Writes all of `content` at `offset`; no progress is an error.
-pub(crate) async fn write_at(file: &dyn File, offset: u64, content: &[u8]) -> io::Result<()> {
+/// Writes all of `content` at `offset`.
+///
+/// # Errors
+/// The device's; no progress is one of the kind `WriteZero`.
+pub async fn write_at(file: &dyn File, offset: u64, content: &[u8]) -> io::Result<()> {
     let mut done = 0;
     while done < content.len() {
         let n = file.write_at(offset + done as u64, &content[done..]).await?;

@@ -128,6 +128,15 @@ pub fn migrate_binary() -> &'static Path {
     })
 }
 
+/// Path of the `moon-restore` binary, as [`moon_binary`]; `MOON_RESTORE_BIN` names another one.
+pub fn restore_binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| match std::env::var_os("MOON_RESTORE_BIN") {
+        Some(path) => path.into(),
+        None => build("moon-restore", "moon-restore"),
+    })
+}
+
 /// Builds a binary of the workspace and returns its path.
 fn build(package: &str, binary: &str) -> PathBuf {
     let mut cargo = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));

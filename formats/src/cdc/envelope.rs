@@ -1,8 +1,8 @@
 //! From a change, or a row of a snapshot, to its envelope.
 
 use super::change::{Change, Effect, Kind, Op, Plane, Reason};
-use super::json::{put_base64, put_bytes, put_f64, put_i64, put_list, put_text, put_u64};
 use crate::bytes::Put;
+use crate::json::{put_base64, put_bytes, put_f64, put_i64, put_list, put_text, put_u64};
 use crate::resp::encode_command;
 use crate::value::{Stream, StreamId, Value, ValueType};
 

@@ -18,7 +18,6 @@
 mod change;
 mod commands;
 mod envelope;
-mod json;
 
 pub use change::{Change, Changes, Effect, Kind, Op, Plane, Reason};
 pub use commands::{Role, put_row};

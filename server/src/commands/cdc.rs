@@ -89,12 +89,7 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
                 complexity: "O(N) where N is the number of slots",
                 ..reader("cdc.slot|list", -2, FLAGS, Run::Session(list))
             },
-            CommandSpec {
-                summary: "The form in which changes of slots are logged. Use the other commands.",
-                syntax: "name [lsn created-us given-up]",
-                complexity: "O(log N) where N is the number of slots",
-                ..reader("cdc.slot|set", -3, FLAGS, Run::Write(slots::set))
-            },
+            moon_engine::commands::slots::SET,
         ],
         ..reader("cdc.slot", -2, Flags::NONE, Run::Container)
     },

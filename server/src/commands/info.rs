@@ -342,6 +342,15 @@ fn persistence(out: &mut String, v: &View<'_>) {
         line(out, "timeline", epoch);
         line(out, "timeline_forked_at_lsn", forked_at.unwrap_or(0));
     }
+    let backups = v.host.backups.figures();
+    line(out, "backups_running", backups.leases);
+    if let (Some(lsn), Some(until_us)) = (backups.floor_lsn, backups.until_us) {
+        let left_us = until_us.saturating_sub(v.shard.now().mono_us);
+        line(out, "backup_floor_lsn", lsn);
+        line(out, "backup_lease_ends_in_sec", left_us / 1_000_000);
+    }
+    line(out, "backup_leases_expired", backups.expired);
+    line(out, "backup_last_success_time", backups.ended_secs);
     if let Some(scrub) = v.host.scrub.status() {
         let state = if scrub.damaged.is_empty() { "ok" } else { "base_damaged" };
         line(out, "base_state", state);

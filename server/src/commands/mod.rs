@@ -1,6 +1,7 @@
 //! Rows of the command table that belong to the server: connections, options, figures.
 
 mod acl;
+mod backup;
 mod cdc;
 mod client;
 mod cluster;
@@ -45,6 +46,7 @@ pub(crate) fn table() -> &'static CommandTable {
         let mut groups = moon_engine::commands::GROUPS.to_vec();
         groups.extend([
             acl::COMMANDS,
+            backup::COMMANDS,
             cdc::COMMANDS,
             client::COMMANDS,
             cluster::COMMANDS,

@@ -58,6 +58,7 @@ impl ServerHost {
     pub(super) fn takes_time(&mut self) -> bool {
         self.acks.take_asked()
             || self.cdc.take_asked()
+            || self.backups.take_asked()
             || self.saver.take_asked()
             || self.migrations.take_asked()
             || self.stopping.take_asked()
@@ -70,6 +71,7 @@ impl ServerHost {
             + self.freer.waiting()
             + self.acks.len()
             + self.cdc.waiting()
+            + self.backups.waiting()
             + self.saver.waiting()
             + self.migrations.waiting()
             + self.stopping.waiting()

@@ -6,6 +6,7 @@ use moon_engine::exec::stats::Stats;
 use moon_storage::log::LogStatus;
 
 use super::ShardService;
+use super::backup::BackupFigures;
 use super::pubsub::Kind;
 use super::replication;
 use super::saver::SaverFigures;
@@ -49,6 +50,7 @@ pub(crate) struct Figures {
     pub(crate) link_up: Option<bool>,
     pub(crate) saver: SaverFigures,
     pub(crate) scrub: ScrubFigures,
+    pub(crate) backups: BackupFigures,
     pub(crate) replication: replication::Figures,
     /// Records and microseconds of the recovery.
     pub(crate) recovered: Option<(u64, u64)>,
@@ -90,6 +92,7 @@ impl Figures {
             link_up: host.following.as_ref().map(|f| f.is_up()),
             saver: host.saver.figures(shard),
             scrub: host.scrub.figures(),
+            backups: host.backups.figures(),
             replication: host.replicas.figures(shard.now().mono_us / 1000),
             recovered: host.recovered,
         }

@@ -18,6 +18,7 @@ use moon_storage::log::{Log, LogConfig, Policy};
 
 use super::acks::Acks;
 use super::acl::{self, AclLog, CertificateNames};
+use super::backup::Backups;
 use super::cdc::Cdc;
 use super::client::Client;
 use super::hotkeys::HotKeys;
@@ -197,6 +198,8 @@ pub(crate) struct ServerHost {
     pub(crate) acks: Acks,
     /// Who reads changes.
     pub(crate) cdc: Cdc,
+    /// Which files backups hold.
+    pub(crate) backups: Backups,
     /// `slowlog-log-slower-than` in microseconds; `None` logs nothing.
     slow_us: Option<u64>,
     /// Rows of the recovery for INFO: records and microseconds.
@@ -279,6 +282,7 @@ impl ServerHost {
             freer: Freer::default(),
             acks: Acks::default(),
             cdc: Cdc::default(),
+            backups: Backups::default(),
             slow_us: None,
             recovered: None,
             log: None,

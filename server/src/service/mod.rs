@@ -7,6 +7,7 @@
 
 pub(crate) mod acks;
 pub(crate) mod acl;
+pub(crate) mod backup;
 pub(crate) mod cdc;
 pub(crate) mod client;
 mod clients;
@@ -153,6 +154,7 @@ impl ShardService {
             self.look_for_saves();
             self.tend_scrub();
             self.retain_changes();
+            self.tend_backups();
             self.host.migrations.tend();
             let allocated = self.host.sample(&self.shard);
             let (_, garbage) = self.host.freer.pending(&self.shard.trash);
@@ -221,6 +223,9 @@ impl ShardService {
         }
         if self.host.cdc.is_active() {
             self.settle_changes();
+        }
+        if self.host.backups.is_active() {
+            self.settle_backups();
         }
         if self.host.logins.due_ms().is_some_and(|at| at <= now_ms) {
             let due = self.host.logins.take_due(now_ms);
@@ -548,6 +553,7 @@ impl hub::Service for ShardService {
         self.host.freer.forget(slot);
         self.host.acks.forget(slot);
         self.host.cdc.forget(slot);
+        self.host.backups.forget(slot);
         self.host.logins.forget(slot);
         self.host.saver.forget(slot);
         self.host.stopping.forget(slot);

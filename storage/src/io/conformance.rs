@@ -128,6 +128,14 @@ async fn names(disk: &dyn Disk, dir: &Path, via: Caching) {
     let sub = disk.list(&dir.join("sub")).await.expect("list");
     assert_eq!(sub[0].name, "b");
     assert_eq!(sub[0].bytes, 2 * b);
+
+    disk.remove_dir(&dir.join("sub")).await.expect_err("something is in it");
+    disk.remove(&dir.join("sub/b")).await.expect("remove");
+    disk.sync_dir(&dir.join("sub")).await.expect("sync_dir");
+    disk.remove_dir(&dir.join("sub")).await.expect("remove_dir");
+    assert_eq!(disk.list(&dir).await.expect("list"), []);
+    let gone = disk.remove_dir(&dir.join("sub")).await.expect_err("it is gone");
+    assert_eq!(gone.kind(), ErrorKind::NotFound);
 }
 
 async fn errors(disk: &dyn Disk, dir: &Path, via: Caching) {

@@ -87,6 +87,10 @@ pub trait Disk {
     /// Removes a file. Durable after [`Disk::sync_dir`].
     fn remove<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>>;
 
+    /// Removes a directory in which nothing is left and whose names are durable. A power loss may
+    /// bring it back, empty.
+    fn remove_dir<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>>;
+
     /// Makes the names in a directory durable.
     fn sync_dir<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>>;
 

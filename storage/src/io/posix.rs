@@ -109,6 +109,11 @@ impl Disk for PosixDisk {
         Box::pin(self.run(move || fs::remove_file(path)))
     }
 
+    fn remove_dir<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {
+        let path = path.to_owned();
+        Box::pin(self.run(move || fs::remove_dir(path)))
+    }
+
     fn sync_dir<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {
         let path = path.to_owned();
         Box::pin(self.run(move || sync_dir(&path)))

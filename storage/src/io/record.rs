@@ -7,7 +7,7 @@
 //! | bytes | content |
 //! |---|---|
 //! | 4 | length of what follows |
-//! | 1 | kind: 1 create, 2 open, 3 write, 4 sync, 5 preallocate, 6 truncate, 7 rename, 8 remove, 9 sync of a directory, 10 creation of directories; 0 the end of an operation |
+//! | 1 | kind: 1 create, 2 open, 3 write, 4 sync, 5 preallocate, 6 truncate, 7 rename, 8 remove, 9 sync of a directory, 10 creation of directories, 11 removal of a directory; 0 the end of an operation |
 //! | 8 | number of the operation |
 //! | 8 | microseconds since 1970 |
 //! | 8 | number of the file; at an end 1 for success |
@@ -38,6 +38,7 @@ pub(crate) mod kind {
     pub(crate) const REMOVE: u8 = 8;
     pub(crate) const SYNC_DIR: u8 = 9;
     pub(crate) const CREATE_DIR: u8 = 10;
+    pub(crate) const REMOVE_DIR: u8 = 11;
 }
 
 struct Shared {
@@ -158,6 +159,11 @@ impl Disk for RecordDisk {
     fn remove<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {
         let said = Said { path: Some(path), ..Said::default() };
         Box::pin(self.shared.around(kind::REMOVE, said, self.inner.remove(path)))
+    }
+
+    fn remove_dir<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {
+        let said = Said { path: Some(path), ..Said::default() };
+        Box::pin(self.shared.around(kind::REMOVE_DIR, said, self.inner.remove_dir(path)))
     }
 
     fn sync_dir<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {

@@ -446,6 +446,16 @@ impl Log {
         self.inner.sync_all().await
     }
 
+    /// Ends the segment that is being written, so that all that was appended before the call stands in
+    /// files that are never written again, durable to their ends. Returns the last of them; what is
+    /// appended meanwhile may be in it too. `None` if there has never been anything.
+    ///
+    /// # Errors
+    /// As [`Log::sync`].
+    pub async fn rotate(&self) -> Result<Option<SegmentInfo>, LogError> {
+        self.inner.rotate_all().await
+    }
+
     /// Ends the log cleanly: everything durable, then a clean-shutdown checkpoint, then the
     /// end of the segment. Nothing may be appended afterwards; [`Log::admit`] refuses.
     ///

@@ -15,7 +15,7 @@ use crate::io::Caching;
 use super::segment::{OldFile, Segment};
 use super::status::{LogError, StateBits};
 use super::writer::{Failure, write_now};
-use super::{Busy, Inner, Policy};
+use super::{Busy, Inner, Policy, SegmentInfo};
 
 impl Inner {
     /// Arms the timer of the oldest unsynced write, once.
@@ -158,6 +158,41 @@ impl Inner {
                 self.next_change().await;
             }
         }
+    }
+
+    pub(super) async fn rotate_all(self: &Rc<Self>) -> Result<Option<SegmentInfo>, LogError> {
+        self.sync_all().await?;
+        // The first segment of a timeline counts without a record: it says where the one before ends.
+        let fork = self.timelines.last().filter(|t| t.forked_at.is_some()).map(|t| t.from_lsn);
+        let says = |s: &&Segment| s.records > 0 || Some(s.base_lsn) == fork;
+        let current = self.segment.borrow().as_ref().filter(says).map(|s| s.seq);
+        if let Some(seq) = current {
+            while self.segment.borrow().as_ref().is_some_and(|s| s.seq == seq) {
+                self.rotate_wanted.set(true);
+                self.flush();
+                self.wait_unless_stuck().await?;
+            }
+        }
+        // Sealed files are durable once a sync has passed over them.
+        while self.busy.get() == Busy::Rotating
+            || self.syncing.get()
+            || !self.unsynced_files.borrow().is_empty()
+        {
+            self.start_sync();
+            self.wait_unless_stuck().await?;
+        }
+        Ok(self.segments.borrow().back().cloned())
+    }
+
+    /// Waits for something to move, unless that takes an operator.
+    async fn wait_unless_stuck(&self) -> Result<(), LogError> {
+        let no_room =
+            self.busy.get() == Busy::Rotating && self.state.get().has(StateBits::DISK_FULL);
+        if self.frozen() || no_room {
+            return Err(self.degraded_error());
+        }
+        self.next_change().await;
+        Ok(())
     }
 
     pub(super) fn set_policy(self: &Rc<Self>, policy: Policy) {

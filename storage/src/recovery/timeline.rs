@@ -110,8 +110,12 @@ impl Fork {
         }
         let before = self.list.timelines.iter().rev().nth(1).map_or(0, |t| t.from_lsn);
         let Some(timeline) = self.list.timelines.last_mut() else { return Ok(()) };
-        if self.old.is_some() && !end.segments.is_empty() {
-            timeline.from_lsn = end.max_seen_lsn.max(before).max(lsn) + 1 + LSN_GAP;
+        if self.old.is_some() {
+            // Where nothing was ever written, only its place in the list has to be its own.
+            timeline.from_lsn = match end.segments.is_empty() {
+                true => before.max(lsn) + 1,
+                false => end.max_seen_lsn.max(before).max(lsn) + 1 + LSN_GAP,
+            };
         }
         // Both are so before the part list is replaced.
         end.durable_lsn = end.durable_lsn.max(end.last_lsn).max(lsn);

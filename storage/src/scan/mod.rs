@@ -77,6 +77,15 @@ pub trait Visitor {
         Ok(())
     }
 
+    /// The end of a segment that was written to its end; nothing behind `end` counts.
+    ///
+    /// # Errors
+    /// Stops the scan.
+    fn sealed(&mut self, end: Position) -> Result<(), VisitError> {
+        let _ = end;
+        Ok(())
+    }
+
     /// A data record. Compressed payloads come as stored.
     ///
     /// # Errors
@@ -537,6 +546,7 @@ impl Scan<'_> {
                     Control::End(end) => {
                         self.end.last_mono_us = self.end.last_mono_us.max(end.last_mono_us);
                         self.end.at.offset = pos + len;
+                        self.visitor.sealed(self.end.at).map_err(ScanError::Visitor)?;
                         return Ok(Stop::Ended);
                     }
                     Control::None => return failed,

@@ -57,7 +57,9 @@ pub(super) async fn next_list(job: &Shared, rewrite: &Rewrite, base: Base) -> (P
             _ => created_ms(job, old.seq).await,
         });
     }
-    let kept = rewrite.retention.kept(&created, now_ms).min(last_of_log);
+    let pinned = rewrite.parts.pinned();
+    let for_backup = all.iter().filter(|b| pinned.is_some_and(|seq| b.seq >= seq)).count();
+    let kept = rewrite.retention.kept(&created, now_ms).max(for_backup).min(last_of_log);
     let dropped = all[kept..].iter().map(|b| b.seq).collect();
     all.truncate(kept);
     let mut list = match old.timelines.is_empty() {

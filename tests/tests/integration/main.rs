@@ -3,6 +3,7 @@
 mod acks;
 mod acl;
 mod admin;
+mod backup;
 mod busy;
 mod cdc;
 mod clients;

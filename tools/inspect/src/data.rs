@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use moon_engine::command::CommandTable;
-use moon_engine::commands::GROUPS;
+use moon_engine::commands::replay_table;
 use moon_engine::db::{Live, type_name};
 use moon_engine::digest::value_digest;
 use moon_engine::exec::{Shard, ShardConfig};
@@ -36,7 +36,7 @@ const SHOWN_MAX: usize = 64;
 
 fn table() -> &'static CommandTable {
     static TABLE: OnceLock<CommandTable> = OnceLock::new();
-    TABLE.get_or_init(|| CommandTable::new(GROUPS))
+    TABLE.get_or_init(replay_table)
 }
 
 fn empty(databases: u16) -> Shard {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use moon_engine::command::CommandTable;
-use moon_engine::commands::GROUPS;
+use moon_engine::commands::replay_table;
 use moon_engine::exec::{Shard, ShardConfig};
 use moon_engine::snapshot::Loader;
 use moon_formats::marker::Marker;
@@ -29,7 +29,7 @@ use crate::fail::Failure;
 /// An empty shard.
 pub(crate) fn empty(databases: u16) -> Shard {
     static TABLE: OnceLock<CommandTable> = OnceLock::new();
-    let table = TABLE.get_or_init(|| CommandTable::new(GROUPS));
+    let table = TABLE.get_or_init(replay_table);
     Shard::new(table, &ShardConfig { databases, ..ShardConfig::default() })
 }
 

@@ -19,7 +19,8 @@ cargo xtask <command>
            docs/configuration.md, docs/metrics.md, server/moon.conf, packaging/man), and
            packaging/completions, which is not in the repository
   tidy     the rules that the compiler cannot state (layers, unsafe, command table, text)
-  readme   run the README's marked commands as written and compare their output
+  readme   run the marked commands of README.md and docs/backup.md as written and compare their
+           output; with the name of a page, only that one's
   deny     licences, sources and bans of all dependencies (cargo-deny, installed on demand)
 ";
 
@@ -31,7 +32,8 @@ fn main() -> ExitCode {
         ["ci"] => steps::ci(&root),
         ["gen"] => steps::generate(&root),
         ["tidy"] => tidy(&root),
-        ["readme"] => readme::run(&root),
+        ["readme"] => readme::run(&root, None),
+        ["readme", page] => readme::run(&root, Some(page)),
         ["deny"] => deny::run(&root).map(|_| ()),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

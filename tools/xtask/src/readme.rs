@@ -1,10 +1,10 @@
-//! Runs the README's commands as written.
+//! Runs the commands of the README, and of the pages that show a tour as it does, as written.
 //!
 //! A block is marked by a comment line `<!-- run: NAME -->` directly above its fence:
 //!
 //! | name | how it is run |
 //! |---|---|
-//! | `test` | by `.ci/run`; this module only checks that it ends in this tool's `ci` |
+//! | `test` | by `.ci/run`; this module only checks that it ends in this tool's `ci` (README only) |
 //! | `server` | started in the background; ready when the port answers |
 //! | `tour` | run to its end while the server is up |
 //! | `tour-output` | not run: what the tour must print, exactly |
@@ -19,8 +19,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The port of the README's commands.
-const PORT: u16 = 6379;
+/// A page with a tour, and the port of its server.
+struct Page {
+    file: &'static str,
+    port: u16,
+}
+
+const README: Page = Page { file: "README.md", port: 6379 };
+const PAGES: [Page; 2] = [README, Page { file: "docs/backup.md", port: 6390 }];
 /// Building and starting the server may take this long.
 const START: Duration = Duration::from_secs(20 * 60);
 /// The tour may take this long.
@@ -33,24 +39,35 @@ struct Block {
     body: String,
 }
 
-/// Runs the README of the repository at `root`.
-pub(crate) fn run(root: &Path) -> Result<(), String> {
-    let text = std::fs::read_to_string(root.join("README.md")).map_err(|e| e.to_string())?;
+/// Runs the pages of the repository at `root`; with a name, only that one.
+pub(crate) fn run(root: &Path, only: Option<&str>) -> Result<(), String> {
+    if only.is_some_and(|only| PAGES.iter().all(|page| page.file != only)) {
+        let known = PAGES.map(|page| page.file).join(", ");
+        return Err(format!("no page with a tour; there are {known}"));
+    }
+    for page in PAGES.iter().filter(|page| only.is_none_or(|only| page.file == only)) {
+        run_page(root, page).map_err(|e| format!("{}: {e}", page.file))?;
+    }
+    Ok(())
+}
+
+fn run_page(root: &Path, page: &Page) -> Result<(), String> {
+    let text = std::fs::read_to_string(root.join(page.file)).map_err(|e| e.to_string())?;
     let blocks = blocks(&text)?;
     let body = |name: &str| {
         let found = blocks.iter().find(|b| b.name == name).map(|b| b.body.as_str());
-        found.ok_or(format!("README.md has no block marked `run: {name}`"))
+        found.ok_or(format!("no block marked `run: {name}`"))
     };
-    if !body("test")?.trim_end().ends_with("cargo xtask ci") {
-        return Err("the README's test command does not end in `cargo xtask ci`".to_string());
+    if page.file == README.file && !body("test")?.trim_end().ends_with("cargo xtask ci") {
+        return Err("its test command does not end in `cargo xtask ci`".to_string());
     }
     let (server, tour, expected) = (body("server")?, body("tour")?, body("tour-output")?);
-    if ping() {
-        return Err(format!("something already answers on port {PORT}; stop it first"));
+    if ping(page.port) {
+        return Err(format!("something already answers on port {}; stop it first", page.port));
     }
     let home = std::env::temp_dir().join(format!("moon-readme-{}", std::process::id()));
     std::fs::create_dir_all(&home).map_err(|e| e.to_string())?;
-    let result = serve_and_tour(root, &home, server, tour, expected);
+    let result = serve_and_tour(root, &home, page.port, server, tour, expected);
     let _ = std::fs::remove_dir_all(&home);
     result
 }
@@ -58,12 +75,13 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
 fn serve_and_tour(
     root: &Path,
     home: &Path,
+    port: u16,
     server: &str,
     tour: &str,
     expected: &str,
 ) -> Result<(), String> {
     let mut server = Group::start(root, home, server, Stdio::inherit())?;
-    server.wait_for_port()?;
+    server.wait_for_port(port)?;
     let mut tour = Group::start(root, home, tour, Stdio::piped())?;
     // The tour kills the server and waits until it is gone: somebody has to reap it.
     let printed = tour.output(|| {
@@ -71,7 +89,7 @@ fn serve_and_tour(
     })?;
     print!("{printed}");
     if printed.trim_end() != expected.trim_end() {
-        return Err(format!("the tour printed something else than the README says:\n{expected}"));
+        return Err(format!("the tour printed something else than the page says:\n{expected}"));
     }
     Ok(())
 }
@@ -114,9 +132,9 @@ impl Group {
         Ok(Group { child })
     }
 
-    fn wait_for_port(&mut self) -> Result<(), String> {
+    fn wait_for_port(&mut self, port: u16) -> Result<(), String> {
         let start = Instant::now();
-        while !ping() {
+        while !ping(port) {
             if let Some(status) = self.child.try_wait().map_err(|e| e.to_string())? {
                 return Err(format!("the server command ended early: {status}"));
             }
@@ -172,9 +190,9 @@ impl Drop for Group {
     }
 }
 
-/// Whether a server answers PING on the README's port.
-fn ping() -> bool {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));
+/// Whether a server answers PING on a port.
+fn ping(port: u16) -> bool {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else {
         return false;
     };
@@ -199,10 +217,16 @@ mod tests {
     }
 
     #[test]
-    fn the_repositorys_readme_has_every_block_or_none_is_run() {
-        let text = std::fs::read_to_string(crate::root().join("README.md")).unwrap();
-        let names: Vec<_> = blocks(&text).unwrap().into_iter().map(|b| b.name).collect();
-        assert_eq!(names, ["server", "test", "tour", "tour-output"]);
+    fn the_repositorys_pages_have_every_block_or_none_is_run() {
+        for page in PAGES {
+            let text = std::fs::read_to_string(crate::root().join(page.file)).unwrap();
+            let names: Vec<_> = blocks(&text).unwrap().into_iter().map(|b| b.name).collect();
+            let test = (page.file == README.file).then_some("test");
+            let want: Vec<_> =
+                ["server"].into_iter().chain(test).chain(["tour", "tour-output"]).collect();
+            assert_eq!(names, want, "{}", page.file);
+        }
+        assert!(run(&crate::root(), Some("docs/none.md")).is_err());
     }
 
     #[test]

@@ -108,8 +108,9 @@ pub(crate) fn ci(root: &Path) -> Result<(), String> {
     kill.extend(["--moon", "target/debug/moon"]);
     summary.cargo(root, "crash matrix, kills", &kill)?;
     summary.step("deny", |_| deny::run(root))?;
-    summary
-        .step("readme", |_| readme::run(root).map(|()| "commands run as written".to_string()))?;
+    summary.step("readme", |_| {
+        readme::run(root, None).map(|()| "commands run as written".to_string())
+    })?;
     summary.print();
     Ok(())
 }

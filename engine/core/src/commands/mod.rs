@@ -47,13 +47,14 @@ mod sampling;
 mod scan;
 pub mod scripting;
 pub mod set;
+pub mod slots;
 pub mod stream;
 pub mod string;
 pub mod transactions;
 mod ttl;
 pub mod zset;
 
-use crate::command::CommandSpec;
+use crate::command::{CommandSpec, CommandTable};
 use moon_ds::Item;
 use moon_formats::resp::Reply;
 
@@ -74,6 +75,14 @@ pub const GROUPS: &[&[CommandSpec]] = &[
     transactions::COMMANDS,
     zset::COMMANDS,
 ];
+
+/// The table of whoever replays a log without being a server: the engine's rows, and those of a server's
+/// commands that are logged.
+pub fn replay_table() -> CommandTable {
+    let mut groups = GROUPS.to_vec();
+    groups.push(slots::REPLAY);
+    CommandTable::new(&groups)
+}
 
 /// The reply of a container's HELP: one status line per line of text.
 pub fn help(out: &mut Reply<'_>, name: &str, lines: &[(&str, &str)]) {

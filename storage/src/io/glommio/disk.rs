@@ -190,6 +190,10 @@ impl Disk for DmaDisk {
         self.0.posix.remove(path)
     }
 
+    fn remove_dir<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {
+        self.0.posix.remove_dir(path)
+    }
+
     fn sync_dir<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {
         self.0.posix.sync_dir(path)
     }

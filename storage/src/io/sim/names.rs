@@ -134,6 +134,22 @@ impl SimDisk {
         .await
     }
 
+    async fn remove_directory(&self, path: &Path) -> io::Result<()> {
+        let issued = self.issue(&Issue::new(OpKind::RemoveDir, path));
+        let path = path.to_owned();
+        self.after(issued, move |core, _| {
+            if !core.state.dirs.contains_key(&path) {
+                return Err(enoent());
+            }
+            if !core.state.is_empty_dir(&path) {
+                return Err(io::Error::from_raw_os_error(libc::ENOTEMPTY));
+            }
+            core.state.dirs.remove(&path);
+            Ok(())
+        })
+        .await
+    }
+
     async fn sync_directory(&self, path: &Path) -> io::Result<()> {
         let issued = self.issue(&Issue::new(OpKind::SyncDir, path));
         let covered = self.core().state.done_in(path);
@@ -221,6 +237,10 @@ impl Disk for SimDisk {
 
     fn remove<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {
         Box::pin(self.remove_file(path))
+    }
+
+    fn remove_dir<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {
+        Box::pin(self.remove_directory(path))
     }
 
     fn sync_dir<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {

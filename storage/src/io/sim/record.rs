@@ -28,6 +28,8 @@ pub enum OpKind {
     SyncDir,
     /// Creation of directories.
     CreateDir,
+    /// Removal of a directory.
+    RemoveDir,
 }
 
 impl OpKind {

@@ -102,6 +102,15 @@ impl Body {
         }
     }
 
+    /// Whether this changes names in a directory.
+    fn touches(&self, dir: &Path) -> bool {
+        match self {
+            Body::Link { dir: d, .. } | Body::Unlink { dir: d, .. } => d == dir,
+            Body::Rename { from, to, .. } => from.0 == dir || to.0 == dir,
+            _ => false,
+        }
+    }
+
     /// Bytes range of a data operation.
     pub(super) fn range(&self) -> Option<(Ino, u64, u64)> {
         match self {
@@ -160,6 +169,15 @@ impl DiskState {
         })
     }
 
+    /// Whether nothing is in a directory, and no crash could bring a name in it back.
+    pub(super) fn is_empty_dir(&self, dir: &Path) -> bool {
+        let names = self.dirs.get(dir);
+        let unnamed = names.is_none_or(|d| d.stable.is_empty() && d.volatile.is_empty());
+        unnamed
+            && self.dirs.keys().all(|other| other.parent() != Some(dir))
+            && self.pending.iter().all(|p| !p.body.touches(dir))
+    }
+
     /// Applies an operation to one version.
     pub(super) fn apply(&mut self, body: &Body, to: Version) {
         if let Some(ino) = body.file() {
@@ -183,12 +201,7 @@ impl DiskState {
 
     /// Completed operations on names in a directory.
     pub(super) fn done_in(&self, dir: &Path) -> Vec<u64> {
-        let touches = |b: &Body| match b {
-            Body::Link { dir: d, .. } | Body::Unlink { dir: d, .. } => d == dir,
-            Body::Rename { from, to, .. } => from.0 == dir || to.0 == dir,
-            _ => false,
-        };
-        self.pending.iter().filter(|p| p.done && touches(&p.body)).map(|p| p.op).collect()
+        self.pending.iter().filter(|p| p.done && p.body.touches(dir)).map(|p| p.op).collect()
     }
 
     /// Takes the file operations `ops` of a file off the list.

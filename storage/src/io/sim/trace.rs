@@ -84,7 +84,12 @@ fn event(body: &[u8], root: &Path, end: u64) -> Option<Event> {
     let (op, us, file, at) = (r.u64()?, r.u64()?, r.u64()?, r.u64()?);
     let count = match kind {
         kind::RENAME => 2,
-        kind::CREATE | kind::OPEN | kind::REMOVE | kind::SYNC_DIR | kind::CREATE_DIR => 1,
+        kind::CREATE
+        | kind::OPEN
+        | kind::REMOVE
+        | kind::SYNC_DIR
+        | kind::CREATE_DIR
+        | kind::REMOVE_DIR => 1,
         _ => 0,
     };
     let paths = (0..count).map(|_| r.path(root)).collect::<Option<Vec<_>>>()?;
@@ -202,6 +207,10 @@ impl Played {
                 for dir in path.ancestors() {
                     self.state.dirs.entry(dir.to_owned()).or_default();
                 }
+            }
+            // Without names in it, whether it is there makes no difference to a start.
+            (kind::REMOVE_DIR, [path], _) if self.state.is_empty_dir(path) => {
+                self.state.dirs.remove(path);
             }
             (kind::WRITE, _, Some(ino)) => {
                 let bytes = e.bytes.to_vec();

@@ -51,6 +51,46 @@ fn acks_follow_the_policy() {
 }
 
 #[test]
+fn a_rotation_on_demand_leaves_all_in_files_that_are_written_no_more() {
+    for policy in POLICIES {
+        let run = Run::new(sim(7), config(policy));
+        let log = run.open(&RecoveredEnd::fresh(1));
+        let rt = run.disk.runtime();
+        assert_eq!(rt.block_on(log.rotate()).expect("nothing to do"), None, "{policy:?}");
+        for round in 0..4u64 {
+            for _ in 0..5 {
+                run.drive(&log, &[Step::Append(300), Step::Flush]);
+            }
+            let last = log.last_lsn();
+            let sealed = rt.block_on(log.rotate()).expect("rotates").expect("a segment");
+            assert_eq!((sealed.last_lsn, last), (5 * (round + 1), 5 * (round + 1)), "{policy:?}");
+            let again = rt.block_on(log.rotate()).expect("rotates").expect("a segment");
+            assert_eq!(again, sealed, "an empty segment is not ended");
+            let path = std::path::Path::new(DIR).join(moon_formats::names::wal_segment(sealed.seq));
+            assert!(run.disk.is_durable(&path), "{policy:?}");
+        }
+        assert_eq!(run.disk.violations(), [], "{policy:?}");
+        drop(log);
+        let next = run.on(run.disk.kill(1));
+        let (end, seen) = next.recover(0).expect("recovers");
+        assert_eq!(next.check_prefix(0, &seen), Ok(20), "{policy:?}");
+        assert!(end.segments.len() >= 5, "{policy:?}");
+    }
+}
+
+#[test]
+fn a_rotation_that_cannot_be_made_is_an_error() {
+    let run = Run::new(sim(8), config(Policy::EverySec));
+    let log = run.open(&RecoveredEnd::fresh(1));
+    run.drive(&log, &[Step::Append(300), Step::Flush]);
+    run.disk.inject(crate::io::sim::Fault::new(crate::io::sim::FaultKind::SyncEioForever));
+    assert!(run.disk.runtime().block_on(log.rotate()).is_err());
+    run.disk.clear_faults();
+    run.disk.runtime().run_for(30_000_000);
+    assert!(run.disk.runtime().block_on(log.rotate()).expect("healed").is_some());
+}
+
+#[test]
 fn a_group_commit_takes_all_that_gathered() {
     let run = Run::new(sim(3), config(Policy::Always));
     let log = run.open(&RecoveredEnd::fresh(1));

@@ -1,10 +1,10 @@
-//! JSON, as far as envelopes need it.
+//! Appending JSON to a buffer.
 
 use crate::bytes::Put;
 use crate::number::Digits;
 
 /// Appends bytes as a string, or as an object of base64 if they are not UTF-8.
-pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     match std::str::from_utf8(bytes) {
         Ok(text) => put_text(out, text),
         Err(_) => {
@@ -16,7 +16,7 @@ pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Appends a string.
-pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut rest = text.as_bytes();
     while let Some(at) = rest.iter().position(|b| matches!(b, 0..0x20 | b'"' | b'\\')) {
@@ -45,17 +45,17 @@ fn hex(digit: u8) -> u8 {
 }
 
 /// Appends a number.
-pub(super) fn put_u64(out: &mut Vec<u8>, n: u64) {
+pub(crate) fn put_u64(out: &mut Vec<u8>, n: u64) {
     out.put(Digits::of_u64(n).as_bytes());
 }
 
 /// Appends a number.
-pub(super) fn put_i64(out: &mut Vec<u8>, n: i64) {
+pub(crate) fn put_i64(out: &mut Vec<u8>, n: i64) {
     out.put(Digits::of_i64(n).as_bytes());
 }
 
 /// Appends a score; infinities have no number in JSON and are strings.
-pub(super) fn put_f64(out: &mut Vec<u8>, n: f64) {
+pub(crate) fn put_f64(out: &mut Vec<u8>, n: f64) {
     if n.is_finite() {
         out.put(n.to_string().as_bytes());
     } else {
@@ -64,7 +64,7 @@ pub(super) fn put_f64(out: &mut Vec<u8>, n: f64) {
 }
 
 /// Appends base64 with padding.
-pub(super) fn put_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn put_base64(out: &mut Vec<u8>, bytes: &[u8]) {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for chunk in bytes.chunks(3) {
         let mut word = [0; 3];
@@ -79,7 +79,7 @@ pub(super) fn put_base64(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Appends the items of a list with commas between them.
-pub(super) fn put_list<T>(
+pub(crate) fn put_list<T>(
     out: &mut Vec<u8>,
     items: impl Iterator<Item = T>,
     mut put: impl FnMut(&mut Vec<u8>, T),
@@ -92,6 +92,114 @@ pub(super) fn put_list<T>(
         put(out, item);
     }
     out.push(b']');
+}
+
+/// Largest integer that every JSON reader keeps exact.
+const EXACT_MAX: u64 = 1 << 53;
+
+/// An object that is being written, member by member.
+#[derive(Debug, Clone)]
+pub struct Object(Vec<u8>);
+
+impl Default for Object {
+    fn default() -> Object {
+        Object(vec![b'{'])
+    }
+}
+
+impl Object {
+    /// Appends the name of a member; its value follows.
+    fn name(&mut self, name: &str) -> &mut Vec<u8> {
+        if self.0.len() > 1 {
+            self.0.push(b',');
+        }
+        put_text(&mut self.0, name);
+        self.0.push(b':');
+        &mut self.0
+    }
+
+    /// A string.
+    #[must_use]
+    pub fn text(mut self, name: &str, value: &str) -> Object {
+        put_text(self.name(name), value);
+        self
+    }
+
+    /// An integer; above 2^53 a string, because a JSON number loses bits there.
+    #[must_use]
+    pub fn number(mut self, name: &str, value: u64) -> Object {
+        match value > EXACT_MAX {
+            true => put_text(self.name(name), &value.to_string()),
+            false => put_u64(self.name(name), value),
+        }
+        self
+    }
+
+    /// As [`Object::number`], with a sign.
+    #[must_use]
+    pub fn signed(mut self, name: &str, value: i64) -> Object {
+        match value.unsigned_abs() > EXACT_MAX {
+            true => put_text(self.name(name), &value.to_string()),
+            false => put_i64(self.name(name), value),
+        }
+        self
+    }
+
+    /// `true` or `false`.
+    #[must_use]
+    pub fn flag(mut self, name: &str, value: bool) -> Object {
+        let word: &[u8] = if value { b"true" } else { b"false" };
+        self.name(name).put(word);
+        self
+    }
+
+    /// What `put` makes of a value, `null` without one.
+    #[must_use]
+    pub fn option<T>(
+        mut self,
+        name: &str,
+        value: Option<T>,
+        put: impl FnOnce(Object, &str, T) -> Object,
+    ) -> Object {
+        match value {
+            Some(value) => put(self, name, value),
+            None => {
+                self.name(name).put(b"null");
+                self
+            }
+        }
+    }
+
+    /// An object.
+    #[must_use]
+    pub fn object(mut self, name: &str, value: Object) -> Object {
+        let bytes = value.close();
+        self.name(name).put(&bytes);
+        self
+    }
+
+    /// A list of objects, each on a line of its own.
+    #[must_use]
+    pub fn list(mut self, name: &str, items: impl Iterator<Item = Object>) -> Object {
+        let out = self.name(name);
+        put_list(out, items, |out, item| {
+            out.push(b'\n');
+            out.put(&item.close());
+        });
+        self
+    }
+
+    /// The bytes so far, to be closed by the caller.
+    pub(crate) fn open_bytes(self) -> Vec<u8> {
+        self.0
+    }
+
+    /// The bytes of the whole.
+    #[must_use]
+    pub fn close(mut self) -> Vec<u8> {
+        self.0.push(b'}');
+        self.0
+    }
 }
 
 #[cfg(test)]
