@@ -31,6 +31,7 @@
 #![warn(clippy::unwrap_used)]
 
 pub mod aof;
+pub mod aof_reference;
 pub mod backup;
 pub mod bytes;
 pub mod cdc;

@@ -242,3 +242,26 @@ fn a_run_over_old_data_keeps_it_and_can_be_undone() {
     assert_eq!(client.line("GET old").unwrap().to_string(), "\"data\"");
     assert_eq!(client.line("DBSIZE").unwrap().to_string(), ":1");
 }
+
+#[test]
+fn a_directory_of_the_reference_comes_over() {
+    let scratch = TempDir::new().unwrap();
+    let (old, new) = (scratch.path().join("old"), scratch.path().join("new"));
+    fs::create_dir_all(old.join("appendonlydir")).unwrap();
+    let files = old.join("appendonlydir");
+    fs::write(files.join("moon.aof.manifest"), "seq 1\nincr moon.aof.1.incr.aof\n").unwrap();
+    let resp = "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n";
+    fs::write(files.join("moon.aof.1.incr.aof"), resp).unwrap();
+    fs::write(old.join("vector-indexes.meta"), "VMIX").unwrap();
+    let args = ["--from", &place("moon", &old), "--to", new.to_str().unwrap()];
+    let (code, said) = migrate(&[&["run"], &args[..]].concat());
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("vector-indexes.meta"), "{said}");
+    carried(&[&["run"], &args[..], &["--accept-loss", "vector"]].concat());
+    carried(&[&["verify"], &args[..], &["--accept-loss", "vector"]].concat());
+    let server = moon(&new);
+    let mut client = server.client().unwrap();
+    client.line("SELECT 3").unwrap();
+    assert_eq!(client.line("GET a").unwrap().to_string(), "\"1\"");
+    assert_eq!(client.line("DBSIZE").unwrap().to_string(), ":1");
+}

@@ -19,6 +19,7 @@ use crate::facts::{Losses, lose};
 use crate::fail::Failure;
 use crate::input::Input;
 use crate::rdb::Reader;
+use crate::reference;
 
 /// Longest command.
 const COMMAND_MAX: usize = 1 << 30;
@@ -35,6 +36,11 @@ impl Parts {
     /// A file in one part.
     pub(crate) fn one(path: &Path) -> Parts {
         Parts(vec![path.into()])
+    }
+
+    /// Files in this order.
+    pub(crate) fn several(files: Vec<PathBuf>) -> Parts {
+        Parts(files)
     }
 }
 
@@ -119,10 +125,18 @@ fn parts_of(manifest: &Path) -> Result<Parts, Failure> {
 
 /// Fills an empty shard.
 pub(crate) fn load(parts: &Parts, shard: &mut Shard, losses: &mut Losses) -> Result<(), Failure> {
-    let mut loader = Loader::new(shard);
+    add(parts, &mut Loader::new(shard), losses)
+}
+
+/// Reads parts into a shard that holds what does not overlap with them.
+pub(crate) fn add(
+    parts: &Parts,
+    loader: &mut Loader<'_>,
+    losses: &mut Losses,
+) -> Result<(), Failure> {
     let last = parts.0.len().saturating_sub(1);
     for (number, path) in parts.0.iter().enumerate() {
-        let mut replay = Replay { loader: &mut loader, losses, last: number == last };
+        let mut replay = Replay { loader: &mut *loader, losses, last: number == last };
         replay.part(path, number == 0)?;
     }
     Ok(())
@@ -140,12 +154,20 @@ impl Replay<'_, '_> {
     fn part(&mut self, path: &Path, first: bool) -> Result<(), Failure> {
         let mut input = Input::open(path)?;
         input.ensure(MORE_MIN)?;
-        let is_rdb = input.rest().starts_with(b"REDIS") || input.rest().starts_with(b"VALKEY");
-        if !is_rdb {
+        let begins = |magic: &[u8]| input.rest().starts_with(magic);
+        let (is_rdb, is_own) = (
+            begins(b"REDIS") || begins(b"VALKEY"),
+            begins(reference::MOON_MAGIC) || begins(reference::RRDSHARD_MAGIC),
+        );
+        if !is_rdb && !is_own {
             return self.commands(input, 0);
         }
         if !first {
-            return Err(Failure::damage(path, "an RDB file in place of commands"));
+            return Err(Failure::damage(path, "a snapshot in place of commands"));
+        }
+        if is_own {
+            let offset = reference::snapshot(&mut input, self.loader)?;
+            return self.commands(input, offset);
         }
         let mut reader = Reader::open(path)?;
         while !reader.next(|item| self.item(item))?.map_err(|why| Failure::damage(path, why))? {}
@@ -190,7 +212,7 @@ impl Replay<'_, '_> {
     /// Applies commands to the end of the file; `offset` is where they begin.
     fn commands(&mut self, mut input: Input, mut offset: u64) -> Result<(), Failure> {
         let path = input.path().to_owned();
-        let (mut db, mut unit) = (0u16, None::<(u64, Vec<u8>)>);
+        let mut stream = Stream::default();
         loop {
             if skip_annotation(&mut input, &mut offset)? {
                 continue;
@@ -224,37 +246,12 @@ impl Replay<'_, '_> {
                 Err(e) => return Err(Failure::decode(&path, &e)),
             }
             let taken = commands.position();
-            let is =
-                |name: &str| words.first().is_some_and(|w| w.eq_ignore_ascii_case(name.as_bytes()));
-            let at = |why: &dyn std::fmt::Display| {
-                Failure::refused(format!(
-                    "{}: command at offset {offset}: {why}; if a server before Redis 7 has logged a script \
-                     there, rewrite the file on it first (BGREWRITEAOF), which leaves only data in it",
-                    path.display()
-                ))
-            };
-            if is("SELECT") {
-                let number = words.get(1).and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
-                db = number.ok_or_else(|| at(&"SELECT of no database"))?;
-                if let Some((_, unit)) = &mut unit {
-                    unit.extend_from_slice(&input.rest()[..taken]);
-                }
-            } else if is("MULTI") {
-                if unit.replace((offset, select(db))).is_some() {
-                    return Err(at(&"MULTI within MULTI"));
-                }
-            } else if is("EXEC") {
-                let Some((_, effects)) = unit.take() else { return Err(at(&"EXEC without MULTI")) };
-                self.loader.shard().apply(db, 0, &effects).map_err(|e| at(&e))?;
-            } else if let Some((_, unit)) = &mut unit {
-                unit.extend_from_slice(&input.rest()[..taken]);
-            } else {
-                self.loader.shard().apply(db, 0, &input.rest()[..taken]).map_err(|e| at(&e))?;
-            }
+            let bytes = input.rest().get(..taken).unwrap_or_default();
+            stream.take(self.loader.shard(), &words, bytes, (&path, offset))?;
             input.consume(taken);
             offset += taken as u64;
         }
-        if let Some((at, _)) = unit {
+        if let Some(at) = stream.open_since() {
             if !self.last {
                 return Err(Failure::damage(&path, format!("MULTI at offset {at} has no EXEC")));
             }
@@ -262,6 +259,67 @@ impl Replay<'_, '_> {
             lose(self.losses, "tail", text, format!("offset {at}").as_bytes());
         }
         Ok(())
+    }
+}
+
+/// Commands as they come, one after another: each is an effect, those between MULTI and EXEC one unit.
+#[derive(Default)]
+pub(crate) struct Stream {
+    /// Database that the next one is for.
+    db: u16,
+    /// Where a unit began, and its effects so far.
+    unit: Option<(u64, Vec<u8>)>,
+}
+
+impl Stream {
+    /// Takes the next command, `words`, which are `bytes`; `place` is the file and the offset in it.
+    pub(crate) fn take(
+        &mut self,
+        shard: &mut Shard,
+        words: &[&[u8]],
+        bytes: &[u8],
+        (path, offset): (&Path, u64),
+    ) -> Result<(), Failure> {
+        let is =
+            |name: &str| words.first().is_some_and(|w| w.eq_ignore_ascii_case(name.as_bytes()));
+        let at = |why: &dyn std::fmt::Display| {
+            Failure::refused(format!(
+                "{}: command at offset {offset}: {why}; if a server before Redis 7 has logged a script \
+                 there, rewrite the file on it first (BGREWRITEAOF), which leaves only data in it",
+                path.display()
+            ))
+        };
+        if is("SELECT") {
+            let number = words.get(1).and_then(|n| std::str::from_utf8(n).ok()?.parse().ok());
+            self.db = number.ok_or_else(|| at(&"SELECT of no database"))?;
+            if let Some((_, unit)) = &mut self.unit {
+                unit.extend_from_slice(bytes);
+            }
+        } else if is("MULTI") {
+            if self.unit.replace((offset, select(self.db))).is_some() {
+                return Err(at(&"MULTI within MULTI"));
+            }
+        } else if is("EXEC") {
+            let Some((_, effects)) = self.unit.take() else {
+                return Err(at(&"EXEC without MULTI"));
+            };
+            shard.apply(self.db, 0, &effects).map_err(|e| at(&e))?;
+        } else if let Some((_, unit)) = &mut self.unit {
+            unit.extend_from_slice(bytes);
+        } else {
+            shard.apply(self.db, 0, bytes).map_err(|e| at(&e))?;
+        }
+        Ok(())
+    }
+
+    /// Database that the next command is for.
+    pub(crate) fn db(&self) -> u16 {
+        self.db
+    }
+
+    /// Where the unit began that has not ended.
+    pub(crate) fn open_since(&self) -> Option<u64> {
+        self.unit.as_ref().map(|(at, _)| *at)
     }
 }
 

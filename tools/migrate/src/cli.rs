@@ -18,7 +18,8 @@ SOURCES AND TARGETS (KIND:PATH; a target without a kind is a directory of Moon):
   redis-aof:PATH   an appendonlydir, a directory with one, or a single appendonly.aof, with or without
                    an RDB preamble. As a target: a new directory to start redis-server in
   redis:PATH       a source: whichever of the two there is
-  moon:PATH        a data directory of a stopped server
+  moon:PATH        a data directory of a stopped server; as a source also one of the reference server,
+                   versions 0.1 to 0.8
 
 STATES OF A RUN into a directory of Moon: planned, copying, verified, swapping, done. They are kept
 in <target>.moon.migrate.journal; the new tree is written as <target>.new, read back, and only then

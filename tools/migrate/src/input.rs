@@ -42,6 +42,11 @@ impl Input {
         self.start += n;
     }
 
+    /// Takes back the last bytes that were consumed since [`Input::ensure`].
+    pub(crate) fn give_back(&mut self, n: usize) {
+        self.start -= n;
+    }
+
     /// Reads until so many bytes are there, or the file ends.
     pub(crate) fn ensure(&mut self, wanted: usize) -> Result<(), Failure> {
         self.buf.drain(..self.start);

@@ -15,6 +15,7 @@ mod fail;
 mod input;
 mod journal;
 mod rdb;
+mod reference;
 mod source;
 mod whole;
 mod write;

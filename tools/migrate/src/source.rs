@@ -3,12 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use moon_engine::exec::Shard;
+use moon_formats::names;
+use moon_storage::io::lock::DirLock;
 
 use crate::aof;
 use crate::cli::{Kind, Place};
 use crate::facts::{Facts, Losses};
 use crate::fail::Failure;
 use crate::rdb;
+use crate::reference;
 use crate::whole::{self, Directory};
 use crate::write::From;
 
@@ -29,6 +32,8 @@ pub(crate) struct Source {
     keys: Keys,
     /// Keeps a server from starting in it.
     directory: Option<Directory>,
+    /// Keeps a server of the reference from it, where it left something to lock.
+    shared: Option<DirLock>,
 }
 
 impl Source {
@@ -36,6 +41,9 @@ impl Source {
     pub(crate) fn open(place: &Place) -> Result<Source, Failure> {
         let path = &place.path;
         match place.kind {
+            Kind::Moon if !path.join(names::MARKER).exists() && reference::is_one(path) => {
+                Source::reference(path)
+            }
             Kind::Moon => Source::open_directory(path, true),
             Kind::RedisRdb => match find_rdb(path) {
                 Some(file) => Source::rdb(file),
@@ -61,7 +69,7 @@ impl Source {
 
     fn rdb(file: PathBuf) -> Result<Source, Failure> {
         let facts = rdb::survey(&file)?;
-        Ok(Source { facts, keys: Keys::File(file), directory: None })
+        Ok(Source { facts, keys: Keys::File(file), directory: None, shared: None })
     }
 
     fn aof(parts: &aof::Parts) -> Result<Source, Failure> {
@@ -70,6 +78,18 @@ impl Source {
         aof::load(parts, &mut shard, &mut losses)?;
         let mut source = Source::of(shard, None);
         source.facts.losses = losses;
+        Ok(source)
+    }
+
+    /// A directory of the reference server.
+    fn reference(path: &Path) -> Result<Source, Failure> {
+        let mut shard = whole::empty(AOF_DATABASES);
+        let mut losses = Losses::new();
+        let lock = reference::load(path, &mut shard, &mut losses)?;
+        let mut source = Source::of(shard, None);
+        source.facts.losses = losses;
+        source.facts.notes.push("a directory of the reference server".into());
+        source.shared = lock;
         Ok(source)
     }
 
@@ -84,7 +104,7 @@ impl Source {
 
     fn of(shard: Shard, directory: Option<Directory>) -> Source {
         let facts = whole::facts(&shard);
-        Source { facts, keys: Keys::Shard(Box::new(shard)), directory }
+        Source { facts, keys: Keys::Shard(Box::new(shard)), directory, shared: None }
     }
 
     /// Loads what was only looked at.
@@ -109,6 +129,15 @@ impl Source {
         match &self.keys {
             Keys::File(_) => None,
             Keys::Shard(shard) => Some(shard),
+        }
+    }
+
+    /// The shard of a source that has one.
+    #[cfg(test)]
+    pub(crate) fn shard_mut(&mut self) -> &mut Shard {
+        match &mut self.keys {
+            Keys::File(_) => panic!("a file was only looked at"),
+            Keys::Shard(shard) => shard,
         }
     }
 

@@ -12,7 +12,6 @@ use moon_engine::commands::replay_table;
 use moon_engine::exec::{Shard, ShardConfig};
 use moon_engine::snapshot::Loader;
 use moon_formats::marker::Marker;
-use moon_formats::names;
 use moon_formats::rrdshard::{Item, Joiner, Stored, section};
 use moon_formats::wal;
 use moon_storage::io::local::LocalRuntime;
@@ -58,15 +57,7 @@ pub(crate) fn open(path: &Path) -> Result<Directory, Failure> {
     let found = rt.block_on(marker::read(&PosixDisk::new(), path));
     let found = found.map_err(|e| Failure::refused(e.to_string()))?;
     let Some(marker) = found else {
-        let has = |name: &str| path.join(name).exists();
-        return Err(Failure::refused(match has("shard-0") || has(names::AOF_DIR) {
-            true => format!(
-                "{} has data and no {}: directories of the reference are not read by this version",
-                path.display(),
-                names::MARKER
-            ),
-            false => format!("{} is no data directory of Moon", path.display()),
-        }));
+        return Err(Failure::refused(format!("{} is no data directory of Moon", path.display())));
     };
     if marker.shards != 1 {
         return Err(Failure::refused(format!(
