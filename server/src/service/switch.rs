@@ -65,8 +65,11 @@ pub(crate) struct Switch {
     state: State,
     /// What is left of an earlier log.
     standing: Option<Standing>,
-    /// After a failure nothing is tried before this time, in milliseconds of the monotonic clock.
+    /// After a failure nothing is tried before this time, in milliseconds of the monotonic clock. 0: the
+    /// last attempt has not failed, so a stop waits for it.
     retry_at_ms: u64,
+    /// The base that is being written was called off: its end is no failure.
+    called_off: bool,
     /// Tells the task that ends a log to give up after an attempt: the server stops.
     gives_up: Rc<Cell<bool>>,
 }
@@ -78,6 +81,7 @@ impl Default for Switch {
             state: State::Off,
             standing: None,
             retry_at_ms: 0,
+            called_off: false,
             gives_up: Rc::default(),
         }
     }
@@ -104,8 +108,9 @@ impl Switch {
     /// Whether nothing is under way that a stop has to wait for.
     fn is_settled(&self) -> bool {
         match self.state {
-            State::Off | State::On => true,
-            // Tried in vain.
+            State::On => true,
+            // What was written since the log ended is nowhere else, unless it was tried in vain.
+            State::Off => !self.wanted || self.retry_at_ms > 0,
             State::Founding(_) => self.retry_at_ms > 0,
             _ => false,
         }
@@ -139,8 +144,9 @@ impl ShardService {
     pub(super) fn tend_switch(&mut self) {
         let now_ms = self.shard.now().mono_us / 1000;
         let stopping = self.host.shared.is_stopping();
-        let (wanted, due) =
-            (self.host.switch.wanted, now_ms >= self.host.switch.retry_at_ms && !stopping);
+        let (wanted, retry_at_ms) = (self.host.switch.wanted, self.host.switch.retry_at_ms);
+        // A server that stops tries once, and does not wait to try again.
+        let due = now_ms >= retry_at_ms && (!stopping || retry_at_ms == 0);
         self.host.switch.gives_up.set(stopping);
         let state = std::mem::replace(&mut self.host.switch.state, State::Off);
         let next = match state {
@@ -162,6 +168,7 @@ impl ShardService {
             State::Opened(opened) => self.found(opened, true),
             State::Founding(opened) if self.host.saver.is_rewriting() => {
                 if !wanted {
+                    self.host.switch.called_off = true;
                     self.host.saver.cancel_rewrite(&mut self.shard);
                 }
                 State::Founding(opened)
@@ -221,11 +228,15 @@ impl ShardService {
                 switch.state = State::On;
             }
             State::Founding(opened) => {
-                switch.retry_at_ms = now_ms + RETRY_SECS * 1000;
+                switch.retry_at_ms = match switch.called_off {
+                    true => 0,
+                    false => now_ms + RETRY_SECS * 1000,
+                };
                 switch.state = State::Founding(opened);
             }
             state => switch.state = state,
         }
+        switch.called_off = false;
     }
 
     /// Whether a stop need not wait for the switch.
