@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::fail::Failure;
+
 /// Move data between Redis, Valkey and Moon. A source is never changed.
 #[derive(Debug, Parser)]
 #[command(
@@ -127,6 +129,24 @@ pub(crate) struct Place {
     pub(crate) path: PathBuf,
 }
 
+impl Place {
+    /// The same place by its whole path: a run may be resumed in another directory.
+    ///
+    /// # Errors
+    /// A path that a line of the journal cannot hold.
+    pub(crate) fn absolute(&self) -> Result<Place, Failure> {
+        let path =
+            std::path::absolute(&self.path).map_err(|e| Failure::io("find", &self.path, e))?;
+        match path.to_str() {
+            Some(text) if !text.contains(['\n', '\r']) => Ok(Place { kind: self.kind, path }),
+            _ => Err(Failure::refused(format!(
+                "{}: the journal holds only paths that are text in one line; rename it",
+                path.display()
+            ))),
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = KINDS.iter().find(|(_, kind)| *kind == self.kind).map_or("", |(name, _)| name);
@@ -194,6 +214,11 @@ mod tests {
             (place.kind, place.to_string().as_str()),
             (Kind::RedisRdb, "redis-rdb:/a/dump.rdb")
         );
+        let relative: Place = "redis-rdb:dump.rdb".parse().unwrap();
+        assert!(relative.absolute().unwrap().path.ends_with("dump.rdb"));
+        assert!(relative.absolute().unwrap().path.is_absolute());
+        let two_lines: Place = "redis-rdb:/a\nb".parse().unwrap();
+        assert_eq!(two_lines.absolute().unwrap_err().code, 2);
         assert!("dump.rdb".parse::<Place>().unwrap_err().contains("redis-rdb"));
         assert!("moon:".parse::<Place>().unwrap_err().contains("path"));
         assert_eq!("x:/y".parse::<Target>().unwrap().0.path, PathBuf::from("x:/y"), "a directory");

@@ -137,7 +137,7 @@ fn carry(run: &Run, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let journal = Journal {
         state: State::Planned,
-        from: run.from.to_string(),
+        from: run.from.absolute()?.to_string(),
         databases: run.databases,
         accepted: run.accept_loss.clone(),
         backup: None,
