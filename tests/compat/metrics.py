@@ -83,7 +83,7 @@ assert commands == sample("moon_commands_processed_total"), commands
 there = {name for name, _ in samples}
 page = re.findall(r"^\| `(moon_\w+)` \| (\w+)", (docs / "metrics.md").read_text(), re.M)
 assert len(page) > 50
-# Of replicas, of servers with some, of servers with a certificate, and after the first snapshot.
+# Of replicas, of servers with some, of servers with a certificate, and after the first snapshot or backup.
 sometimes = {
     "moon_replica_link_up",
     "moon_replication_lag_bytes",
@@ -92,6 +92,7 @@ sometimes = {
     "moon_snapshot_duration_seconds",
     "moon_base_age_seconds",
     "moon_pitr_oldest_timestamp_seconds",
+    "moon_backup_last_success_timestamp_seconds",
 }
 for name, kind in page:
     if name in sometimes:
