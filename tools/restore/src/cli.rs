@@ -40,18 +40,31 @@ pub(crate) enum Verb {
         kind: Kind,
     },
     /// All sets, oldest first, and the moments that they reach.
+    #[command(after_help = "EXAMPLES:\n  moon-restore list /srv/backups")]
     List(Repo),
     /// What a set holds.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-restore show /srv/backups\n  moon-restore show --json /srv/backups"
+    )]
     Show(Show),
     /// Remove chains that are not needed any more. A chain is a full set with everything that builds on
     /// it; it goes as a whole or stays.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-restore prune /srv/backups --keep-days 30 --dry-run\n  moon-restore prune /srv/backups --keep 4"
+    )]
     Prune(Prune),
     /// Check every size and checksum, and that the log of each chain is whole.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-restore verify /srv/backups\n  moon-restore verify --deep /srv/backups"
+    )]
     Verify(Verify),
     /// Write a new data directory from a backup.
     ///
     /// Without a target it holds the newest set. The log is cut there and goes on as a timeline of its
     /// own, so a restored server and the one it came from can be told apart.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-restore restore /srv/backups --to /var/lib/moon\n  moon-restore restore /srv/backups --to /var/lib/moon --target-time 2026-01-31T23:59:59Z"
+    )]
     Restore(Restore),
 }
 
@@ -59,8 +72,14 @@ pub(crate) enum Verb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Kind {
     /// Everything.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-restore backup full --from 127.0.0.1:6379 --to /srv/backups\n  moon-restore backup full --from /var/lib/moon --to /srv/backups --compress"
+    )]
     Full(Backup),
     /// What the newest set does not hold; a full one if there is none to build on.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-restore backup incr --from 127.0.0.1:6379 --to /srv/backups"
+    )]
     Incr(Backup),
 }
 
@@ -231,6 +250,11 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_manual_is_current() {
+        moon_manual::hold(Cli::command());
     }
 
     #[test]

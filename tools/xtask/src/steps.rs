@@ -127,6 +127,8 @@ pub(crate) fn generate(root: &Path) -> Result<(), String> {
         "moon-inspect",
         "-p",
         "moon-migrate",
+        "-p",
+        "moon-restore",
     ]);
     command.args(["--lib", "--bins", "is_current"]);
     let status = command.env("MOON_WRITE_PAGES", "1").current_dir(root).status();
