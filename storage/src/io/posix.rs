@@ -314,11 +314,10 @@ impl PosixFile {
         }
         let mut buf = self.shared.bufs.take(len.next_multiple_of(ALIGNMENT));
         let job = move || {
-            let r = read_full(&file, &mut buf, offset);
-            (r, buf)
+            let bytes = read_full(&file, &mut buf, offset).map(|n| buf[..n.min(len)].to_vec());
+            (bytes, buf)
         };
-        let (r, buf) = self.shared.pool.run(job).await;
-        let bytes = r.map(|n| buf[..n.min(len)].to_vec());
+        let (bytes, buf) = self.shared.pool.run(job).await;
         self.shared.bufs.give(buf);
         bytes
     }

@@ -79,6 +79,11 @@ impl Keys {
         self.table.get_or_insert_with(key, value)
     }
 
+    /// See [`Table::reserve`].
+    pub(super) fn reserve(&mut self, keys: usize) {
+        self.table.reserve(keys);
+    }
+
     /// See [`Table::insert`].
     #[inline]
     pub(crate) fn insert(

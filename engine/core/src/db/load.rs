@@ -5,6 +5,11 @@ use crate::types::Object;
 use moon_ds::{Lookup, NewValue};
 
 impl Db {
+    /// Makes room for about so many keys, see [`moon_ds::Table::reserve`].
+    pub(crate) fn reserve(&mut self, keys: usize) {
+        self.table.reserve(keys);
+    }
+
     /// Puts a key in; false, and nothing is changed, if it is there already. `access` is the access field as
     /// it was, `None` for that of a key that has just come into being.
     pub(crate) fn load(

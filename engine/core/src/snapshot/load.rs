@@ -12,7 +12,9 @@ use crate::types::Object;
 use moon_ds::NewValue;
 use moon_formats::DecodeError;
 use moon_formats::number::parse_i64;
-use moon_formats::rrdshard::{Entry, Item, Joined, Joiner, Section, Stored, section};
+use moon_formats::rrdshard::{
+    Entry, HASH_END, Item, Joined, Joiner, Range, Section, Stored, section,
+};
 use moon_formats::value::Value;
 use std::fmt;
 
@@ -106,10 +108,44 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
+/// How many keys a database will have, told by those that its first ranges hold: keys lie evenly in hash order.
+#[derive(Debug, Clone, Copy)]
+struct Outlook {
+    keys: u64,
+    positions: u64,
+    /// Keys after which the next look is worth its while.
+    next: u64,
+}
+
+impl Outlook {
+    /// Keys after which chance matters little.
+    const FIRST: u64 = 512;
+    /// No more room is made at a time than for so many times the keys there are: a file that is wrong about its ranges
+    /// takes no memory by that, and a look moves few keys.
+    const STEP: u64 = 64;
+
+    const NEW: Outlook = Outlook { keys: 0, positions: 0, next: Outlook::FIRST };
+
+    /// Notes a range; the keys to make room for, when there is something to say.
+    fn range(&mut self, range: &Range) -> Option<usize> {
+        let due = self.keys >= self.next && self.positions > 0;
+        let all = due.then(|| {
+            self.next = self.keys.saturating_mul(Outlook::STEP / 2);
+            let all = u128::from(self.keys) * u128::from(HASH_END) / u128::from(self.positions);
+            usize::try_from(all.min(u128::from(self.keys * Outlook::STEP))).unwrap_or(0)
+        });
+        self.keys += u64::from(range.count);
+        self.positions += range.hash_hi.saturating_sub(range.hash_lo);
+        all
+    }
+}
+
 /// Fills a fresh shard from the items of a snapshot.
 pub struct Loader<'a> {
     shard: &'a mut Shard,
     joiner: Joiner,
+    /// One for each database.
+    outlooks: Vec<Outlook>,
     ended: bool,
 }
 
@@ -117,7 +153,8 @@ impl<'a> Loader<'a> {
     /// Begins; the shard must be empty.
     pub fn new(shard: &'a mut Shard) -> Loader<'a> {
         debug_assert!(shard.dbs.iter().all(|db| db.is_empty()), "a snapshot is loaded first");
-        Loader { shard, joiner: Joiner::default(), ended: false }
+        let outlooks = vec![Outlook::NEW; shard.dbs.len()];
+        Loader { shard, joiner: Joiner::default(), outlooks, ended: false }
     }
 
     /// The shard, for what follows the snapshot.
@@ -134,6 +171,7 @@ impl<'a> Loader<'a> {
     pub fn restart(&mut self, empty: Shard) {
         *self.shard = empty;
         self.joiner = Joiner::default();
+        self.outlooks = vec![Outlook::NEW; self.shard.dbs.len()];
         self.ended = false;
     }
 
@@ -144,8 +182,13 @@ impl<'a> Loader<'a> {
                 self.shard.last_gtid = head.extension.map_or(0, |extension| extension.last_gtid);
                 Ok(())
             }
-            // What they say concerns files, and the decoder holds ranges against each other.
-            Item::Db(_) | Item::Range(_) => Ok(()),
+            // What it says concerns files.
+            Item::Db(_) => Ok(()),
+            // The decoder holds them against each other.
+            Item::Range(range) => {
+                self.make_room(range);
+                Ok(())
+            }
             Item::Entry(entry) => self.entry(entry),
             Item::Chunk(chunk) => match self.joiner.chunk(chunk) {
                 Some(joined) => self.joined(&joined),
@@ -162,6 +205,16 @@ impl<'a> Loader<'a> {
     /// All items have been given.
     pub fn finish(self) -> Result<(), LoadError> {
         if self.ended { Ok(()) } else { Err(LoadError::Unfinished) }
+    }
+
+    fn make_room(&mut self, range: &Range) {
+        let Ok(at) = usize::try_from(range.db) else { return };
+        let outlook = self.outlooks.get_mut(at);
+        if let Some(keys) = outlook.and_then(|o| o.range(range))
+            && let Some(db) = self.shard.dbs.get_mut(at)
+        {
+            db.reserve(keys);
+        }
     }
 
     fn entry(&mut self, entry: &Entry<'_>) -> Result<(), LoadError> {

@@ -10,6 +10,10 @@ use crate::hash::hash;
 /// far from the next split.
 const MERGE_MAX: usize = MAX_BUCKETS * SLOTS / 2;
 
+/// Most entries that a segment is expected to get where room is made in advance: chance gives hardly any so many more
+/// that it has to split.
+const EXPECTED_MAX: usize = 680;
+
 impl<V> Table<V> {
     /// Gives the segment more room: a larger one, or two. False if neither is possible; then the segment is unchanged.
     #[cold]
@@ -21,6 +25,47 @@ impl<V> Table<V> {
             return true;
         }
         self.split(segment)
+    }
+
+    /// Makes room for about `expected` entries at once, so that few segments grow on the way there. Entries that
+    /// are there are moved, which is for the caller to keep small. Nothing happens if there are as many
+    /// segments as that already.
+    pub fn reserve(&mut self, expected: usize) {
+        let mut bits = 0;
+        while expected >> bits > EXPECTED_MAX && bits < MAX_DEPTH {
+            bits += 1;
+        }
+        if bits <= self.bits {
+            return;
+        }
+        let old = std::mem::take(&mut self.dir);
+        let old_bits = std::mem::replace(&mut self.bits, bits);
+        let buckets = buckets_for(expected >> bits);
+        self.dir = (0..1u64 << bits)
+            .map(|prefix| Segment::alloc(buckets, bits, prefix << (64 - bits)))
+            .collect();
+        let mut index = 0;
+        while let Some(segment) = old.get(index).copied() {
+            segment.for_each(|control, slot| {
+                // SAFETY: the slot's entry lives; the borrow ends here.
+                let entry = unsafe { slot.entry::<V>() };
+                let hash = hash(self.seed, entry.key());
+                let to = self.dir[self.dir_index(hash)];
+                transfer::<V>(control, slot, to, segment.depth(), |_| hash);
+                let header = to.header_mut();
+                header.count += 1;
+                if let Some(ms) = entry.expire_ms() {
+                    header.ttl += 1;
+                    header.min_expire = header.min_expire.min(ms);
+                }
+            });
+            index += 1 << (old_bits - segment.depth());
+            // SAFETY: its entries have moved, and no directory points to it.
+            unsafe { segment.free() }
+        }
+        self.segments = self.dir.len();
+        self.deepest = self.dir.len();
+        self.segment_bytes = self.dir.iter().map(|s| s.mem_bytes()).sum();
     }
 
     /// Replaces the segment by one of another size.

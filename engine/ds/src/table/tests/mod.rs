@@ -96,6 +96,37 @@ impl Segment {
     }
 }
 
+#[test]
+fn room_that_is_made_in_advance_changes_nothing_else() {
+    let mut table = Table::<u64>::new(SEED);
+    let key = |i: u32| format!("key:{i}").into_bytes();
+    for (count, room) in [(0, 50_000), (600, 40_000), (3000, 300_000), (3100, 10)] {
+        for i in table.len() as u32..count {
+            let mut entry = table.insert(&key(i), NewValue::Int(i64::from(i)));
+            if i % 3 == 0 {
+                entry.set_expire(Some(u64::from(i) + 1));
+            }
+        }
+        table.reserve(room);
+        table.check();
+        assert_eq!(table.len(), count as usize);
+        assert!((0..count).all(|i| table.contains(&key(i))));
+    }
+    let mut full = Table::<u64>::new(SEED);
+    full.reserve(100_000);
+    let segments = full.segments;
+    for i in 0..100_000 {
+        full.insert(&key(i), NewValue::Int(1));
+    }
+    full.check();
+    assert_eq!(full.segments, segments, "none had to split");
+    for i in 0..100_000 {
+        full.remove(&key(i));
+    }
+    full.check();
+    assert_eq!(full.dir.len(), 1, "and it gets small again");
+}
+
 #[derive(Clone, Debug, PartialEq)]
 enum Val {
     Int(i64),
