@@ -5,6 +5,7 @@ use super::fiber::{Ask, Entries, Fiber, Job, Order};
 use super::library::Registered;
 use super::{bit, cjson, cmsgpack, pack};
 use crate::error::{CmdError, CmdResult};
+use mlua::chunk::ChunkMode;
 use mlua::{
     Error, Function, HookTriggers, IntoLua, Lua, LuaOptions, MultiValue, StdLib, Table, Value,
     VmState,
@@ -13,6 +14,7 @@ use moon_formats::number::{write_i64, write_shortest};
 use moon_formats::resp::Proto;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::OnceLock;
 
 /// Most bytes the values of an interpreter may take, and what is written from them: a table that stands in
 /// another twice is written twice, so a small value can be a long text.
@@ -138,6 +140,25 @@ const DISMANTLING_STEPS: u32 = 50;
 /// What a stopped script answers.
 pub(super) const KILLED: &str = "ERR Script killed by user with SCRIPT KILL...";
 
+/// The prelude as a function of an interpreter. The first one compiles it, which is a third of what a start takes that
+/// has functions to load; the others of the process take what came of that.
+fn prelude(lua: &Lua) -> mlua::Result<Function> {
+    static COMPILED: OnceLock<Vec<u8>> = OnceLock::new();
+    let chunk = |source: &[u8], mode| {
+        lua.load(source)
+            .set_mode(mode)
+            .set_name("=prelude")
+            .set_environment(lua.create_table()?)
+            .into_function()
+    };
+    if let Some(compiled) = COMPILED.get() {
+        return chunk(compiled, ChunkMode::Binary);
+    }
+    let function = chunk(include_bytes!("prelude.lua"), ChunkMode::Text)?;
+    COMPILED.get_or_init(|| function.dump(false));
+    Ok(function)
+}
+
 impl Vm {
     /// The interpreter of a slot, made now if it is the first use.
     pub(super) fn get_or_new(
@@ -160,11 +181,7 @@ impl Vm {
         let lent = Rc::new(Lent::new(random));
         let host = lend(&lua, &lent)?;
         host.set("functions", functions)?;
-        let prelude = lua
-            .load(include_str!("prelude.lua"))
-            .set_name("=prelude")
-            .set_environment(lua.create_table()?)
-            .into_function()?;
+        let prelude = prelude(&lua)?;
         let run: Table = prelude.call((host, lua.globals()))?;
         let env: Table = run.get("env")?;
         lua.set_globals(env.clone())?;
