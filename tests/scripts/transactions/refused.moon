@@ -71,3 +71,16 @@ b> CONFIG SET requirepass secret
 -ERR EXEC without MULTI
 b> CONFIG SET requirepass ""
 +OK
+# An EXEC with too many words ends the transaction too.
+> MULTI
++OK
+> SET k 9
++QUEUED
+> EXEC now
+-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command
+> EXEC
+-ERR EXEC without MULTI
+> GET k
+"2"
+> EXEC now
+-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command

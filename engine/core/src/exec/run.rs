@@ -129,13 +129,17 @@ impl Shard {
         let start = out.len();
         match self.admit(host, session, args) {
             Err((command, refusal)) => {
-                if let Some(c) = command.or_else(|| self.table.meant(args)) {
+                let meant = command.or_else(|| self.table.meant(args));
+                if let Some(c) = meant {
                     self.stats.by_command[usize::from(c.id)].rejected += 1;
                 }
-                match command {
+                match meant {
                     Some(c) if c.spec.flags.has(Flags::RUNS_QUEUE) => {
                         self.discard(session);
-                        let text = format!("EXECABORT Transaction discarded because of: {refusal}");
+                        let refusal = refusal.to_string();
+                        // As in Redis: of a wrong number of words the bare text.
+                        let why = refusal.strip_prefix("ERR ").unwrap_or(&refusal);
+                        let text = format!("EXECABORT Transaction discarded because of: {why}");
                         self.refuse(&CmdError::text(text), session, out);
                         if self.listening.commands {
                             host.show(session, c, args);
