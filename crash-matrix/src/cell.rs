@@ -178,12 +178,25 @@ pub struct Run {
 pub struct Effort {
     /// Stops per run; `None` is all.
     pub stops: Option<usize>,
+    /// The same for a run with an error of the device, where what matters are the operations that it strikes, which are
+    /// tried one by one. The stops around the error are always among them.
+    pub stops_with_error: Option<usize>,
     /// All images with several seeds, instead of three at each stop.
     pub all_images: bool,
 }
 
 /// How a run with a bug in its past is repeated.
-pub const KEPT: Effort = Effort { stops: None, all_images: true };
+pub const KEPT: Effort = Effort { stops: None, stops_with_error: None, all_images: true };
+
+/// Everything: each stop of a run, in each image.
+pub const FULL: Effort = Effort { stops: None, stops_with_error: Some(24), all_images: true };
+
+impl Effort {
+    /// So many stops, three images at each.
+    pub const fn sample(stops: usize) -> Effort {
+        Effort { stops: Some(stops), stops_with_error: Some(stops), all_images: false }
+    }
+}
 
 /// A recorded life with what is needed to crash it.
 pub(crate) struct Recording {
@@ -191,6 +204,12 @@ pub(crate) struct Recording {
     pub(crate) history: History,
     pub(crate) cfg: LogConfig,
     pub(crate) bug: Bug,
+}
+
+impl Recording {
+    fn oracle(&self) -> Oracle<'_> {
+        Oracle::new(&self.life, &self.history, &self.cfg, self.bug)
+    }
 }
 
 impl Run {
@@ -336,7 +355,11 @@ impl Run {
     fn stops(&self, recording: &Recording, effort: Effort) -> Vec<usize> {
         let disk = &recording.life.disk;
         let count = disk.stop_count();
-        let Some(wanted) = effort.stops.filter(|w| *w < count) else {
+        let wanted = match self.cell.trouble {
+            Trouble::Fault(_) => effort.stops_with_error,
+            _ => effort.stops,
+        };
+        let Some(wanted) = wanted.filter(|w| *w < count) else {
             return (0..count).collect();
         };
         let mut rng = SimRng::new(self.seed ^ 0x7374_6f70 ^ self.nth << 8);
@@ -385,6 +408,7 @@ impl Run {
         let stops = self.stops(recording, effort);
         out.figures.stops.0 += stops.len() as u64;
         out.figures.stops.1 += recording.life.disk.stop_count() as u64;
+        let oracle = recording.oracle();
         let mut n = 0u64;
         for stop in stops {
             for (crash, variant) in self.images(stop, effort) {
@@ -394,7 +418,7 @@ impl Run {
                     1..=3 => Depth::Deep,
                     _ => Depth::Shallow,
                 };
-                let failure = self.one(recording, (stop, crash, variant), depth, out, hash);
+                let failure = self.one(&oracle, (stop, crash, variant), depth, out, hash);
                 if let Err(text) = failure {
                     out.failures.push(self.failure(stop, crash, variant, text));
                     if first || out.failures.len() > 20 {
@@ -413,14 +437,12 @@ impl Run {
 
     fn one(
         &self,
-        recording: &Recording,
+        oracle: &Oracle<'_>,
         (stop, crash, variant): (usize, Crash, u64),
         depth: Depth,
         out: &mut Outcome,
         hash: &mut Xxh3,
     ) -> Result<(), String> {
-        let Recording { life, history, cfg, bug } = recording;
-        let oracle = Oracle { life, history, cfg, bug: *bug };
         let result = oracle.check(stop, crash, self.crash_seed(stop, variant), depth);
         hash.update(&(stop as u64).to_le_bytes());
         hash.update(crash.name().as_bytes());
@@ -430,8 +452,9 @@ impl Run {
                 hash.update(&v.end.to_le_bytes());
                 hash.update(&v.lost.to_le_bytes());
                 out.figures.in_recovery += v.crashes - 1;
+                out.figures.alike += v.alike;
                 out.figures.replayed += v.records;
-                let policy = POLICIES.iter().find(|p| p.1 == cfg.policy).map_or("", |p| p.0);
+                let policy = POLICIES.iter().find(|p| p.1 == oracle.cfg.policy).map_or("", |p| p.0);
                 let to = out.figures.lost.entry(policy).or_default();
                 *to = (to.0 + v.lost, to.1.max(v.lost_span_us));
                 Ok(())
@@ -454,7 +477,8 @@ impl Run {
             Err(text) => out.failures.push(Failure { again: self.line(), text }),
             Ok(recording) => {
                 let at = (stop, crash, variant);
-                if let Err(text) = self.one(&recording, at, Depth::Deeper, &mut out, &mut hash) {
+                let oracle = recording.oracle();
+                if let Err(text) = self.one(&oracle, at, Depth::Deeper, &mut out, &mut hash) {
                     out.failures.push(self.failure(stop, crash, variant, text));
                 }
             }
@@ -472,7 +496,9 @@ impl Run {
         hash: &mut Xxh3,
     ) {
         let Recording { life, history, cfg, bug } = recording;
-        for stop in self.stops(recording, Effort { stops: effort.stops.map(|s| s / 2), ..effort }) {
+        let oracle = recording.oracle();
+        let fewer = effort.stops_with_error.map(|s| s / 2);
+        for stop in self.stops(recording, Effort { stops_with_error: fewer, ..effort }) {
             let seed = self.crash_seed(stop, 0);
             let Some(disk) = life.disk.power_loss_at(stop, Image::Subset, seed) else { continue };
             disk.inject(Fault::new(FaultKind::ReadEio).skip(self.nth + seed % 5));
@@ -481,7 +507,6 @@ impl Run {
             disk.clear_faults();
             *out.figures.struck.entry("read-eio").or_default() += u64::from(struck);
             *out.figures.crashes.entry("subset").or_default() += 1;
-            let oracle = Oracle { life, history, cfg, bug: *bug };
             let crash = Crash::Power(Image::Subset);
             let healthy = oracle.check(stop, crash, seed, Depth::Shallow);
             let text = match (&struck_first, &healthy) {

@@ -21,6 +21,8 @@ pub struct Figures {
     pub crashes: BTreeMap<&'static str, u64>,
     /// Crashes during a recovery.
     pub in_recovery: u64,
+    /// Crashes that left in every byte what another one of the run had left.
+    pub alike: u64,
     /// Starts after damage: refused, answered with the right prefix.
     pub damage: (u64, u64),
     /// The same by kind of damage.
@@ -61,6 +63,7 @@ impl Figures {
             *self.crashes.entry(k).or_default() += v;
         }
         self.in_recovery += o.in_recovery;
+        self.alike += o.alike;
         self.damage = (self.damage.0 + o.damage.0, self.damage.1 + o.damage.1);
         for (k, v) in &o.damaged {
             let to = self.damaged.entry(k).or_default();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use moon_crash::bugs::Bug;
-use moon_crash::cell::{Effort, KEPT, parse_line};
+use moon_crash::cell::{Effort, FULL, KEPT, parse_line};
 use moon_crash::failpoints;
 use moon_crash::kill::{self, Killed, Series, Setup};
 use moon_crash::matrix;
@@ -17,7 +17,7 @@ const USAGE: &str = "\
 moon-crash <verb> [--threads n] [--first-seed n] [--json file] [--seeds dir]
 
   quick     sampled stops and images in every cell, kept seeds first; part of CI
-  full      every stop and image; --runs n seeds a cell (default 4)
+  full      every stop and image; --runs n seeds a cell (default 1)
   mutants   runs with one deliberate bug each, or with --only name that one; each must be noticed
             (build with --features mutants for those of the storage layer)
   kill      the binary --moon path under load, killed --runs n times in a row (default 10)
@@ -35,7 +35,8 @@ moon-crash <verb> [--threads n] [--first-seed n] [--json file] [--seeds dir]
   cells     names of all cells
 
   --share n makes one run in n of quick (default 3), full, failpoints (default 1), which ones is
-  the seed's choice; --errors n tries each error at n operations in full (default 6)
+  the seed's choice; --errors n tries each error at n operations of a seed in
+  full (default 48)
 ";
 
 /// `quick` makes one in so many of the runs there are; which, is the seed's choice.
@@ -63,7 +64,7 @@ fn flags(args: &[String]) -> Result<Flags, String> {
         hours: 24.0,
         all: false,
         share: None,
-        errors: 6,
+        errors: 48,
         only: None,
         json: None,
         seeds: PathBuf::from("crash-matrix/seeds"),
@@ -129,15 +130,15 @@ fn main() -> ExitCode {
 fn sweep(flags: &Flags, full: bool) -> Result<bool, String> {
     let kept = replay_seeds(flags)?;
     let (runs, effort) = if full {
-        let n = flags.runs.unwrap_or(4);
+        let n = flags.runs.unwrap_or(1);
         let runs = matrix::plan(flags.first_seed, n, n * flags.errors);
         let runs = matrix::sample(runs, flags.first_seed, flags.share.unwrap_or(1));
-        (runs, Effort { stops: None, all_images: true })
+        (runs, FULL)
     } else {
         let n = flags.runs.unwrap_or(12);
         let share = flags.share.unwrap_or(SHARE);
         let runs = matrix::sample(matrix::plan(flags.first_seed, n, n), flags.first_seed, share);
-        (runs, Effort { stops: Some(48), all_images: false })
+        (runs, Effort::sample(48))
     };
     let mut report = matrix::execute(&runs, effort, Bug::default(), flags.threads, false);
     report.kept = kept.0;
@@ -204,8 +205,7 @@ fn kill_line(k: &Killed) -> String {
 fn mutants(flags: &Flags) -> bool {
     const BATCHES: u64 = 8;
     const SEEDS: u64 = 2;
-    let effort = Effort { stops: Some(60), all_images: false };
-    let few = Effort { stops: Some(12), all_images: false };
+    let (effort, few) = (Effort::sample(60), Effort::sample(12));
     let mut all = Bug::all();
     all.retain(|(name, _)| flags.only.as_ref().is_none_or(|only| only == name));
     let mut killed = 0;
@@ -215,7 +215,7 @@ fn mutants(flags: &Flags) -> bool {
             let (runs, effort) = match bug.is_of_the_walk() {
                 _ if bug.is_of_a_point() => {
                     let seed = flags.first_seed + batch;
-                    (matrix::points(seed, 1), Effort { stops: None, all_images: false })
+                    (matrix::points(seed, 1), Effort { all_images: false, ..KEPT })
                 }
                 false => {
                     let seed = flags.first_seed + batch * SEEDS;
@@ -345,9 +345,10 @@ fn run(line: &str) -> Result<bool, String> {
     let (run, crash) = parse_line(line)?;
     let out = match crash {
         Some((point, image, variant)) => run.single(point, image, variant, Bug::default()),
-        None => run.execute(Effort { stops: None, all_images: true }, Bug::default(), false),
+        None => run.execute(KEPT, Bug::default(), false),
     };
-    println!("crashes {}, outcome digest {:016x}", out.figures.crashes_total(), out.digest);
+    let (crashes, alike) = (out.figures.crashes_total(), out.figures.alike);
+    println!("crashes {crashes}, {alike} of them alike; outcome digest {:016x}", out.digest);
     for f in &out.failures {
         println!("{}\n    {}", f.again, f.text);
     }

@@ -1,5 +1,7 @@
 //! What must hold after a crash (crash-matrix.md §7), checked on what the shipped recovery finds.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::rc::Rc;
@@ -19,6 +21,7 @@ use moon_storage::recovery::{
     Origin, Point, RecoveredEnd, RecoveryError, Request, Target, recover_shard, recover_snapshot,
 };
 use moon_storage::scan::{Position, ScanError, VisitError, Visitor};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::bugs::{self, Bug, EngineBug};
 use crate::life::{Ack, DATA, History, Life, Logged, empty_shard, marker_of, paths};
@@ -73,6 +76,8 @@ pub struct Verdict {
     pub crashes: u64,
     /// Records that recovery applied.
     pub records: u64,
+    /// Those of them that left in every byte a device that had been started on before.
+    pub alike: u64,
 }
 
 /// A state that came back.
@@ -243,6 +248,24 @@ pub(crate) fn digest_at(history: &[Rc<Logged>], lsn: u64) -> Option<u128> {
     }
 }
 
+/// What a start on a device came to.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    end: u64,
+    /// Cut of the last save; `None` where nobody has looked for one.
+    save: Option<Option<u64>>,
+}
+
+/// Digest of all that a start can see of a device.
+fn fingerprint(disk: &SimDisk) -> u128 {
+    let mut hash = Xxh3::new();
+    disk.visit(&mut |bytes| {
+        hash.update(&(bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    });
+    hash.digest128()
+}
+
 /// One recorded life, cut off at any stop.
 pub struct Oracle<'a> {
     /// The life.
@@ -253,9 +276,17 @@ pub struct Oracle<'a> {
     pub cfg: &'a LogConfig,
     /// Its bug.
     pub bug: Bug,
+    /// Devices on which a start was right: where several crashes leave the same bytes, one start tells of them all, and
+    /// of each is asked only whether it may look like that.
+    known: RefCell<HashMap<u128, Known>>,
 }
 
-impl Oracle<'_> {
+impl<'a> Oracle<'a> {
+    /// Nothing is known yet.
+    pub fn new(life: &'a Life, history: &'a History, cfg: &'a LogConfig, bug: Bug) -> Oracle<'a> {
+        Oracle { life, history, cfg, bug, known: RefCell::default() }
+    }
+
     /// Crashes at a stop and checks everything about the start that follows. `deep` adds: a
     /// second recovery, further writes, a clean restart; `deeper` adds crashes during recovery.
     ///
@@ -269,13 +300,23 @@ impl Oracle<'_> {
         depth: Depth,
     ) -> Result<Verdict, String> {
         let disk = crash.of(&self.life.disk, stop, seed).ok_or("no such stop")?;
+        let image = fingerprint(&disk);
+        let known = self.known.borrow().get(&image).copied();
+        if let Some(Known { end, save: Some(save) }) = known.filter(|_| depth == Depth::Shallow) {
+            let mut verdict = Verdict { end, crashes: 1, alike: 1, ..Verdict::default() };
+            self.check_acks(stop, crash, end, &mut verdict)?;
+            self.check_save_kept(save, stop)?;
+            return Ok(verdict);
+        }
         disk.set_recording(depth == Depth::Deeper);
         let found = start_over(&disk, self.history, self.cfg, self.bug, true)?;
         let mut verdict = Verdict { end: found.end.last_lsn, crashes: 1, ..Verdict::default() };
         verdict.records = found.found.records;
         self.check_acks(stop, crash, found.end.last_lsn, &mut verdict)?;
         self.check_state(&found)?;
-        self.check_save(&disk, stop)?;
+        let save = self.check_save(&disk)?;
+        self.check_save_kept(save, stop)?;
+        self.known.borrow_mut().insert(image, Known { end: found.end.last_lsn, save: Some(save) });
         if depth == Depth::Shallow {
             disk.runtime().shutdown();
             return Ok(verdict);
@@ -288,24 +329,27 @@ impl Oracle<'_> {
         Ok(verdict)
     }
 
-    /// The last save is whole, of one moment, and not older than one that was answered.
-    fn check_save(&self, disk: &SimDisk, stop: usize) -> Result<(), String> {
+    /// The last save is whole, and of one moment; its cut.
+    fn check_save(&self, disk: &SimDisk) -> Result<Option<u64>, String> {
         if self.life.saves.is_empty() && self.life.seen.walking == 0 {
-            return Ok(());
+            return Ok(None);
         }
-        let done = self.life.saves.iter().filter(|s| s.0 <= stop).map(|s| s.1).max();
-        let Some((cut, shard)) = load_save(disk, self.cfg)? else {
-            return match done {
-                Some(cut) => Err(format!("O9: the save of lsn {cut} is gone")),
-                None => Ok(()),
-            };
-        };
-        if done.is_some_and(|done| cut < done) {
-            return Err(format!("O9: the save of lsn {cut} came back, {done:?} was made"));
-        }
+        let Some((cut, shard)) = load_save(disk, self.cfg)? else { return Ok(None) };
         match digest_at(self.history, cut) {
             Some(want) if want != shard.digest() => {
                 Err(format!("O2: the save is not the state of lsn {cut}"))
+            }
+            _ => Ok(Some(cut)),
+        }
+    }
+
+    /// The last save is not older than one that was answered.
+    fn check_save_kept(&self, cut: Option<u64>, stop: usize) -> Result<(), String> {
+        let done = self.life.saves.iter().filter(|s| s.0 <= stop).map(|s| s.1).max();
+        match (cut, done) {
+            (None, Some(done)) => Err(format!("O9: the save of lsn {done} is gone")),
+            (Some(cut), Some(done)) if cut < done => {
+                Err(format!("O9: the save of lsn {cut} came back, {done:?} was made"))
             }
             _ => Ok(()),
         }
@@ -443,11 +487,24 @@ impl Oracle<'_> {
         for stop in 0..opened.min(disk.stop_count()) {
             let image = Image::ALL[(stop + seed as usize) % 8];
             let Some(after) = disk.power_loss_at(stop, image, seed ^ stop as u64) else { continue };
-            let twice = start_over(&after, self.history, self.cfg, self.bug, true)
-                .map_err(|e| format!("{e} (power lost at {stop} of the recovery, {image:?})"))?;
-            self.check_state(&twice)?;
+            let bytes = fingerprint(&after);
+            let known = self.known.borrow().get(&bytes).map(|k| k.end);
+            let last = match known {
+                Some(end) => {
+                    verdict.alike += 1;
+                    end
+                }
+                None => {
+                    let at = |e| format!("{e} (power lost at {stop} of the recovery, {image:?})");
+                    let twice = start_over(&after, self.history, self.cfg, self.bug, true);
+                    let twice = twice.map_err(at)?;
+                    self.check_state(&twice)?;
+                    let end = twice.end.last_lsn;
+                    self.known.borrow_mut().insert(bytes, Known { end, save: None });
+                    end
+                }
+            };
             // Once power was lost everything left is stable; a kill leaves it to the page cache.
-            let last = twice.end.last_lsn;
             if matches!(crash, Crash::Power(_)) && last != first_end {
                 return Err(format!(
                     "O9: recovery ended at {first_end}, after a crash in it at {last}"

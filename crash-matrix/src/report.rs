@@ -62,6 +62,7 @@ pub fn text(report: &Report) -> String {
     row("stop points tried / there", format!("{} / {}", f.stops.0, f.stops.1));
     row("power losses", f.power_losses().to_string());
     row("  of these during a recovery", f.in_recovery.to_string());
+    row("  that left the bytes of another one", f.alike.to_string());
     for (name, n) in &f.crashes {
         row(&format!("  {name}"), n.to_string());
     }
@@ -117,6 +118,7 @@ pub fn json(report: &Report) -> String {
     number("stops_there", f.stops.1);
     number("power_losses", f.power_losses());
     number("power_losses_in_recovery", f.in_recovery);
+    number("crashes_alike", f.alike);
     number("kills_simulated", f.crashes.get("kill").copied().unwrap_or(0));
     number("records_replayed", f.replayed);
     number("log_heals", f.heals);

@@ -9,7 +9,7 @@ use crate::life::table;
 use crate::matrix::{execute, plan, sample, seed_lines};
 use crate::workload::{Plane, Workload, write_rows};
 
-const SMALL: Effort = Effort { stops: Some(16), all_images: false };
+const SMALL: Effort = Effort::sample(16);
 
 #[test]
 fn promises_hold_and_runs_repeat() {
@@ -27,7 +27,7 @@ fn promises_hold_and_runs_repeat() {
 
 #[test]
 fn all_stops_and_images_of_a_run() {
-    let effort = Effort { stops: None, all_images: true };
+    let effort = KEPT;
     let cell = Cell::named("ttl-rotate-everysec").expect("a cell");
     let report = execute(&[Run { cell, seed: 5, nth: 0 }], effort, Bug::default(), 1, false);
     assert_eq!(report.failures.len(), 0, "{:?}", report.failures.first());
@@ -37,7 +37,7 @@ fn all_stops_and_images_of_a_run() {
 
 #[test]
 fn every_point_of_a_life_is_found_and_a_fork_survives_its_crashes() {
-    let effort = Effort { stops: None, all_images: false };
+    let effort = Effort { all_images: false, ..KEPT };
     for (name, seed) in [("kv-rotate-always+points", 3), ("mixed-rotate-everysec+points", 4)] {
         let cell = Cell::named(name).expect("a cell");
         let report = execute(&[Run { cell, seed, nth: 0 }], effort, Bug::default(), 1, false);
@@ -50,7 +50,7 @@ fn every_point_of_a_life_is_found_and_a_fork_survives_its_crashes() {
 #[test]
 fn every_write_row_is_generated_and_has_an_effect() {
     // Rows that need a lucky state before them are rare: more seeds until all have been seen.
-    let none = Effort { stops: Some(2), all_images: false };
+    let none = Effort::sample(2);
     let mut rows: BTreeSet<&str> = write_rows(table()).map(|c| c.spec.name).collect();
     // These write by what they run.
     rows.extend(["eval", "fcall", "exec"]);
@@ -92,7 +92,7 @@ fn kept_seeds_stay_fixed() {
 /// A write that went to the wrong place, or two blocks that changed places, are as a flipped bit.
 #[test]
 fn blocks_in_the_wrong_place_are_refused_or_harmless() {
-    let effort = Effort { stops: Some(200), all_images: false };
+    let effort = Effort::sample(200);
     let runs = ["kv-rotate-always+rot", "kv-rewrite-everysec+rot", "mixed-rotate-always+rot"]
         .map(|name| Run { cell: Cell::named(name).expect("a cell"), seed: 3, nth: 0 });
     let report = execute(&runs, effort, Bug::default(), 2, false);

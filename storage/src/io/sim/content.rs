@@ -55,6 +55,11 @@ impl Content {
         }
     }
 
+    /// Pages that are there, with their numbers.
+    pub(super) fn pages(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        self.pages.iter().enumerate().filter_map(|(i, p)| Some((i, p.as_ref()?.as_slice())))
+    }
+
     /// Writes pages; the size stays.
     pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) {
         if bytes.is_empty() {

@@ -381,6 +381,24 @@ impl SimDisk {
         Self::with_state(cfg, seed, state, rt)
     }
 
+    /// Hands out, in an order of its own, everything that a process could see on the device: names, sizes and bytes. Two
+    /// devices of which that is the same look the same to a start.
+    pub fn visit(&self, take: &mut dyn FnMut(&[u8])) {
+        let core = self.core.borrow();
+        for (dir, names) in &core.state.dirs {
+            take(dir.as_os_str().as_encoded_bytes());
+            for (name, ino) in names.volatile.iter() {
+                take(name.as_bytes());
+                let Some(file) = core.state.files.get(ino) else { continue };
+                take(&file.volatile.size.to_le_bytes());
+                for (number, page) in file.volatile.pages() {
+                    take(&(number as u64).to_le_bytes());
+                    take(page);
+                }
+            }
+        }
+    }
+
     /// True if the file would be there whole after any power loss: its name, its size and all its bytes.
     pub fn is_durable(&self, path: &Path) -> bool {
         self.core.borrow().is_durable(path)
