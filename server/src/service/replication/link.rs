@@ -28,6 +28,9 @@ use crate::service::shared::Shared;
 
 /// Bytes of a piece of the file.
 const PIECE: usize = 1 << 20;
+/// The version of Valkey whose files are read: to a replica that names none it sends RDB 11, in which hash fields that
+/// expire have no form, and ends the copy at the first of them.
+const READS_VALKEY: &str = "9.1.0";
 /// Longest line of a master's answer.
 const LINE_MAX: usize = 64 << 10;
 
@@ -268,6 +271,7 @@ impl Wire {
         // A master that does not know these can do without.
         self.call(&["REPLCONF", "listening-port", &target.own_port.to_string()])?;
         self.call(&["REPLCONF", "capa", "eof", "capa", "psync2"])?;
+        self.call(&["REPLCONF", "version", READS_VALKEY])?;
         Ok(())
     }
 
