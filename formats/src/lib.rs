@@ -18,6 +18,7 @@
 //! | snapshot of a shard | `RRDSHARD`, `MOON` | 4; reads 1-3, `MOON` 1-2 | [`rrdshard`] | `docs/formats/rrdshard.md` |
 //! | Redis and Valkey values, files | `REDIS`, `VALKEY` | 1-15, 80-81; writes 10-12 | [`redis_rdb`] | - |
 //! | page header | `GPNM` | 2; reads 1 | [`page`] | `docs/formats/shard-manifest.md` |
+//! | cold pages of the reference (read only) | `GPNM` | 1 | [`cold_reference`] | - |
 //! | file table of a shard | `GPNM` | 3; reads 1-2 | [`shard_manifest`] | `docs/formats/shard-manifest.md` |
 //! | umbrella marker | `moon-storage` | 1 | [`marker`] | `docs/formats/text-files.md` |
 //! | guard, part list | `version`, `moon-aof` | 3 | [`aof`] | `docs/formats/text-files.md` |
@@ -35,6 +36,7 @@ pub mod aof_reference;
 pub mod backup;
 pub mod bytes;
 pub mod cdc;
+pub mod cold_reference;
 pub mod compress;
 pub mod crc;
 mod error;

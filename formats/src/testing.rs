@@ -5,12 +5,14 @@
 //! fuzzing engine.
 
 mod backup;
+mod cold;
 mod events;
 mod foreign;
 mod manifest;
 mod snapshot;
 
 pub use backup::{backup, sample_backup};
+pub use cold::{cold_leaf, cold_page};
 pub use events::{cdc_events, is_json};
 pub use foreign::{
     redis_rdb_file, redis_rdb_value, sample_file as redis_rdb_sample,
@@ -45,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     ("rrdshard", rrdshard, snapshot::samples),
     ("cdc_events", cdc_events, record_samples),
     ("page", page, manifest::page_samples),
+    ("cold_page", cold_page, cold::samples),
     ("shard_manifest", shard_manifest, manifest::samples),
     ("marker", marker, || vec![sample_marker().encode().into_bytes()]),
     ("backup", backup, backup::samples),

@@ -55,7 +55,7 @@ pub fn page(data: &[u8]) {
 }
 
 /// Puts the checksums of a page right, as far as its length can be trusted.
-fn seal(page: &mut [u8]) {
+pub(super) fn seal(page: &mut [u8]) {
     let Some((header, rest)) = page.split_at_mut_checked(HEADER_LEN) else { return };
     let len = u32::from_le_bytes([header[20], header[21], header[22], header[23]]);
     if let Some(payload) = rest.get(..len as usize) {
