@@ -265,3 +265,87 @@ fn a_directory_of_the_reference_comes_over() {
     assert_eq!(client.line("GET a").unwrap().to_string(), "\"1\"");
     assert_eq!(client.line("DBSIZE").unwrap().to_string(), ":1");
 }
+
+#[test]
+fn a_plan_counts_and_refuses_what_a_run_would() {
+    let scratch = TempDir::new().unwrap();
+    let (file, _) = saved(scratch.path(), 6, 50);
+    let to = scratch.path().join("moon");
+    let from = place("redis-rdb", &file);
+    let args = ["--from", &from, "--to", to.to_str().unwrap()];
+    let planned = carried(&[&["plan"], &args[..]].concat());
+    let line = |start: &str| {
+        let found = planned.lines().find(|line| line.starts_with(start));
+        found.unwrap_or_else(|| panic!("no line {start:?} in {planned}"))
+    };
+    assert!(line("50 keys, ").ends_with(" bytes of values, 1 function libraries"), "{planned}");
+    assert!(line("shard 0 of 1: 50 keys, ").ends_with(", 100 % of all"), "{planned}");
+    let space = line("space: ");
+    let numbers: Vec<u64> = space.split(' ').filter_map(|word| word.parse().ok()).collect();
+    let [needed, free] = numbers[..] else { panic!("{space}") };
+    assert!(needed > 32 << 20 && free > needed, "{space}");
+    assert!(space.ends_with(scratch.path().to_str().unwrap()), "{space}");
+    // The figure holds for what is then written.
+    carried(&[&["run"], &args[..]].concat());
+    let written = size_of(&to);
+    assert!(written.abs_diff(needed) < 1 << 20, "{written} of {needed} bytes");
+    for verb in ["plan", "run", "verify"] {
+        let (code, said) = migrate(&[&[verb], &args[..], &["--shards", "4"]].concat());
+        assert!(code == 2 && said.contains("--shards 4: "), "{verb}: {code} {said}");
+    }
+    carried(&[&["verify"], &args[..], &["--shards", "1"]].concat());
+}
+
+/// Bytes of all files below a directory.
+fn size_of(dir: &Path) -> u64 {
+    let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    entries
+        .map(|entry| match entry.metadata().unwrap() {
+            meta if meta.is_dir() => size_of(&entry.path()),
+            meta => meta.len(),
+        })
+        .sum()
+}
+
+#[test]
+fn a_difference_has_a_place() {
+    let scratch = TempDir::new().unwrap();
+    let dir = scratch.path().join("redis");
+    fs::create_dir(&dir).unwrap();
+    // Replayed, and streamed.
+    let mut server = Server::start_in(redis(&["--appendonly", "yes"]), &dir).unwrap();
+    let mut client = server.client().unwrap();
+    for line in ["SET a 1", "SELECT 3", "SADD b 1 2 x", "SELECT 7", "HSET c f v g w", "SAVE"] {
+        client.line(line).unwrap();
+    }
+    let library = "#!lua name=lib\nredis.register_function('f', function() return 7 end)";
+    client.call(&cmd!["FUNCTION", "LOAD", library]).unwrap();
+    server.terminate().unwrap();
+    let to = scratch.path().join("moon");
+    let from = place("redis-aof", &dir);
+    let args = ["--from", &from, "--to", to.to_str().unwrap()];
+    carried(&[&["run"], &args[..]].concat());
+    let said = carried(&[&["verify"], &args[..]].concat());
+    for part in ["db0: 1 keys, digest ", "db3: 1 keys, ", "db7: 1 keys, ", "functions: 1 libraries"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let changed = |lines: &[&str]| {
+        let mut server = moon(&to);
+        let mut client = server.client().unwrap();
+        lines.iter().for_each(|line| drop(client.line(line).unwrap()));
+        server.terminate().unwrap();
+        let (code, said) = migrate(&[&["verify"], &args[..]].concat());
+        assert!(code == 3 || code == 0, "{code} {said}");
+        said
+    };
+    let said = changed(&["SELECT 3", "SREM b x", "SADD b y"]);
+    assert!(said.contains("database 3 has 1 keys in both, and they differ"), "{said}");
+    // Only the time to live.
+    let said = changed(&["SELECT 3", "SREM b y", "SADD b x", "SELECT 7", "EXPIRE c 90000"]);
+    assert!(said.contains("database 7 has 1 keys in both, and they differ"), "{said}");
+    let said = changed(&["SELECT 7", "PERSIST c", "SELECT 9", "SET more 1"]);
+    assert!(said.contains("database 9 has 0 keys in the source and 1 in the target"), "{said}");
+    let said = changed(&["SELECT 9", "DEL more", "FUNCTION FLUSH"]);
+    assert!(said.contains("1 function libraries in the source and 0 in the target"), "{said}");
+}

@@ -9,7 +9,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use moon_engine::exec::Shard;
-use moon_engine::snapshot::Loader;
 use moon_formats::redis_rdb::Item;
 use moon_formats::resp::CommandIter;
 use moon_formats::rrdshard::{self, Entry, Stored};
@@ -17,6 +16,7 @@ use moon_formats::{Cause, DecodeError};
 
 use crate::facts::{Losses, lose};
 use crate::fail::Failure;
+use crate::filling::Filling;
 use crate::input::Input;
 use crate::rdb::Reader;
 use crate::reference;
@@ -125,18 +125,18 @@ fn parts_of(manifest: &Path) -> Result<Parts, Failure> {
 
 /// Fills an empty shard.
 pub(crate) fn load(parts: &Parts, shard: &mut Shard, losses: &mut Losses) -> Result<(), Failure> {
-    add(parts, &mut Loader::new(shard), losses)
+    add(parts, &mut Filling::new(shard), losses)
 }
 
 /// Reads parts into a shard that holds what does not overlap with them.
 pub(crate) fn add(
     parts: &Parts,
-    loader: &mut Loader<'_>,
+    filling: &mut Filling<'_>,
     losses: &mut Losses,
 ) -> Result<(), Failure> {
     let last = parts.0.len().saturating_sub(1);
     for (number, path) in parts.0.iter().enumerate() {
-        let mut replay = Replay { loader: &mut *loader, losses, last: number == last };
+        let mut replay = Replay { filling: &mut *filling, losses, last: number == last };
         replay.part(path, number == 0)?;
     }
     Ok(())
@@ -144,7 +144,7 @@ pub(crate) fn add(
 
 /// One part on its way into the shard.
 struct Replay<'a, 'b> {
-    loader: &'a mut Loader<'b>,
+    filling: &'a mut Filling<'b>,
     losses: &'a mut Losses,
     /// Nothing follows: a crash may have cut it.
     last: bool,
@@ -166,7 +166,7 @@ impl Replay<'_, '_> {
             return Err(Failure::damage(path, "a snapshot in place of commands"));
         }
         if is_own {
-            let offset = reference::snapshot(&mut input, self.loader)?;
+            let offset = reference::snapshot(&mut input, self.filling, self.losses)?;
             return self.commands(input, offset);
         }
         let mut reader = Reader::open(path)?;
@@ -195,14 +195,14 @@ impl Replay<'_, '_> {
                     },
                     offset: 0,
                 };
-                let taken = self.loader.item(&rrdshard::Item::Entry(entry));
+                let taken = self.filling.item(&rrdshard::Item::Entry(entry), self.losses);
                 taken.map(|()| false).map_err(|e| e.to_string())
             }
             Item::Function(source) => {
                 let words = [b"FUNCTION".as_slice(), b"LOAD", b"REPLACE", &source];
                 let mut effect = Vec::new();
                 moon_formats::resp::encode_command(&mut effect, words.into_iter());
-                self.loader.shard().apply(0, 0, &effect).map(|()| false).map_err(|e| e.to_string())
+                self.filling.shard().apply(0, 0, &effect).map(|()| false).map_err(|e| e.to_string())
             }
             Item::End { .. } => Ok(true),
             Item::Head(_) | Item::Aux(..) | Item::Resize(..) => Ok(false),
@@ -247,7 +247,7 @@ impl Replay<'_, '_> {
             }
             let taken = commands.position();
             let bytes = input.rest().get(..taken).unwrap_or_default();
-            stream.take(self.loader.shard(), &words, bytes, (&path, offset))?;
+            stream.take(self.filling.shard(), &words, bytes, (&path, offset))?;
             input.consume(taken);
             offset += taken as u64;
         }

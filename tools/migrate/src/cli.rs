@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::facts::SHARDS;
 use crate::fail::Failure;
 
 /// Move data between Redis, Valkey and Moon. A source is never changed.
@@ -30,7 +31,8 @@ given its name. A directory that was there before stays as <target>.v<n>.bak.
 EXIT CODES:
   0   everything was carried (plan: would be)
   1   the environment: a path that cannot be read or written, a directory in use
-  2   refused, nothing was written: wrong usage, or a source that cannot be carried
+  2   refused, nothing was written: wrong usage, a source that cannot be carried, or a target that
+      does not fit where it is to be
   3   the target does not hold what the source holds
   4   something would be lost, named in the report; run again with --accept-loss
   70  the source is damaged; the message names file and offset"
@@ -75,8 +77,8 @@ pub(crate) struct Run {
     /// The target, KIND:PATH, or a directory of Moon.
     #[arg(long, value_name = "TARGET")]
     pub(crate) to: Target,
-    /// Shards of the target; this version has one.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1))]
+    /// Shards of the target. A server of this version has one: any other number is refused.
+    #[arg(long, default_value_t = SHARDS, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) shards: u16,
     /// Databases of the target; by default what a directory of Moon has, 16 otherwise, and never
     /// fewer than the source uses.
@@ -89,6 +91,10 @@ pub(crate) struct Run {
     /// Losses that are accepted, as the report names them.
     #[arg(long, value_name = "LOSS", value_delimiter = ',')]
     pub(crate) accept_loss: Vec<String>,
+    /// Write although the target seems not to fit: the figure does not know of a file system that
+    /// compresses, nor of room that is about to be made.
+    #[arg(long)]
+    pub(crate) ignore_free_space: bool,
     /// Do what plan does.
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -1,10 +1,19 @@
-//! What is known of a data set: how much there is, what would be lost, and a print of the whole.
+//! What is known of a data set: how much there is, what would be lost, and a print of each of its parts.
+//!
+//! The one idea: each database, and what stands beside the databases, is one number that does not depend on the
+//! order in which it was read; so two data sets are compared part by part, and a difference has a place.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use moon_formats::crc::{key_slot, slot_shard};
 use moon_formats::value::ValueType;
 use xxhash_rust::xxh3::xxh3_128;
+
+/// Shards of a directory that this version writes.
+pub(crate) const SHARDS: u16 = 1;
+/// Bytes of a key in a file besides its name and its value: lengths, type, time to live, its part of the frame of a block.
+const KEY_OVERHEAD: u64 = 24;
 
 /// Something that a target cannot hold.
 #[derive(Debug, Clone, Default)]
@@ -30,24 +39,55 @@ pub(crate) fn lose(losses: &mut Losses, name: &'static str, text: &str, example:
     loss.count += 1;
 }
 
+/// How the contents of databases are printed: only equal measures can be compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// Of the bodies of values, as they are stored: for data that only passes by.
+    #[default]
+    Bodies,
+    /// Of what a client could read: for data that was loaded.
+    Digest,
+}
+
 /// The keys of one database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Database {
     pub(crate) keys: u64,
     pub(crate) expires: u64,
     /// Sum of the prints of all keys: equal for equal databases in whatever order they were read.
-    print: u128,
+    pub(crate) print: u128,
+}
+
+/// How much there is of something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Amount {
+    pub(crate) keys: u64,
+    /// Bytes of the keys themselves.
+    pub(crate) key_bytes: u64,
+    /// Bytes of the bodies of their values.
+    pub(crate) value_bytes: u64,
+}
+
+impl Amount {
+    fn add(&mut self, key: &[u8], body: &[u8]) {
+        self.keys += 1;
+        self.key_bytes += key.len() as u64;
+        self.value_bytes += body.len() as u64;
+    }
 }
 
 /// What a source holds.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Facts {
+    pub(crate) measure: Measure,
     pub(crate) databases: BTreeMap<u64, Database>,
-    /// Keys and bytes of value bodies by type.
-    pub(crate) types: BTreeMap<&'static str, (u64, u64)>,
+    pub(crate) types: BTreeMap<&'static str, Amount>,
+    /// By the shard of the target that a key would be in.
+    pub(crate) shards: BTreeMap<u16, Amount>,
     pub(crate) functions: u64,
-    /// Digest of the whole, if it was loaded.
-    pub(crate) digest: Option<u128>,
+    /// Sum of the prints of the libraries.
+    functions_print: u128,
+    function_bytes: u64,
     pub(crate) losses: Losses,
     /// Things worth a line in the report.
     pub(crate) notes: Vec<String>,
@@ -55,6 +95,11 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
+    /// Nothing yet.
+    pub(crate) fn new(measure: Measure) -> Facts {
+        Facts { measure, ..Facts::default() }
+    }
+
     /// Takes a key in.
     pub(crate) fn key(
         &mut self,
@@ -64,6 +109,14 @@ impl Facts {
         kind: ValueType,
         body: &[u8],
     ) {
+        let of = self.databases.entry(db).or_default();
+        of.keys += 1;
+        of.expires += u64::from(expire_ms.is_some());
+        self.types.entry(type_name(kind)).or_default().add(key, body);
+        self.shards.entry(slot_shard(key_slot(key), SHARDS)).or_default().add(key, body);
+        if self.measure == Measure::Digest {
+            return;
+        }
         let print = &mut self.scratch;
         print.clear();
         print.push(kind.code());
@@ -71,18 +124,27 @@ impl Facts {
         print.extend((key.len() as u64).to_le_bytes());
         print.extend_from_slice(key);
         print.extend_from_slice(body);
-        let print = xxh3_128(print);
-        let of = self.databases.entry(db).or_default();
-        of.keys += 1;
-        of.expires += u64::from(expire_ms.is_some());
-        of.print = of.print.wrapping_add(print);
-        let (keys, bytes) = self.types.entry(type_name(kind)).or_default();
-        *keys += 1;
-        *bytes += body.len() as u64;
+        of.print = of.print.wrapping_add(xxh3_128(print));
+    }
+
+    /// Takes a library of functions in.
+    pub(crate) fn library(&mut self, source: &[u8]) {
+        self.functions += 1;
+        self.function_bytes += source.len() as u64;
+        self.functions_print = self.functions_print.wrapping_add(xxh3_128(source));
+    }
+
+    /// All keys.
+    pub(crate) fn total(&self) -> Amount {
+        self.types.values().fold(Amount::default(), |sum, of| Amount {
+            keys: sum.keys + of.keys,
+            key_bytes: sum.key_bytes + of.key_bytes,
+            value_bytes: sum.value_bytes + of.value_bytes,
+        })
     }
 
     pub(crate) fn keys(&self) -> u64 {
-        self.databases.values().map(|db| db.keys).sum()
+        self.total().keys
     }
 
     /// Databases that a server needs for these keys.
@@ -90,13 +152,15 @@ impl Facts {
         self.databases.keys().next_back().map_or(1, |last| last + 1)
     }
 
-    /// Bytes of keys' values.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.types.values().map(|(_, bytes)| bytes).sum()
+    /// Bytes of a file with all of it, uncompressed.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        let Amount { keys, key_bytes, value_bytes } = self.total();
+        key_bytes + value_bytes + keys * KEY_OVERHEAD + self.function_bytes
     }
 
-    /// The first difference, in words.
+    /// The first difference, in words. Both must have the same measure.
     pub(crate) fn difference(&self, target: &Facts) -> Option<String> {
+        debug_assert_eq!(self.measure, target.measure, "prints of two kinds");
         let empty = Database::default();
         let numbers = self.databases.keys().chain(target.databases.keys());
         for number in numbers {
@@ -108,22 +172,36 @@ impl Facts {
                     ours.keys, theirs.keys
                 ));
             }
-            if self.digest.is_none() && ours.print != theirs.print {
+            if ours.print != theirs.print {
                 return Some(format!(
-                    "database {number} has {} keys in both, and they differ",
-                    ours.keys
+                    "database {number} has {} keys in both, and they differ: digest {:032x} in the source, \
+                     {:032x} in the target",
+                    ours.keys, ours.print, theirs.print
                 ));
             }
         }
-        if self.digest != target.digest {
-            return Some("both have the same number of keys, and their digests differ".into());
-        }
-        (self.functions != target.functions).then(|| {
-            format!(
+        if self.functions != target.functions {
+            return Some(format!(
                 "{} function libraries in the source and {} in the target",
                 self.functions, target.functions
-            )
-        })
+            ));
+        }
+        (self.functions_print != target.functions_print)
+            .then(|| format!("{} function libraries in both, and they differ", self.functions))
+    }
+
+    /// A line for each part that can be compared, with its digest.
+    pub(crate) fn digests(&self) -> String {
+        let mut out = String::new();
+        let mut line = |text: String| writeln!(out, "{text}").unwrap_or_default();
+        for (number, db) in &self.databases {
+            line(format!("db{number}: {} keys, digest {:032x}", db.keys, db.print));
+        }
+        line(format!(
+            "functions: {} libraries, digest {:032x}",
+            self.functions, self.functions_print
+        ));
+        out
     }
 
     /// The report of a plan.
@@ -133,15 +211,20 @@ impl Facts {
         for (number, db) in &self.databases {
             line(format!("db{number}: {} keys, {} of them expire", db.keys, db.expires));
         }
-        for (name, (keys, bytes)) in &self.types {
-            line(format!("{name}: {keys} keys, {bytes} bytes"));
+        let amount = |of: &Amount| {
+            let Amount { keys, key_bytes, value_bytes } = of;
+            format!("{keys} keys, {key_bytes} bytes of keys, {value_bytes} bytes of values")
+        };
+        for (name, of) in &self.types {
+            line(format!("{name}: {}", amount(of)));
         }
-        line(format!(
-            "{} keys, {} bytes, {} function libraries",
-            self.keys(),
-            self.bytes(),
-            self.functions
-        ));
+        let total = self.total();
+        line(format!("{}, {} function libraries", amount(&total), self.functions));
+        for shard in 0..SHARDS {
+            let of = self.shards.get(&shard).copied().unwrap_or_default();
+            let percent = (of.keys * 100).checked_div(total.keys).unwrap_or_default();
+            line(format!("shard {shard} of {SHARDS}: {}, {percent} % of all", amount(&of)));
+        }
         for note in &self.notes {
             line(note.clone());
         }
@@ -179,11 +262,41 @@ mod tests {
     fn order_does_not_matter_and_content_does() {
         let one = facts(&[(0, "a", "1"), (0, "b", "2"), (3, "c", "3")]);
         assert_eq!(one.difference(&facts(&[(3, "c", "3"), (0, "b", "2"), (0, "a", "1")])), None);
-        let why = one.difference(&facts(&[(0, "a", "2"), (0, "b", "1"), (3, "c", "3")]));
-        assert!(why.unwrap().contains("they differ"));
+        let why = one.difference(&facts(&[(0, "a", "2"), (0, "b", "1"), (3, "c", "3")])).unwrap();
+        assert!(why.contains("database 0") && why.contains("they differ"), "{why}");
+        let why = one.difference(&facts(&[(0, "a", "1"), (0, "b", "2"), (3, "c", "4")])).unwrap();
+        assert!(why.contains("database 3") && why.contains("they differ"), "{why}");
         let why = one.difference(&facts(&[(0, "a", "1"), (3, "c", "3")])).unwrap();
         assert!(why.contains("2 keys in the source and 1"), "{why}");
         assert!(one.difference(&facts(&[(0, "a", "1"), (0, "b", "2"), (4, "c", "3")])).is_some());
-        assert_eq!((one.databases_needed(), one.keys(), one.bytes()), (4, 3, 3));
+        assert_eq!((one.databases_needed(), one.keys()), (4, 3));
+    }
+
+    #[test]
+    fn libraries_are_compared_by_what_they_say() {
+        let with = |sources: &[&str]| {
+            let mut facts = facts(&[(0, "a", "1")]);
+            sources.iter().for_each(|source| facts.library(source.as_bytes()));
+            facts
+        };
+        assert_eq!(with(&["one", "two"]).difference(&with(&["two", "one"])), None);
+        let why = with(&["one"]).difference(&with(&["two"])).unwrap();
+        assert!(why.contains("1 function libraries in both"), "{why}");
+        assert!(with(&["one"]).difference(&with(&[])).is_some());
+    }
+
+    #[test]
+    fn a_report_counts_keys_and_values_apart() {
+        let report = facts(&[(0, "abc", "12345"), (2, "d", "6")]).report();
+        let all = "2 keys, 4 bytes of keys, 6 bytes of values";
+        for line in [
+            &format!("string: {all}"),
+            &format!("{all}, 0 function libraries"),
+            &format!("shard 0 of 1: {all}, 100 % of all"),
+            "db2: 1 keys, 0 of them expire",
+        ] {
+            assert!(report.lines().any(|l| l == line), "{line:?} in {report}");
+        }
+        assert!(Facts::default().report().contains("shard 0 of 1: 0 keys"));
     }
 }

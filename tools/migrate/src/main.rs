@@ -12,10 +12,12 @@ mod cli;
 mod export;
 mod facts;
 mod fail;
+mod filling;
 mod input;
 mod journal;
 mod rdb;
 mod reference;
+mod room;
 mod source;
 mod whole;
 mod write;
@@ -27,9 +29,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Kind, Place, Run, Target, Undo, Verb};
-use facts::Losses;
+use facts::{Losses, Measure};
 use fail::{CARRIED, Failure};
 use journal::{Journal, State, is_taken, new_tree};
+use room::{Room, known_shards};
 use source::Source;
 
 /// Databases of a new directory, unless told otherwise.
@@ -63,6 +66,7 @@ fn say(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
 
 /// Reads the source and judges it against the target.
 fn look(run: &Run) -> Result<(Source, u16), Failure> {
+    known_shards(run.shards)?;
     let mut source = Source::open(&run.from)?;
     let needed = source.facts.databases_needed();
     let usual = u64::from(source.databases().unwrap_or(DATABASES));
@@ -95,7 +99,15 @@ fn plan(run: &Run, out: &mut dyn Write) -> Result<(), Failure> {
     if to.kind == Kind::Moon && is_taken(&to.path)? {
         say(out, "the target exists: it would stay beside the new one, as <target>.v<n>.bak\n")?;
     }
+    fits(&source, run, out)?;
     accept(&source.facts.losses, &run.accept_loss)
+}
+
+/// There is room for the target.
+fn fits(source: &Source, run: &Run, out: &mut dyn Write) -> Result<(), Failure> {
+    let room = Room::look(&source.facts, &run.to.0)?;
+    say(out, &room.report())?;
+    room.check(run.ignore_free_space)
 }
 
 /// Nothing is lost but what was accepted.
@@ -149,6 +161,7 @@ fn carry(run: &Run, out: &mut dyn Write) -> Result<(), Failure> {
 fn copy_and_swap(mut journal: Journal, run: &Run, out: &mut dyn Write) -> Result<(), Failure> {
     let (mut source, databases) = look(run)?;
     say(out, &source.facts.report())?;
+    fits(&source, run, out)?;
     accept(&source.facts.losses, &run.accept_loss)?;
     let new = new_tree(&journal.to);
     if journal.state == State::Planned && new.exists() {
@@ -171,9 +184,9 @@ fn copy_and_swap(mut journal: Journal, run: &Run, out: &mut dyn Write) -> Result
 
 /// That a directory holds what the source holds.
 fn compare(source: &Source, target: &Path) -> Result<(), Failure> {
-    let found = match source.facts.digest {
-        None => whole::survey(target)?,
-        Some(_) => Source::open_directory(target, false)?.facts,
+    let found = match source.facts.measure {
+        Measure::Bodies => whole::survey(target)?,
+        Measure::Digest => Source::open_directory(target, false)?.facts,
     };
     match source.facts.difference(&found) {
         None => Ok(()),
@@ -184,6 +197,7 @@ fn compare(source: &Source, target: &Path) -> Result<(), Failure> {
 fn export_to(run: &Run, out: &mut dyn Write) -> Result<(), Failure> {
     let (source, _) = look(run)?;
     say(out, &source.facts.report())?;
+    fits(&source, run, out)?;
     accept(&source.facts.losses, &run.accept_loss)?;
     let to = &run.to.0;
     let Some(shard) = source.shard() else {
@@ -197,6 +211,7 @@ fn export_to(run: &Run, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 fn verify(run: &Run, out: &mut dyn Write) -> Result<(), Failure> {
+    known_shards(run.shards)?;
     // A server may have written since: only the digest can tell, and only of a whole.
     let whole = |place| {
         let mut source = Source::open(place)?;
@@ -206,7 +221,10 @@ fn verify(run: &Run, out: &mut dyn Write) -> Result<(), Failure> {
     let (source, target) = (whole(&run.from)?, whole(&run.to.0)?);
     match source.facts.difference(&target.facts) {
         Some(why) => Err(Failure::differs(why)),
-        None => say(out, &format!("{} keys, no difference\n", source.facts.keys())),
+        None => {
+            say(out, &source.facts.digests())?;
+            say(out, &format!("{} keys, no difference\n", source.facts.keys()))
+        }
     }
 }
 
@@ -232,6 +250,8 @@ fn resume(undo: &Undo, out: &mut dyn Write) -> Result<(), Failure> {
                 databases: journal.databases,
                 rdb_version: 11,
                 accept_loss: journal.accepted.clone(),
+                // What the interrupted copy takes is free again in a moment.
+                ignore_free_space: true,
                 dry_run: false,
             };
             journal.state = State::Copying;

@@ -5,12 +5,13 @@
 //! left, and keys go over in the order of the file: memory holds one value and one block, however long the
 //! file is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use moon_formats::redis_rdb::{FileReader, Item, Limits, Step};
 use moon_formats::rrdshard::{Encoder, HASH_END, KEY_MAX, Key, Unfit, section};
 use moon_storage::snapshot::{Fill, Source};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::facts::{Facts, lose};
 use crate::fail::Failure;
@@ -64,15 +65,75 @@ impl Reader {
     }
 }
 
-/// Reads a whole file and says what is in it.
+/// Reads a whole file and says what is in it. A key that is there twice is damage: no server writes one, and none
+/// would load a base with it.
 pub(crate) fn survey(path: &Path) -> Result<Facts, Failure> {
     let mut reader = Reader::open(path)?;
     let mut facts = Facts::default();
+    let mut prints = Vec::new();
     loop {
-        let ended = reader.next(|item| take(item, &mut facts))?;
+        let ended = reader.next(|item| {
+            if let Item::Key(k) = &item {
+                prints.push(name_print(k.db, &k.key));
+            }
+            take(item, &mut facts)
+        })?;
         if ended {
-            return Ok(facts);
+            break;
         }
+    }
+    match repeated(prints) {
+        suspects if suspects.is_empty() => Ok(facts),
+        suspects => keys_come_once(path, &suspects).map(|()| facts),
+    }
+}
+
+/// Print of the name of a key: 8 bytes are kept for each.
+fn name_print(db: u64, key: &[u8]) -> u64 {
+    xxh3_64_with_seed(key, db)
+}
+
+/// Prints that occur more than once.
+fn repeated(mut prints: Vec<u64>) -> HashSet<u64> {
+    prints.sort_unstable();
+    prints.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect()
+}
+
+/// Reads a file again for keys whose names have one of these prints: different names may share one.
+fn keys_come_once(path: &Path, suspects: &HashSet<u64>) -> Result<(), Failure> {
+    let mut reader = Reader::open(path)?;
+    let mut seen = HashSet::new();
+    let (mut first, mut more) = (None, 0u64);
+    loop {
+        let offset = reader.offset();
+        let ended = reader.next(|item| {
+            if let Item::Key(k) = &item
+                && suspects.contains(&name_print(k.db, &k.key))
+                && !seen.insert((k.db, k.key.to_vec()))
+            {
+                let name = k.key.escape_ascii();
+                match first {
+                    None => {
+                        first = Some(format!(
+                            "offset {offset}: key {name} of database {} is there twice",
+                            k.db
+                        ));
+                    }
+                    Some(_) => more += 1,
+                }
+            }
+            matches!(item, Item::End { .. })
+        })?;
+        if ended {
+            break;
+        }
+    }
+    match first {
+        None => Ok(()),
+        Some(text) => Err(Failure::damage(
+            path,
+            format!("{text} ({more} more such keys); redis-server does not load the file either"),
+        )),
     }
 }
 
@@ -86,7 +147,7 @@ pub(crate) fn take(item: Item<'_>, facts: &mut Facts) -> bool {
             }
             facts.key(k.db, &k.key, k.expire_ms, k.kind, k.body);
         }
-        Item::Function(_) => facts.functions += 1,
+        Item::Function(source) => facts.library(&source),
         Item::End { checked: false } => {
             facts.notes.push("the file has no checksum: damage in it may go unnoticed".into());
             return true;
@@ -294,5 +355,54 @@ impl Source for Stream {
 
     fn abort(&mut self) {
         self.blocks = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use moon_formats::redis_rdb::{Encoder, FileWriter};
+    use moon_formats::value::Value;
+
+    /// The survey of a file with these keys.
+    fn survey_of(name: &str, keys: &[(u64, &str)]) -> Result<Facts, Failure> {
+        let mut file = FileWriter::new(Encoder::new(11));
+        for (db, key) in keys {
+            file.select(*db);
+            file.key(key.as_bytes(), None, None, None, &Value::String(b"value")).expect("fits");
+        }
+        let path = std::env::temp_dir().join(format!("moon-rdb-{name}-{}", std::process::id()));
+        std::fs::write(&path, file.finish()).expect("written");
+        let facts = survey(&path);
+        std::fs::remove_file(&path).expect("removed");
+        facts
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_is_named() {
+        let facts = survey_of("once", &[(0, "a"), (1, "a"), (0, "b")]).expect("each comes once");
+        assert_eq!(facts.keys(), 3);
+        let keys = [(0, "a"), (1, "twice"), (0, "b"), (1, "twice"), (0, "a")];
+        let failure = survey_of("twice", &keys).expect_err("two keys come twice");
+        assert_eq!(failure.code, 70, "{}", failure.message);
+        let named = "key twice of database 1 is there twice (1 more such keys)";
+        assert!(failure.message.contains(named), "{}", failure.message);
+        assert!(failure.message.contains("offset "), "{}", failure.message);
+    }
+
+    #[test]
+    fn equal_prints_of_different_names_are_no_finding() {
+        assert_eq!(repeated(vec![3, 1, 2, 1]), HashSet::from([1]));
+        let path = std::env::temp_dir().join(format!("moon-rdb-prints-{}", std::process::id()));
+        let mut file = FileWriter::new(Encoder::new(11));
+        file.select(0);
+        for key in [b"a", b"b"] {
+            file.key(key, None, None, None, &Value::String(b"")).expect("fits");
+        }
+        std::fs::write(&path, file.finish()).expect("written");
+        let suspects = HashSet::from([name_print(0, b"a"), name_print(0, b"b")]);
+        let looked = keys_come_once(&path, &suspects);
+        std::fs::remove_file(&path).expect("removed");
+        assert!(looked.is_ok());
     }
 }

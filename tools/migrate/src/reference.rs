@@ -8,6 +8,8 @@
 //! * Where append-only files and a snapshot contradict each other about which is newer, both are named and nothing is read.
 //! * Nothing is created in the directory, not even a lock file.
 
+mod cold;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
@@ -15,7 +17,6 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use moon_engine::exec::Shard;
-use moon_engine::snapshot::Loader;
 use moon_formats::aof_reference::{Frame, Manifest, SHARDS_MAX};
 use moon_formats::names;
 use moon_formats::resp::CommandIter;
@@ -30,8 +31,10 @@ use moon_storage::scan::{EndKind, Position, ScanError, ScanOptions, VisitError, 
 use crate::aof::{self, Parts, Stream};
 use crate::facts::{Losses, lose};
 use crate::fail::Failure;
+use crate::filling::Filling;
 use crate::input::Input;
 use crate::whole::runtime;
+use cold::Cold;
 
 /// Bytes to ask for when something is not there as a whole.
 const PIECE: usize = 64 << 10;
@@ -50,12 +53,15 @@ pub(crate) fn load(
     if let (Some(logs), Some(newest)) = (&logs, snapshots.iter().max_by_key(|s| s.1)) {
         contradiction(logs, newest)?;
     }
-    let mut loader = Loader::new(shard);
+    let cold = Cold::read(dir, losses)?;
+    other_files(dir, &cold, losses)?;
+    let mut filling = Filling::of_several(shard);
+    cold.fill(&mut filling)?;
     match &logs {
-        Some(logs) => logs.read(&mut loader, losses)?,
+        Some(logs) => logs.read(&mut filling, losses)?,
         None => {
             for (path, _) in &snapshots {
-                aof::add(&Parts::one(path), &mut loader, losses)?;
+                aof::add(&Parts::one(path), &mut filling, losses)?;
             }
         }
     }
@@ -65,7 +71,7 @@ pub(crate) fn load(
         (None, true) => Covered::Nowhere,
     };
     let mut planes = Planes {
-        shard: loader.shard(),
+        shard: filling.shard(),
         losses,
         covered,
         dir: PathBuf::new(),
@@ -74,7 +80,6 @@ pub(crate) fn load(
     for n in 0..SHARDS_MAX {
         planes.log(&dir.join(names::shard_dir(n)).join(names::WAL_DIR))?;
     }
-    other_files(dir, losses)?;
     Ok(lock)
 }
 
@@ -93,7 +98,11 @@ pub(crate) fn is_one(dir: &Path) -> bool {
 }
 
 /// Reads a snapshot that a file begins with; returns its length.
-pub(crate) fn snapshot(input: &mut Input, loader: &mut Loader<'_>) -> Result<u64, Failure> {
+pub(crate) fn snapshot(
+    input: &mut Input,
+    filling: &mut Filling<'_>,
+    losses: &mut Losses,
+) -> Result<u64, Failure> {
     let path = input.path().to_owned();
     let mut decoder = Decoder::new();
     let mut fed = 0u64;
@@ -101,7 +110,7 @@ pub(crate) fn snapshot(input: &mut Input, loader: &mut Loader<'_>) -> Result<u64
         match decoder.next().map_err(|e| Failure::decode(&path, &e))? {
             Some(Item::End(_)) => break,
             Some(item) => {
-                loader.item(&item).map_err(|why| Failure::damage(&path, why))?;
+                filling.item(&item, losses).map_err(|why| Failure::damage(&path, why))?;
             }
             None => {
                 input.ensure(PIECE)?;
@@ -175,7 +184,7 @@ impl Logs {
         }
     }
 
-    fn read(&self, loader: &mut Loader<'_>, losses: &mut Losses) -> Result<(), Failure> {
+    fn read(&self, filling: &mut Filling<'_>, losses: &mut Losses) -> Result<(), Failure> {
         match self {
             Logs::Plain(files) => {
                 // Files of shards have nothing to do with each other, those of a manifest follow one another.
@@ -184,24 +193,24 @@ impl Logs {
                 match is_set {
                     true => files
                         .iter()
-                        .try_for_each(|file| aof::add(&Parts::one(file), loader, losses)),
-                    false => aof::add(&Parts::several(files.clone()), loader, losses),
+                        .try_for_each(|file| aof::add(&Parts::one(file), filling, losses)),
+                    false => aof::add(&Parts::several(files.clone()), filling, losses),
                 }
             }
             Logs::PerShard(shards) => {
                 let mut frames = Frames::default();
                 for (base, incr) in shards {
                     if base.is_file() {
-                        aof::add(&Parts::one(base), loader, losses)?;
+                        aof::add(&Parts::one(base), filling, losses)?;
                     } else {
                         let text = "a shard has no snapshot: what only that held is missing";
                         lose(losses, "base", text, base.to_string_lossy().as_bytes());
                     }
                     if incr.is_file() {
-                        frames.read(incr, loader.shard(), losses)?;
+                        frames.read(incr, filling.shard(), losses)?;
                     }
                 }
-                frames.ordered(loader.shard())
+                frames.ordered(filling.shard())
             }
         }
     }
@@ -471,7 +480,7 @@ fn plane_of(name: &[u8]) -> Option<(&'static str, &'static str)> {
 }
 
 /// Files of planes that this version does not have.
-fn other_files(dir: &Path, losses: &mut Losses) -> Result<(), Failure> {
+fn other_files(dir: &Path, cold: &Cold, losses: &mut Losses) -> Result<(), Failure> {
     let mut waiting = vec![dir.to_path_buf()];
     while let Some(dir) = waiting.pop() {
         let io = |e| Failure::io("read", &dir, e);
@@ -488,7 +497,12 @@ fn other_files(dir: &Path, losses: &mut Losses) -> Result<(), Failure> {
                 "graph_metadata.json" => Some(("graph", "a file of graphs")),
                 "vector-indexes.meta" => Some(("vector", "a file of vector indexes")),
                 "text-indexes.meta" => Some(("search", "a file of text indexes")),
-                n if names::parse_heap_file(n).is_some() => Some(("cold", "a file of cold values")),
+                n if names::parse_heap_file(n).is_some() => match cold.knows(&path) {
+                    true => None,
+                    false => {
+                        Some(("cold", "files of cold values for which there is no file table"))
+                    }
+                },
                 n if n.ends_with(".csr") => Some(("graph", "a file of graphs")),
                 n if n.ends_with(".mpf") || n == "hnsw_graph.bin" || n == "tq_codes.bin" => {
                     Some(("vector", "a file of vector indexes"))

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use moon_engine::command::CommandTable;
 use moon_engine::commands::replay_table;
+use moon_engine::digest::db_digest;
 use moon_engine::exec::{Shard, ShardConfig};
 use moon_engine::snapshot::Loader;
 use moon_formats::marker::Marker;
@@ -22,7 +23,7 @@ use moon_storage::parts::ShardPaths;
 use moon_storage::recovery::{Request, Target, is_in_save, recover_shard, recover_snapshot};
 use moon_storage::scan::{Position, VisitError, Visitor};
 
-use crate::facts::Facts;
+use crate::facts::{Facts, Measure};
 use crate::fail::Failure;
 
 /// An empty shard.
@@ -34,14 +35,18 @@ pub(crate) fn empty(databases: u16) -> Shard {
 
 /// What a shard holds.
 pub(crate) fn facts(shard: &Shard) -> Facts {
-    let mut facts = Facts::default();
+    let mut facts = Facts::new(Measure::Digest);
     let all = shard.for_each_key(|k| {
         facts.key(k.db.into(), k.key, k.expire_ms, k.kind, k.body);
         Ok::<(), std::convert::Infallible>(())
     });
     let Ok(()) = all;
-    facts.functions = shard.libraries().count() as u64;
-    facts.digest = Some(shard.digest());
+    for (number, db) in (0u16..).zip(shard.dbs()) {
+        if let Some(of) = facts.databases.get_mut(&number.into()) {
+            of.print = db_digest(number, db);
+        }
+    }
+    shard.libraries().for_each(|source| facts.library(source));
     facts
 }
 
@@ -158,7 +163,7 @@ impl Target for Look {
             }
             Item::Section(s) if s.section == section::FUNCTIONS => {
                 let sources = section::read_functions(s.payload, s.offset)?;
-                self.facts.functions += sources.len() as u64;
+                sources.iter().for_each(|source| self.facts.library(source));
             }
             _ => {}
         }
