@@ -235,6 +235,7 @@ impl Run {
                 .map_err(|e| format!("O1: a fresh log does not open: {e}"))?
                 .with_model();
         life.plan = self.plan();
+        life.shard.journal.images = self.has_images();
         let mut work = Workload::new(table(), cell.plane, self.seed);
         if self.has_large_values() {
             work = work.with_large_values();
@@ -305,6 +306,11 @@ impl Run {
     fn has_large_values(&self) -> bool {
         let walks = matches!(self.cell.activity, Activity::Rewrite | Activity::Save);
         walks && self.cell.trouble == Trouble::None && self.seed % 4 == 2
+    }
+
+    /// Whether records say how keys were before they changed, of which recovery takes no notice.
+    pub(crate) fn has_images(&self) -> bool {
+        self.seed % 3 == 2
     }
 
     fn plan(&self) -> Plan {

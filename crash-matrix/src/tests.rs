@@ -89,6 +89,16 @@ fn kept_seeds_stay_fixed() {
     }
 }
 
+#[test]
+fn recovery_takes_no_notice_of_before_images() {
+    let effort = Effort::sample(24);
+    let runs = ["mixed-rotate-always", "hash-ttl-rewrite-everysec", "txn-bgsave-everysec"]
+        .map(|name| Run { cell: Cell::named(name).expect("a cell"), seed: 5, nth: 0 });
+    assert!(runs.iter().all(Run::has_images));
+    let report = execute(&runs, effort, Bug::default(), 1, false);
+    assert_eq!(report.failures.len(), 0, "{:?}", report.failures.first());
+}
+
 /// A write that went to the wrong place, or two blocks that changed places, are as a flipped bit.
 #[test]
 fn blocks_in_the_wrong_place_are_refused_or_harmless() {

@@ -183,7 +183,7 @@ impl Shard {
 
     /// Fills the empty databases from a file.
     fn read_file(&mut self, file: &[u8]) -> Result<(), ReloadError> {
-        self.unit.begin(false, false, false);
+        self.unit.begin(false, false, false, false);
         let mut reader = FileReader::new(Limits::default());
         let mut rest = file;
         loop {

@@ -24,8 +24,10 @@ use moon_engine::error::CmdResult;
 use moon_engine::exec::{Host, Session, Shard, ShardConfig};
 use moon_engine::journal::EffectSink;
 use moon_engine::reload::{ReloadError, Through};
-use moon_formats::resp::{CommandIter, Proto};
-use moon_formats::wal::{Command, Payload, RecordType};
+use moon_engine::types::Object;
+use moon_formats::resp::{CommandIter, Proto, encode_command};
+use moon_formats::value::Value;
+use moon_formats::wal::{BeforeImage, Command, Payload, RecordType};
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -182,8 +184,95 @@ impl Harness {
         state
     }
 
+    /// What a key holds and its time to live; `None` if there is none.
+    fn row(&self, db: usize, key: &[u8]) -> Option<Row> {
+        let entry = self.shard.dbs()[db].table().get(key)?;
+        let (value, large) = match entry.value() {
+            ValueRef::Int(n) => (n.to_string(), false),
+            ValueRef::Bytes(b) => (show(b), b.len() > (64 << 10) - 4),
+            ValueRef::Object(o) => {
+                let mut body = Vec::new();
+                o.to_body(&mut body);
+                let large = body.len() > 64 << 10 || o.mem_bytes() > 128 << 10;
+                (format!("{} {:032x}", o.type_name(), o.digest()), large)
+            }
+        };
+        Some(Row { value, ttl_ms: entry.expire_ms(), large })
+    }
+
+    /// The key that an image shows.
+    fn shown(&self, image: &BeforeImage<'_>) -> Option<(String, Option<u64>)> {
+        let value = match Value::decode(image.body?, image.kind, 0).expect("a value body") {
+            Value::String(s) => show(s),
+            value => {
+                let o = Object::from_value(value, &self.shard.limits).expect("a value");
+                format!("{} {:032x}", o.type_name(), o.digest())
+            }
+        };
+        Some((value, image.ttl_ms))
+    }
+
+    /// Feeds the log to a second shard effect by effect: each image is the key as that shard has it, no
+    /// changed key lacks one, and a value is left out only if it is large or an effect of the same unit
+    /// changed the key before.
+    pub(crate) fn check_images(&self) {
+        let mut other = Harness::new();
+        other.advance(self.now_ms - other.now_ms);
+        for (db, flags, payload) in self.log.0.borrow().iter() {
+            let (mut db, mut touched) = (*db, Names::new());
+            for effect in Command::decode(payload, *flags, 0).expect("a payload").effects() {
+                let effect = effect.expect("effects and what they did");
+                let name = show(effect.args[0]).to_ascii_uppercase();
+                if name == "SELECT" {
+                    db = show(effect.args[1]).parse().expect("a number");
+                    continue;
+                }
+                let mut named = Names::new();
+                for meta in &effect.metas {
+                    let (word, db) = meta.place.map_or((1, db), |p| (p.word as usize, p.db));
+                    let Some(key) = effect.args.get(word) else { continue };
+                    let there = other.row(usize::from(db), key);
+                    let said = format!("{meta} of {} by {name}", show(key));
+                    let name = (usize::from(db), key.to_vec());
+                    match (&there, &meta.before) {
+                        (None, None) => {}
+                        // It went by an effect before this one, and the command shows it once.
+                        (None, Some(image)) if image.body.is_none() && touched.contains(&name) => {}
+                        (Some(row), Some(image)) => match other.shown(image) {
+                            Some(shown) => {
+                                assert_eq!(shown, (row.value.clone(), row.ttl_ms), "{said}")
+                            }
+                            None => assert!(row.large || touched.contains(&name), "{said}"),
+                        },
+                        _ => panic!("{said}: there was {:?}", there.map(|row| row.value)),
+                    }
+                    named.insert(name);
+                }
+                let whole = ["FLUSHDB", "FLUSHALL", "SWAPDB"].contains(&name.as_str());
+                let few = other.shard.dbs().iter().map(|db| db.len()).sum::<usize>() < 300;
+                let all = |h: &Harness| -> Vec<((usize, Vec<u8>), Option<Row>)> {
+                    let rows = h.names().into_iter();
+                    rows.map(|(n, key)| ((n, key.clone()), h.row(n, &key))).collect()
+                };
+                let rows = if few && !whole { all(&other) } else { Vec::new() };
+                let mut resp = Vec::new();
+                encode_command(&mut resp, effect.args.iter().copied());
+                other.shard.apply(db, 0, &resp).expect("what was logged applies");
+                for ((n, key), row) in rows {
+                    let same = other.row(n, &key) == row;
+                    let key = (n, key);
+                    assert!(same || named.contains(&key), "{name} says nothing of {key:?}");
+                }
+                touched.append(&mut named);
+            }
+        }
+    }
+
     /// Replays the log into a second shard and compares.
     pub(crate) fn check_replay(&mut self) {
+        if self.shard.journal.images {
+            self.check_images();
+        }
         let mut other = self.replayed();
         assert_eq!(self.state(), other.state(), "replay comes out differently");
         for through in [Through::RdbFile, Through::Effects] {
@@ -195,6 +284,14 @@ impl Harness {
             assert_eq!(self.state(), other.state(), "a reload changes the state");
         }
     }
+}
+
+/// What a key holds, its time to live, and whether an image of it has no value.
+#[derive(Debug, PartialEq)]
+struct Row {
+    value: String,
+    ttl_ms: Option<u64>,
+    large: bool,
 }
 
 type Names = BTreeSet<(usize, Vec<u8>)>;
@@ -242,6 +339,10 @@ fn follow(known: &mut Names, mut db: u16, flags: u8, payload: &[u8]) {
 /// Runs a script and fails with all lines that came out differently.
 #[track_caller]
 pub(crate) fn check(script: &str) -> Harness {
+    // Once more with images: they change neither replies nor effects.
+    let mut with_images = Harness::new();
+    with_images.shard.journal.images = true;
+    continue_with(&mut with_images, script);
     let mut h = Harness::new();
     continue_with(&mut h, script);
     h

@@ -9,6 +9,7 @@ mod geo;
 mod hash;
 mod hash_ttl;
 mod hyperloglog;
+mod images;
 mod lazyfree;
 mod list;
 mod marks;

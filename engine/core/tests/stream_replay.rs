@@ -77,8 +77,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn replay_comes_out_the_same(lines in prop::collection::vec(line(), 1..120), entries in 1u64..6) {
+    fn replay_comes_out_the_same(
+        lines in prop::collection::vec(line(), 1..120),
+        entries in 1u64..6,
+        images in any::<bool>(),
+    ) {
         let mut h = Harness::new();
+        h.shard.journal.images = images;
         h.shard.limits.stream_node_max_entries = entries;
         for line in lines {
             match line.strip_prefix('@') {

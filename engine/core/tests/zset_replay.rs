@@ -96,8 +96,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 2000, ..Default::default() })]
 
     #[test]
-    fn the_log_recreates_sorted_sets(lines in prop::collection::vec(line(), 1..80)) {
+    fn the_log_recreates_sorted_sets(
+        lines in prop::collection::vec(line(), 1..80),
+        images in any::<bool>(),
+    ) {
         let mut h = Harness::new();
+        h.shard.journal.images = images;
         for line in &lines {
             match line.strip_prefix('@') {
                 Some(ms) => h.advance(ms.parse().unwrap()),
@@ -112,6 +116,9 @@ proptest! {
                     prop_assert!(!failed || !changed, "{} failed half done", line);
                 }
             }
+        }
+        if images {
+            h.check_images();
         }
         let mut other = h.replayed();
         prop_assert_eq!(h.state(), other.state());

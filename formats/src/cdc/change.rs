@@ -1,6 +1,7 @@
 //! From a record to its changes.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::commands::{Role, row};
 use super::envelope::Unit;
@@ -8,7 +9,9 @@ use crate::error::{Cause, DecodeError};
 use crate::number::parse_u64;
 use crate::resp::encode_command;
 use crate::wal::body::{Op as XactOp, Queue, SubRecord};
-use crate::wal::{Body, Command, DB_NONE, EffectMeta, KeyPlace, RecordType, record_flags};
+use crate::wal::{
+    BeforeImage, Body, Command, DB_NONE, EffectMeta, KeyPlace, RecordType, record_flags,
+};
 
 /// What happened, in Debezium's letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,8 +196,8 @@ pub struct Change<'a> {
     pub ttl_ms: Option<u64>,
     /// Why.
     pub reason: Reason,
-    /// Type code and body of the value before.
-    pub before: Option<(u8, &'a [u8])>,
+    /// The key as it was before the command.
+    pub before: Option<BeforeImage<'a>>,
 }
 
 /// The changes of one record.
@@ -415,9 +418,15 @@ impl<'a> Changes<'a> {
             // What a key that goes leaves behind elsewhere comes first (RENAME).
             let (gone, there): (Vec<&EffectMeta<'_>>, Vec<&EffectMeta<'_>>) =
                 metas.iter().partition(|m| m.removed);
+            let mut last_pairs = last_pairs(&words, known.role);
             for meta in there.into_iter().chain(gone) {
-                let (word, db) = meta.place.map_or((1, db), |p| (p.word as usize, p.db));
+                let (mut word, db) = meta.place.map_or((1, db), |p| (p.word as usize, p.db));
                 let Some(key) = words.get(word) else { continue };
+                if let Some(last) = &mut last_pairs {
+                    // Of a key that is named twice the last value counts, and it is one change.
+                    let Some(last) = last.remove(key) else { continue };
+                    word = last;
+                }
                 let op = match (meta.created, meta.removed) {
                     (_, true) => Op::Delete,
                     (true, false) => Op::Create,
@@ -477,6 +486,24 @@ fn change<'a>(
     }
 }
 
+/// Where each key of several pairs stands last; `None` for a command that has not several.
+fn last_pairs<'a>(words: &[&'a [u8]], role: Role) -> Option<HashMap<&'a [u8], usize>> {
+    let (first, end) = match role {
+        Role::Pairs => (1, words.len()),
+        Role::CountedPairs => (2, pairs_end(words)),
+        _ => return None,
+    };
+    let keys = words.get(..end)?.iter().copied().enumerate().skip(first).step_by(2);
+    (end > first + 2).then(|| keys.map(|(at, key)| (key, at)).collect())
+}
+
+/// Where the pairs behind a number of them end.
+fn pairs_end(words: &[&[u8]]) -> usize {
+    let pairs = words.get(1).and_then(|n| parse_u64(n)).and_then(|n| usize::try_from(n).ok());
+    let end = pairs.and_then(|n| n.checked_mul(2)?.checked_add(2)).unwrap_or(words.len());
+    end.min(words.len())
+}
+
 /// The command as it would be for one of its keys alone, so that who may see that key sees no other's value;
 /// and its options.
 fn own_pair<'w, 'a>(
@@ -489,9 +516,7 @@ fn own_pair<'w, 'a>(
     if role == Role::Pairs {
         return (std::iter::once(name).chain(pair).collect(), &[]);
     }
-    let pairs = words.get(1).and_then(|n| parse_u64(n)).and_then(|n| usize::try_from(n).ok());
-    let behind = pairs.and_then(|n| n.checked_mul(2)?.checked_add(2)).unwrap_or(words.len());
-    let options = words.get(behind..).unwrap_or_default();
+    let options = words.get(pairs_end(words)..).unwrap_or_default();
     let one: &[u8] = b"1";
     ([name, one].into_iter().chain(pair).chain(options.iter().copied()).collect(), options)
 }

@@ -3,8 +3,10 @@
 use super::change::{Change, Effect, Kind, Op, Plane, Reason};
 use crate::bytes::Put;
 use crate::json::{put_base64, put_bytes, put_f64, put_i64, put_list, put_text, put_u64};
+use crate::redis_rdb;
 use crate::resp::encode_command;
 use crate::value::{Stream, StreamId, Value, ValueType};
+use crate::wal::BeforeImage;
 
 /// How effects are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,8 +82,17 @@ pub struct Row<'a> {
     pub ttl_ms: Option<u64>,
     /// Where in the snapshot it stands.
     pub place: Snapshot,
-    /// The same as DUMP payload, for the raw format.
-    pub payload: Option<&'a [u8]>,
+}
+
+/// A key at one moment: a row of a snapshot, or what was there before a change.
+struct State<'a> {
+    kind: Kind,
+    db: Option<u32>,
+    key: Option<&'a [u8]>,
+    type_name: Option<&'static str>,
+    /// `None` if it was left out.
+    value: Option<&'a Value<'a>>,
+    ttl_ms: Option<u64>,
 }
 
 impl Encoder<'_> {
@@ -89,9 +100,7 @@ impl Encoder<'_> {
     pub fn put_change(&self, out: &mut Vec<u8>, change: &Change<'_>, at: &At, unit: &Unit) {
         out.put(b"{\"before\":");
         match (change.before, &change.key) {
-            (Some((code, body)), Some(_)) if self.before => {
-                self.put_before(out, change, code, body)
-            }
+            (Some(image), Some(_)) if self.before => self.put_before(out, change, &image),
             // The key alone, as of a table whose replica identity is its primary key.
             (_, Some(key)) if change.op == Op::Delete => {
                 out.push(b'{');
@@ -145,26 +154,16 @@ impl Encoder<'_> {
     pub fn put_row(&self, out: &mut Vec<u8>, row: &Row<'_>, at: &At) {
         let value_type = row.value.value_type();
         let kind = kind_of(value_type);
-        out.put(b"{\"before\":null,\"after\":{");
-        put_identity(out, kind, Some(row.db), Some(row.key));
-        out.put(b",\"type\":");
-        put_text(out, type_name(value_type));
-        match (self.format, row.payload) {
-            (Format::Raw, Some(payload)) => {
-                let ttl = row.ttl_ms.unwrap_or(0).to_string();
-                let words: [&[u8]; 6] =
-                    [b"RESTORE", row.key, ttl.as_bytes(), payload, b"ABSTTL", b"REPLACE"];
-                let mut resp = Vec::new();
-                encode_command(&mut resp, words.into_iter());
-                put_raw(out, &resp);
-            }
-            _ => {
-                out.put(b",\"command\":null,\"args\":[],\"value\":");
-                put_value(out, row.value);
-            }
-        }
-        put_ttl(out, row.ttl_ms);
-        out.push(b'}');
+        out.put(b"{\"before\":null,\"after\":");
+        let state = State {
+            kind,
+            db: Some(row.db),
+            key: Some(row.key),
+            type_name: Some(type_name(value_type)),
+            value: Some(row.value),
+            ttl_ms: row.ttl_ms,
+        };
+        self.put_state(out, &state);
         let snapshot = match row.place {
             Snapshot::First => "first",
             Snapshot::Middle => "true",
@@ -175,19 +174,46 @@ impl Encoder<'_> {
         out.put(b"null}");
     }
 
-    fn put_before(&self, out: &mut Vec<u8>, change: &Change<'_>, code: u8, body: &[u8]) {
+    /// What was there before a change, as a row of a snapshot of that moment would show it.
+    fn put_before(&self, out: &mut Vec<u8>, change: &Change<'_>, image: &BeforeImage<'_>) {
+        let value_type = ValueType::from_code(image.kind);
+        // The record's checksum was good, so a body that cannot be read is of a newer Moon.
+        let value = image.body.and_then(|body| Value::decode(body, image.kind, 0).ok());
+        let state = State {
+            kind: value_type.map_or(change.kind, kind_of),
+            db: change.db.map(u32::from),
+            key: change.key.as_deref(),
+            type_name: value_type.map(type_name).or(change.value_type),
+            value: value.as_ref(),
+            ttl_ms: image.ttl_ms,
+        };
+        self.put_state(out, &state);
+    }
+
+    /// The one form of a whole key.
+    fn put_state(&self, out: &mut Vec<u8>, state: &State<'_>) {
         out.push(b'{');
-        put_identity(out, change.kind, change.db.map(u32::from), change.key.as_deref());
-        match Value::decode(body, code, 0) {
-            Ok(value) => {
-                out.put(b",\"type\":");
-                put_text(out, type_name(value.value_type()));
-                out.put(b",\"value\":");
-                put_value(out, &value);
-            }
-            // The record's checksum was good, so this is of a newer Moon.
-            Err(_) => out.put(b",\"type\":null"),
+        put_identity(out, state.kind, state.db, state.key);
+        out.put(b",\"type\":");
+        match state.type_name {
+            Some(name) => put_text(out, name),
+            None => out.put(b"null"),
         }
+        let raw = match (self.format, state.key, state.value) {
+            (Format::Raw, Some(key), Some(value)) => restoring(key, value, state.ttl_ms),
+            _ => None,
+        };
+        match (raw, state.value) {
+            (Some(resp), _) => put_raw(out, &resp),
+            (None, Some(value)) => {
+                out.put(b",\"command\":null,\"args\":[],\"value\":");
+                put_value(out, value);
+            }
+            (None, None) => {
+                out.put(b",\"command\":null,\"args\":[],\"value_omitted\":true");
+            }
+        }
+        put_ttl(out, state.ttl_ms);
         out.push(b'}');
     }
 
@@ -291,6 +317,17 @@ fn put_identity(out: &mut Vec<u8>, kind: Kind, db: Option<u32>, key: Option<&[u8
         Some(key) => put_bytes(out, key),
         None => out.put(b"null"),
     }
+}
+
+/// The command that makes a key as it is; `None` if there is no payload for its value.
+fn restoring(key: &[u8], value: &Value<'_>, ttl_ms: Option<u64>) -> Option<Vec<u8>> {
+    let mut payload = Vec::new();
+    redis_rdb::Encoder::default().dump(value, &mut payload).ok()?;
+    let ttl = ttl_ms.unwrap_or(0).to_string();
+    let words: [&[u8]; 6] = [b"RESTORE", key, ttl.as_bytes(), &payload, b"ABSTTL", b"REPLACE"];
+    let mut resp = Vec::new();
+    encode_command(&mut resp, words.into_iter());
+    Some(resp)
 }
 
 fn put_raw(out: &mut Vec<u8>, resp: &[u8]) {

@@ -3,7 +3,9 @@
 use super::*;
 use crate::testing::is_json;
 use crate::value::{Value, put_hash};
-use crate::wal::{Command, CommandWriter, EffectMeta, KeyPlace, Payload, Record, record_flags};
+use crate::wal::{
+    BeforeImage, Command, CommandWriter, EffectMeta, KeyPlace, Payload, Record, record_flags,
+};
 use proptest::prelude::*;
 
 /// Effects and what they did, as a record's flags and payload.
@@ -90,6 +92,9 @@ fn what_effects_become() {
     let none = EffectMeta::default();
     let at = |word, db| EffectMeta { place: Some(KeyPlace { word, db }), ..none };
     let gone = EffectMeta { removed: true, ..none };
+    let image = |kind, ttl_ms, body: &'static [u8]| {
+        Some(BeforeImage { kind, ttl_ms, body: Some(body).filter(|b| !b.is_empty()) })
+    };
     for (effects, want) in [
         (
             &[("HSET h f 1", &[][..])][..],
@@ -135,6 +140,23 @@ fn what_effects_become() {
                 r#"{"before":null,"after":{"record_type":"kv","db":0,"key":"b","type":"string","command":"MSETEX","args":["1","b","2","PXAT","77"],"value":"2","ttl_ms":77} "kv" "u","ts_ms":99,"transaction":null}"#,
             ],
         ),
+        // Of a key that is named twice the last value counts, whether it has one entry or two.
+        (
+            &[("MSET a 1 a 2", &[none])],
+            &[
+                r#"{"before":null,"after":{"record_type":"kv","db":0,"key":"a","type":"string","command":"MSET","args":["a","2"],"value":"2"} "kv" "u","ts_ms":99,"transaction":null}"#,
+            ],
+        ),
+        (
+            &[(
+                "MSETEX 3 a 1 b 2 a 3 PXAT 7",
+                &[EffectMeta { created: true, ..at(2, 0) }, at(4, 0), at(2, 0)],
+            )],
+            &[
+                r#"{"before":null,"after":{"record_type":"kv","db":0,"key":"a","type":"string","command":"MSETEX","args":["1","a","3","PXAT","7"],"value":"3","ttl_ms":7} "kv" "c","ts_ms":99,"transaction":{"id":"0:42","total_order":1,"data_collection_order":1}}"#,
+                r#"{"before":null,"after":{"record_type":"kv","db":0,"key":"b","type":"string","command":"MSETEX","args":["1","b","2","PXAT","7"],"value":"2","ttl_ms":7} "kv" "u","ts_ms":99,"transaction":{"id":"0:42","total_order":2,"data_collection_order":2}}"#,
+            ],
+        ),
         (
             &[("FLUSHALL", &[][..])],
             &[
@@ -150,9 +172,32 @@ fn what_effects_become() {
             ],
         ),
         (
-            &[("DEL a", &[EffectMeta { before: Some((0, b"\x01\0\0\0\xff")), ..gone }])],
+            &[("DEL a", &[EffectMeta { before: image(0, Some(5), b"\x01\0\0\0\xff"), ..gone }])],
             &[
-                r#"{"before":{"record_type":"kv","db":0,"key":"a","type":"string","value":{"_b64":"/w=="}},"after":null "kv","reason":"client" "d","ts_ms":99,"transaction":null}"#,
+                r#"{"before":{"record_type":"kv","db":0,"key":"a","type":"string","command":null,"args":[],"value":{"_b64":"/w=="},"ttl_ms":5},"after":null "kv","reason":"client" "d","ts_ms":99,"transaction":null}"#,
+            ],
+        ),
+        (
+            &[("DEL s", &[EffectMeta { before: image(6, None, b""), ..gone }])],
+            &[
+                r#"{"before":{"record_type":"stream","db":0,"key":"s","type":"stream","command":null,"args":[],"value_omitted":true},"after":null "kv","reason":"client" "d","ts_ms":99,"transaction":null}"#,
+            ],
+        ),
+        // Made by another effect of the same command: the type is the command's.
+        (
+            &[(
+                "HPEXPIREAT h 77 FIELDS 1 f",
+                &[EffectMeta { before: image(BeforeImage::NO_TYPE, None, b""), ..none }],
+            )],
+            &[
+                r#"{"before":{"record_type":"kv","db":0,"key":"h","type":"hash","command":null,"args":[],"value_omitted":true},"after":{"record_type":"kv","db":0,"key":"h","type":"hash","command":"HPEXPIREAT","args":["h","77","FIELDS","1","f"]} "kv" "u","ts_ms":99,"transaction":null}"#,
+            ],
+        ),
+        // A body of a newer Moon.
+        (
+            &[("SET k v", &[EffectMeta { before: image(77, None, b"?"), ..none }])],
+            &[
+                r#"{"before":{"record_type":"kv","db":0,"key":"k","type":"string","command":null,"args":[],"value_omitted":true},"after":{"record_type":"kv","db":0,"key":"k","type":"string","command":"SET","args":["k","v"],"value":"v"} "kv" "u","ts_ms":99,"transaction":null}"#,
             ],
         ),
         (&[("CDC.SLOT SET s", &[][..])], &[]),
@@ -170,14 +215,7 @@ fn a_row_of_a_snapshot() {
     let pairs: [(&[u8], &[u8]); 2] = [(b"f", b"1"), (b"g", b"\xff")];
     put_hash(&mut body, pairs.into_iter(), [(&b"g"[..], 77)].into_iter());
     let value = Value::decode(&body, 1, 0).unwrap();
-    let row = Row {
-        db: 2,
-        key: b"h",
-        value: &value,
-        ttl_ms: Some(5),
-        place: Snapshot::First,
-        payload: None,
-    };
+    let row = Row { db: 2, key: b"h", value: &value, ttl_ms: Some(5), place: Snapshot::First };
     let mut out = Vec::new();
     encoder(Format::Debezium).put_row(&mut out, &row, &AT);
     let text = String::from_utf8(out).unwrap();
@@ -186,6 +224,26 @@ fn a_row_of_a_snapshot() {
         short(&text),
         r#"{"before":null,"after":{"record_type":"kv","db":2,"key":"h","type":"hash","command":null,"args":[],"value":[["f","1"],["g",{"_b64":"/w=="},77]],"ttl_ms":5} "kv" "r","ts_ms":99,"transaction":null}"#
     );
+    // What was there before a change is shown the same way, in either format, and only to who asks for it.
+    for format in [Format::Debezium, Format::Raw] {
+        let mut shown = Vec::new();
+        encoder(format).put_row(&mut shown, &Row { db: 0, ..row.clone() }, &AT);
+        let shown = String::from_utf8(shown).unwrap();
+        let (_, shown) = shown.split_once("\"after\":").unwrap();
+        let (row, _) = shown.split_once(",\"source\"").unwrap();
+        let image = BeforeImage { kind: 1, ttl_ms: Some(5), body: Some(&body) };
+        let meta = EffectMeta { before: Some(image), removed: true, ..Default::default() };
+        let (flags, payload) = unit(&[("DEL h", &[meta])]);
+        let event = &envelopes(format, flags, &payload)[0];
+        assert!(event.starts_with(&format!("{{\"before\":{row},\"after\":null")), "{event}");
+        let changes = Changes::of(1, flags, 0, &payload).unwrap();
+        let mut out = Vec::new();
+        let place = Unit { gtid: None, changes: 1, order: 1, order_in_db: 1 };
+        let without = Encoder { before: false, ..encoder(format) };
+        without.put_change(&mut out, &changes.list[0], &AT, &place);
+        let want = br#"{"before":{"record_type":"kv","db":0,"key":"h"},"after":null"#;
+        assert!(out.starts_with(want), "{}", out.escape_ascii());
+    }
 }
 
 #[test]
@@ -205,6 +263,26 @@ proptest! {
         command.put(&mut payload);
         for format in [Format::Debezium, Format::Raw] {
             let _ = envelopes(format, 0, &payload);
+        }
+    }
+
+    /// An image whose body is anything becomes JSON, or is left out.
+    #[test]
+    fn any_image_becomes_json(
+        kind in 0u8..128,
+        ttl_ms in any::<Option<u64>>(),
+        body in prop::collection::vec(any::<u8>(), 1..60),
+        removed in any::<bool>(),
+    ) {
+        let image = BeforeImage { kind, ttl_ms, body: Some(&body) };
+        let meta = EffectMeta { before: Some(image), removed, ..Default::default() };
+        let (flags, payload) = unit(&[("HSET k f v", &[meta])]);
+        for format in [Format::Debezium, Format::Raw] {
+            let event = &envelopes(format, flags, &payload)[0];
+            let (head, _) = event.split_once(",\"after\":").unwrap();
+            let known = Value::decode(&body, kind, 0).is_ok();
+            prop_assert_eq!(head.ends_with("\"value_omitted\":true}")
+                || head.contains("\"value_omitted\":true,\"ttl_ms\":"), !known);
         }
     }
 }

@@ -16,8 +16,8 @@ mod header;
 mod record;
 
 pub use body::{
-    BATCH_HEAD_RECORD_LEN, BatchHead, Body, Checkpoint, CheckpointKind, Command, CommandWriter,
-    Cut, CutReason, Effect, EffectIter, EffectMeta, KeyPlace, Payload, SegmentEnd,
+    BATCH_HEAD_RECORD_LEN, BatchHead, BeforeImage, Body, Checkpoint, CheckpointKind, Command,
+    CommandWriter, Cut, CutReason, Effect, EffectIter, EffectMeta, KeyPlace, Payload, SegmentEnd,
 };
 pub(crate) use header::write_flags;
 pub use header::{

@@ -83,6 +83,7 @@ pub(crate) fn shard_config(config: &Config, seed: u64) -> ShardConfig {
 pub(crate) fn apply(config: &Config, shard: &mut Shard) {
     apply_limits(config, &mut shard.limits);
     shard.trash.lazy = lazy_free(config);
+    shard.journal.images = config.bool(OptionId::CdcBeforeImage);
     shard.set_memory_rules(memory_rules(config));
     shard.stats.histograms = config.bool(OptionId::LatencyTracking);
 }

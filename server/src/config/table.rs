@@ -272,6 +272,7 @@ Persistence, Real {
     CdcRetainSecs = "cdc-retain-secs", Kind::Secs(0, MAX), "0", Live, "The log is kept for so long for readers of changes that have no slot, whatever its length.";
     CdcSlotMaxBytes = "cdc-slot-max-bytes", Kind::Memory(0, MAX), "0", Live, "A slot that holds more of the log is given up, and its reader told so; 0 for no limit.";
     CdcName = "cdc-name", Kind::Text, "", Live, "Name of this server in change events; empty for the uuid of its data directory.";
+    CdcBeforeImage = "cdc-before-image", Kind::Bool, "no", Live, "The log says how a key was before it changed, and change events show it.";
     SnapshotCowMax = "snapshot-cow-max", Kind::Memory(MIB, MAX), "64mb", Live, "Writes wait while a snapshot holds so much of what they have changed.";
     Salvage = "salvage", Kind::Text, "", CommandLine, "Start a damaged data directory with what this plan of `moon-inspect wal verify --plan` keeps of it.";
     SnapshotMbPerSec = "snapshot-mb-per-sec", Kind::Int(0, I32), "0", Live, "Megabytes a second that a snapshot writes at most; 0 is as fast as the disk.";

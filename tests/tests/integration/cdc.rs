@@ -308,6 +308,126 @@ fn a_snapshot_and_what_follows_it_are_the_data() {
     assert_eq!(gist(&events), ["m null Checkpoint", "c behind SET"]);
 }
 
+/// `before` of an event, whole.
+fn before(event: &str) -> &str {
+    let (before, _) = event.split_once(",\"after\":").expect("an envelope");
+    before.strip_prefix("{\"before\":").expect("an envelope")
+}
+
+#[test]
+fn images_are_the_rows_that_were_there() {
+    let (mut server, mut c) = start(&["--appendfsync", "always", "--cdc-before-image", "yes"]);
+    for words in [
+        "SET s 1 PXAT 9999999999999",
+        "HSET h f 1 g 2",
+        "HPEXPIREAT h 9999999999999 FIELDS 1 g",
+        "RPUSH l a b",
+        "SADD t m",
+        "ZADD z 1.5 m",
+        "XADD x 1-1 f v",
+        "XGROUP CREATE x g 0",
+        "XREADGROUP GROUP g c STREAMS x >",
+    ] {
+        assert!(!line(&mut c, words).starts_with('-'), "{words}");
+    }
+    c.call(&cmd!["SET", "big", "b".repeat(100_000)]).expect("a reply");
+    line(&mut c, "BGREWRITEAOF");
+    until("a base", || line(&mut c, "CDC.SNAPSHOT 0") != "[:1, :1]");
+    for format in ["debezium", "raw"] {
+        let both = c.line("CDC.SNAPSHOT 0").expect("a reply");
+        let both = both.elements().expect("two cursors").to_vec();
+        let (rows, behind) = (cursor(&both[0]), cursor(&both[1]));
+        let rows = c.line(&format!("CDC.READ 0 {rows} FORMAT {format}")).expect("a reply");
+        let rows: Vec<String> = rows.elements().expect("a page")[1..]
+            .iter()
+            .map(|e| String::from_utf8_lossy(e.text().expect("text")).to_string())
+            .collect();
+        assert_eq!(rows.len(), 7);
+        if format == "debezium" {
+            for key in ["s", "h", "l", "t", "z", "x", "big"] {
+                line(&mut c, &format!("DEL {key}"));
+            }
+        }
+        let (_, events) = read(&mut c, &format!("0 {behind} FORMAT {format} PLANES kv"));
+        let gone: Vec<&String> = events.iter().filter(|e| field(e, "op") == "d").collect();
+        assert_eq!(gone.len(), 7);
+        for event in gone {
+            let key = field(event, "key");
+            let row = rows.iter().find(|r| field(r, "key") == key).expect("a row");
+            let (_, row) = row.split_once("\"after\":").expect("an envelope");
+            let (row, _) = row.split_once(",\"source\":").expect("an envelope");
+            match key.as_str() {
+                "big" => assert_eq!(
+                    before(event),
+                    r#"{"record_type":"kv","db":0,"key":"big","type":"string","command":null,"args":[],"value_omitted":true}"#
+                ),
+                _ => assert_eq!(before(event), row, "{key}"),
+            }
+        }
+        let (_, events) = read(&mut c, &format!("0 {behind} FORMAT {format} BEFORE NO MATCH s"));
+        let gone = events.iter().find(|e| field(e, "op") == "d").expect("a removal");
+        assert_eq!(before(gone), r#"{"record_type":"kv","db":0,"key":"s"}"#);
+    }
+    // A unit, what memory and time take, a key that moves, and the option switched while the server runs.
+    let next = read(&mut c, "0 $").0;
+    let script = "redis.call('APPEND', 'a', '0') redis.call('RENAME', 'a', 'b')";
+    for words in
+        ["SET a 1", "MULTI", "INCR a", "INCR a", "EXEC", "EVAL", "MSET b 5 c 6", "PEXPIRE c 1"]
+    {
+        let answer = match words {
+            "EVAL" => c.call(&cmd!["EVAL", script, "0"]).expect("a reply").to_string(),
+            words => line(&mut c, words),
+        };
+        assert!(!answer.starts_with('-'), "{words}: {answer}");
+    }
+    until("its time runs out", || line(&mut c, "DBSIZE") == ":1");
+    line(&mut c, "CONFIG SET maxmemory-policy allkeys-random");
+    line(&mut c, "CONFIG SET maxmemory 1");
+    until("it is evicted", || line(&mut c, "DBSIZE") == ":0");
+    line(&mut c, "CONFIG SET maxmemory 0");
+    line(&mut c, "SET d 1");
+    line(&mut c, "FLUSHDB");
+    line(&mut c, "SET d 1");
+    line(&mut c, "CONFIG SET cdc-before-image no");
+    line(&mut c, "SET d 2");
+    line(&mut c, "CONFIG SET cdc-before-image yes");
+    line(&mut c, "SET d 3");
+    let (_, events) = read(&mut c, &format!("0 {next}"));
+    let keys: Vec<String> =
+        events.iter().map(|e| field(e, "op") + " " + &field(e, "key")).collect();
+    assert_eq!(
+        keys,
+        [
+            "c a", "u a", "u a", "u a", "c b", "d a", "u b", "c c", "u c", "d c", "d b", "c d",
+            "t null", "c d", "u d", "u d"
+        ]
+    );
+    let was: Vec<&str> = events
+        .iter()
+        .map(|e| match before(e) {
+            "null" => "null",
+            row => row.split_once("\"value\":\"").expect("a value").1.split('"').next().unwrap(),
+        })
+        .collect();
+    assert_eq!(
+        was,
+        [
+            "null", "1", "2", "3", "null", "30", "30", "null", "6", "6", "5", "null", "null",
+            "null", "null", "2"
+        ]
+    );
+    let reasons: Vec<String> = events[9..11].iter().map(|e| field(e, "reason")).collect();
+    assert_eq!(reasons, ["expire", "evict"]);
+    // Recovery takes no notice of images.
+    line(&mut c, "HSET h a 1 b 2");
+    line(&mut c, "HDEL h a");
+    let digest = line(&mut c, "DEBUG DIGEST");
+    server.kill().expect("a kill");
+    server.restart().expect("moon starts again");
+    c = server.client().expect("a connection");
+    assert_eq!(line(&mut c, "DEBUG DIGEST"), digest);
+}
+
 #[test]
 fn slots_keep_the_log_over_rewrites_and_starts() {
     let args = ["--wal-segment-size", "64kb", "--cdc-retain-bytes", "0", "--appendfsync", "no"];
@@ -463,7 +583,7 @@ fn query(database: &Path, sql: &str) -> Vec<String> {
 #[test]
 fn a_consumer_is_exact_whatever_is_killed() {
     let args = ["--appendfsync", "always", "--wal-segment-size", "64kb", "--cdc-retain-bytes", "0"];
-    let (mut server, mut c) = start(&args);
+    let (mut server, mut c) = start(&[&args[..], &["--cdc-before-image", "yes"]].concat());
     let dir = TempDir::new().expect("a directory");
     let database = dir.path().join("copy.db");
     let mut rng = moon_tests::rng::Rng::new(77);
@@ -524,6 +644,19 @@ fn a_consumer_is_exact_whatever_is_killed() {
     let seen: std::collections::BTreeSet<u64> = values.into_iter().collect();
     let missed: Vec<&u64> = acked.iter().filter(|n| !seen.contains(n)).collect();
     assert!(missed.is_empty(), "{missed:?}");
+    // Each says what the one before it has left, over kills of the server too.
+    let mut left = std::collections::BTreeMap::new();
+    let told = query(
+        &database,
+        "SELECT CAST(key AS TEXT), json_extract(envelope, '$.before.value'), json_extract(envelope, '$.after.value') \
+         FROM changes WHERE CAST(key AS TEXT) LIKE 'k%' ORDER BY shard, lsn, ord",
+    );
+    assert!(told.len() > acked.len());
+    for change in told {
+        let [key, was, is] = change.split('|').collect::<Vec<_>>()[..] else { panic!("{change}") };
+        let known = left.insert(key.to_string(), is.to_string()).unwrap_or_else(|| "None".into());
+        assert_eq!(known, was, "{change}");
+    }
     // And the copy is what the server has.
     let mut server_has = Vec::new();
     for key in c.line("KEYS *").expect("a reply").leaves() {

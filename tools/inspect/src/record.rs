@@ -227,8 +227,12 @@ fn meta_fields(meta: &EffectMeta<'_>) -> Fields {
             fields.push((name, on.into()));
         }
     }
-    if let Some((kind, body)) = meta.before {
-        let before = vec![("type", kind.into()), ("body", Value::from(body))];
+    if let Some(image) = meta.before {
+        let mut before: Fields = vec![("type", image.kind.into())];
+        if let Some(ms) = image.ttl_ms {
+            before.push(("ttl_ms", ms.into()));
+        }
+        before.push(("body", image.body.map(Value::from).into()));
         fields.push(("before", before.into()));
     }
     fields

@@ -6,6 +6,8 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
+use moon_formats::resp::encode_command;
+use moon_formats::wal::{BeforeImage, EffectMeta, record_flags};
 use rig::{TempDir, Writer, flip, golden, inspect, long, shown, snapshot};
 
 fn text(bytes: &[u8]) -> String {
@@ -327,6 +329,14 @@ fn tail_shows_the_events_of_cdc_read() {
     let w = Writer::open(&dir);
     w.command(0, &[b"SET", b"k", b"v"]);
     w.command(0, &[b"DEL", b"k"]);
+    let mut unit = Vec::new();
+    let mut resp = Vec::new();
+    encode_command(&mut resp, [&b"INCR"[..], b"n"].into_iter());
+    unit.extend((resp.len() as u32).to_le_bytes());
+    unit.extend(&resp);
+    let image = BeforeImage { kind: 0, ttl_ms: Some(77), body: Some(b"\x02\0\0\041") };
+    EffectMeta { before: Some(image), ..EffectMeta::default() }.put(&mut unit);
+    w.append(1, record_flags::EFFECT_META, 0, &unit);
     w.append(0xc1, 0, 0, b"of a newer Moon");
     w.sync();
     w.command(3, &[b"SADD", b"s", b"\xff"]);
@@ -335,26 +345,28 @@ fn tail_shows_the_events_of_cdc_read() {
         let base = ["wal", "tail", "--format", "debezium", "--from", "1", "--interval", "5"];
         text(&inspect(&[&base, args].concat(), &dir.0).stdout)
     };
-    let all = tail(&["--limit", "4"]);
+    let all = tail(&["--limit", "5"]);
     let lines: Vec<&str> = all.lines().collect();
     let uuid = "ab".repeat(16);
     let starts = [
         "{\"before\":null,\"after\":{\"record_type\":\"kv\",\"db\":0,\"key\":\"k\",\"type\":\"string\",",
         "{\"before\":{\"record_type\":\"kv\",\"db\":0,\"key\":\"k\"},\"after\":null,",
+        "{\"before\":{\"record_type\":\"kv\",\"db\":0,\"key\":\"n\",\"type\":\"string\",\"command\":null,\
+         \"args\":[],\"value\":\"41\",\"ttl_ms\":77},\"after\":{",
         "{\"before\":null,\"after\":{\"record_type\":\"kv\",\"db\":3,\"key\":\"s\",\"type\":\"set\",\
          \"command\":\"SADD\",\"args\":[\"s\",{\"_b64\":\"/w==\"}]}",
         "{\"before\":null,\"after\":{\"record_type\":\"checkpoint\",",
     ];
-    assert_eq!(lines.len(), 4, "{all}");
+    assert_eq!(lines.len(), 5, "{all}");
     for (line, start) in lines.iter().zip(starts) {
         assert!(line.starts_with(start), "{line}");
         assert!(line.contains(&format!("\"connector\":\"moon\",\"name\":\"{uuid}\"")), "{line}");
     }
     // The record before is that of a newer Moon, which is passed over.
     assert!(
-        lines[2].contains(r#""sequence":"[\"1:3\",\"1:4\"]","shard":0,"lsn":4"#),
+        lines[3].contains(r#""sequence":"[\"1:4\",\"1:5\"]","shard":0,"lsn":5"#),
         "{}",
-        lines[2]
+        lines[3]
     );
     assert!(lines[0].contains("\"ts_us\":17672256000"), "the clock of the batch: {}", lines[0]);
     assert_eq!(tail(&["--limit", "1", "--key", "s"]).lines().count(), 1);

@@ -30,6 +30,7 @@ impl Keyspace<'_> {
         let due =
             db.table.get(key).is_some_and(|e| e.expire_ms().is_some_and(|t| t <= self.now.unix_ms));
         if due {
+            self.before_change(key);
             self.drop_key(key, self.trash.lazy.expire);
             let words = [removal_word(self.trash.lazy.expire), key];
             self.unit.side_effect(self.cur, &words, Fate::EXPIRED);
@@ -41,6 +42,7 @@ impl Keyspace<'_> {
 
     /// Removes a key because memory is short; logged as DEL, told as `evicted`.
     pub(crate) fn evict(&mut self, key: &[u8]) {
+        self.before_change(key);
         if self.drop_key(key, self.trash.lazy.eviction) {
             let words = [removal_word(self.trash.lazy.eviction), key];
             self.unit.side_effect(self.cur, &words, Fate::EVICTED);

@@ -144,11 +144,13 @@ impl Keyspace<'_> {
     /// are told as one event, and the key goes with the last. Returns how many.
     fn reap_with(&mut self, key: &[u8], f: impl FnOnce(&mut Hash, &mut Vec<Box<[u8]>>)) -> usize {
         let now_ms = self.now.unix_ms;
-        let db = &mut self.dbs[usize::from(self.cur)];
-        let Some(mut e) = db.table.get_mut(key) else { return 0 };
-        if due_hash(&e, now_ms).is_none() {
+        let table = &self.dbs[usize::from(self.cur)].table;
+        if table.get(key).is_none_or(|e| due_hash(e, now_ms).is_none()) {
             return 0;
         }
+        self.before_change(key);
+        let db = &mut self.dbs[usize::from(self.cur)];
+        let Some(mut e) = db.table.get_mut(key) else { return 0 };
         let Some(Object::Hash(hash)) = e.object_mut() else { return 0 };
         let (bytes, next) = (hash.mem_bytes(), hash.next_expire());
         let mut fields = Vec::new();

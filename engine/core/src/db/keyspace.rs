@@ -140,6 +140,21 @@ impl<'a> Keyspace<'a> {
         }
     }
 
+    /// A key is about to be changed: how it is goes into the record, if somebody wants that.
+    #[inline]
+    pub(super) fn before_change(&mut self, key: &[u8]) {
+        if self.unit.wants_images() {
+            self.take_image(key);
+        }
+    }
+
+    #[cold]
+    fn take_image(&mut self, key: &[u8]) {
+        if let Some(entry) = self.dbs[usize::from(self.cur)].table.get(key) {
+            self.unit.take_image(self.cur, entry);
+        }
+    }
+
     /// The live entry of a key, to read.
     #[inline]
     pub fn get(&mut self, key: &[u8]) -> Option<&Entry<Object>> {
@@ -254,6 +269,7 @@ impl<'a> Keyspace<'a> {
     #[inline]
     fn put(&mut self, key: &[u8], value: NewValue<'_, Object>, ttl: Ttl, event: Event) -> bool {
         self.settle(key);
+        self.before_change(key);
         let (added, next) = match &value {
             NewValue::Object(o) => (o.mem_bytes(), o.next_expire()),
             _ => (0, None),
@@ -309,6 +325,7 @@ impl<'a> Keyspace<'a> {
         f: impl FnOnce(i64) -> CmdResult<i64>,
     ) -> CmdResult<i64> {
         self.settle(key);
+        self.before_change(key);
         let db = &mut self.dbs[usize::from(self.cur)];
         let (new, created) = match db.table.lookup(key) {
             Lookup::Found(mut e) => {
@@ -358,6 +375,7 @@ impl<'a> Keyspace<'a> {
         f: impl FnOnce(&mut BytesMut<'_, '_, Object>) -> CmdResult<(R, bool)>,
     ) -> CmdResult<R> {
         self.settle(key);
+        self.before_change(key);
         let db = &mut self.dbs[usize::from(self.cur)];
         let (mut e, existed) = db.table.get_or_insert_with(key, || NewValue::Bytes(b""));
         let Some(mut bytes) = e.bytes_mut() else { return Err(CmdError::WRONG_TYPE) };
@@ -387,6 +405,7 @@ impl<'a> Keyspace<'a> {
         f: impl FnOnce(&mut T, &mut Edit<'_>) -> CmdResult<R>,
     ) -> CmdResult<Option<R>> {
         self.settle(key);
+        self.before_change(key);
         let db = &mut self.dbs[usize::from(self.cur)];
         let Some(mut e) = db.table.get_mut(key) else { return Ok(None) };
         let Some(value) = e.object_mut().and_then(T::of_mut) else {
@@ -414,6 +433,7 @@ impl<'a> Keyspace<'a> {
         f: impl FnOnce(&mut T, &mut Edit<'_>) -> CmdResult<R>,
     ) -> CmdResult<R> {
         self.settle(key);
+        self.before_change(key);
         let db = &mut self.dbs[usize::from(self.cur)];
         let (mut e, existed) =
             db.table.get_or_insert_with(key, || NewValue::Object(T::new().into_object()));
@@ -483,6 +503,7 @@ impl<'a> Keyspace<'a> {
     /// has its new place.
     pub fn take(&mut self, key: &[u8], event: Event) -> Option<Stored> {
         self.settle(key);
+        self.before_change(key);
         let entry = self.take_raw(key, false)?;
         Some(Stored::Taken { entry, from: (self.cur, key.into(), event) })
     }
@@ -490,6 +511,7 @@ impl<'a> Keyspace<'a> {
     /// Puts a taken or copied value, with its time to live, under a key, replacing what is there.
     pub fn place(&mut self, key: &[u8], stored: Stored, event: Event) {
         self.settle(key);
+        self.before_change(key);
         let old = self.take_raw(key, true);
         if let (Some(snapshot), Stored::Taken { entry, .. }) = (&mut *self.snapshot, &stored) {
             snapshot.moves(entry, self.cur, key);
@@ -552,6 +574,7 @@ impl<'a> Keyspace<'a> {
     /// the key. Returns whether the key was there.
     pub fn set_expire(&mut self, key: &[u8], at_ms: Option<u64>, event: Event) -> bool {
         self.settle(key);
+        self.before_change(key);
         let cur = self.cur;
         let db = self.db();
         let Some(mut e) = db.table.get_mut_beside(key) else { return false };

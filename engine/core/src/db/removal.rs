@@ -23,6 +23,7 @@ impl Keyspace<'_> {
     /// was there.
     pub fn remove_freeing(&mut self, key: &[u8], event: Event, later: bool) -> bool {
         self.settle(key);
+        self.before_change(key);
         let there = self.drop_key(key, later);
         if there {
             self.unit.touch(self.cur, key, event);

@@ -198,7 +198,9 @@ impl Shard {
     #[inline]
     pub(crate) fn begin_unit(&mut self) {
         let touched = self.watches > 0 || self.listening.changes || !self.waiters.is_empty();
-        self.unit.begin(self.journal.wants_effects(), touched, self.listening.misses);
+        let journal = &self.journal;
+        let (forms, images) = (journal.wants_effects(), journal.wants_images());
+        self.unit.begin(forms, touched, self.listening.misses, images);
     }
 
     /// Says what [`Host::committed`] is called with from here on, the open unit included.

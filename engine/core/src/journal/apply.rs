@@ -47,7 +47,7 @@ impl Shard {
     }
 
     fn apply_arrays(&mut self, mut db: u16, payload: &[u8]) -> Result<(), ApplyError> {
-        self.unit.begin(false, false, false);
+        self.unit.begin(false, false, false, false);
         let mut reply = Vec::new();
         let mut iter = CommandIter::new(payload, 0);
         let mut words: Vec<&[u8]> = Vec::new();

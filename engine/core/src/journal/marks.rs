@@ -7,9 +7,12 @@
 //! Invariants:
 //! * A unit in which each effect changed its first argument, and created and removed nothing, costs no byte.
 //! * The entries of a command are complete: whatever key it changed has one.
+//! * With images on, the first entry of a key that existed when its command began says how it was.
 
+use super::images::{Before, Images};
+use crate::db::Live;
 use moon_formats::resp::CommandIter;
-use moon_formats::wal::{EffectMeta, KeyPlace};
+use moon_formats::wal::{EffectMeta, KeyPlace, RECORD_LEN_MAX};
 
 /// What an effect did to a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,6 +67,7 @@ struct Entry {
     len: u32,
     db: u16,
     fate: Fate,
+    before: Before,
 }
 
 struct Array {
@@ -83,18 +87,36 @@ pub(super) struct Marks {
     entries: Vec<Entry>,
     keys: Vec<u8>,
     arrays: Vec<Array>,
+    images: Images,
     /// Where the running command's entries and arrays begin.
     open_entries: usize,
     open_arrays: usize,
 }
 
 impl Marks {
-    pub(super) fn clear(&mut self) {
+    /// Begins a unit. `images`: somebody wants to know how keys were before.
+    #[inline]
+    pub(super) fn begin(&mut self, images: bool) {
+        self.images.begin(images);
         self.entries.clear();
         self.keys.clear();
         self.arrays.clear();
         self.open_entries = 0;
         self.open_arrays = 0;
+    }
+
+    /// Whether somebody wants to know how keys were before.
+    #[inline]
+    pub(super) fn wants_images(&self) -> bool {
+        self.images.wanted
+    }
+
+    /// A key is about to change.
+    pub(super) fn take_image(&mut self, db: u16, entry: &Live) {
+        // What the running command did to it before is no state that anybody has seen.
+        if self.find_open(db, entry.key()).is_none() {
+            self.images.take(db, entry);
+        }
     }
 
     /// An effect is about to be written at `start` of the payload.
@@ -127,23 +149,30 @@ impl Marks {
     /// What the running command does to a key.
     #[inline]
     pub(super) fn mark(&mut self, key: &[u8], db: u16, fate: Fate) {
-        let open = &mut self.entries[self.open_entries..];
-        // A command tells the same key again at once, or comes back from its other key.
-        for entry in open.iter_mut().rev().take(2) {
-            let range = entry.start as usize..(entry.start + entry.len) as usize;
-            if entry.array == OPEN && entry.db == db && &self.keys[range] == key {
+        match self.find_open(db, key) {
+            Some(at) => {
+                let entry = &mut self.entries[at];
                 entry.fate = entry.fate.then(fate);
-                return;
             }
+            None => self.push(key, db, fate, OPEN),
         }
-        self.push(key, db, fate, OPEN);
+    }
+
+    /// The running command's entry of a key. It tells the same key again at once, or comes back from its
+    /// other key.
+    #[inline]
+    fn find_open(&self, db: u16, key: &[u8]) -> Option<usize> {
+        let open = self.entries.iter().enumerate().skip(self.open_entries);
+        let is_it = |entry: &Entry| entry.array == OPEN && entry.db == db && self.key(entry) == key;
+        open.rev().take(2).find(|(_, entry)| is_it(entry)).map(|(at, _)| at)
     }
 
     #[inline]
     fn push(&mut self, key: &[u8], db: u16, fate: Fate, array: u32) {
         let start = self.keys.len() as u32;
         self.keys.extend_from_slice(key);
-        self.entries.push(Entry { array, start, len: key.len() as u32, db, fate });
+        let before = self.images.claim(db, key, array != OPEN);
+        self.entries.push(Entry { array, start, len: key.len() as u32, db, fate, before });
     }
 
     fn key(&self, entry: &Entry) -> &[u8] {
@@ -169,6 +198,7 @@ impl Marks {
         }
         self.open_entries = self.entries.len();
         self.open_arrays = self.arrays.len();
+        self.images.close();
     }
 
     /// Takes the open entries out; those before them are not looked at, as a unit may hold very many.
@@ -200,10 +230,13 @@ impl Marks {
             }
         }
         for (n, &(e, array)) in found.iter().enumerate() {
-            let Entry { start, len, db, mut fate, .. } = self.entries[e];
-            fate.created &= !found[..n].iter().any(|f| f.0 == e);
+            let Entry { start, len, db, mut fate, mut before, .. } = self.entries[e];
+            if found[..n].iter().any(|f| f.0 == e) {
+                before = self.images.between(before, fate.created);
+                fate.created = false;
+            }
             fate.removed &= !found[n + 1..].iter().any(|f| f.0 == e);
-            self.entries.push(Entry { array, start, len, db, fate });
+            self.entries.push(Entry { array, start, len, db, fate, before });
         }
         self.drop_open();
     }
@@ -217,10 +250,13 @@ impl Marks {
             e.db == array.db && payload.get(first) == Some(m.key(e))
         };
         let silent = self.entries.windows(2).all(|e| e[0].array != e[1].array)
-            && self.entries.iter().all(|e| e.fate == Fate::CHANGED && plain(self, e, payload));
+            && self.entries.iter().all(|e| {
+                e.fate == Fate::CHANGED && e.before == Before::Nothing && plain(self, e, payload)
+            });
         if silent {
             return false;
         }
+        let bodies = payload.len() <= RECORD_LEN_MAX / 2;
         self.entries.sort_by_key(|e| e.array);
         let mut entries = self.entries.iter().peekable();
         let mut metas: Vec<EffectMeta<'_>> = Vec::new();
@@ -244,7 +280,8 @@ impl Marks {
                     }
                 };
                 let Fate { created, removed, expired, evicted } = entry.fate;
-                metas.push(EffectMeta { created, removed, expired, evicted, place, before: None });
+                let before = self.images.shown(entry.before, bodies);
+                metas.push(EffectMeta { created, removed, expired, evicted, place, before });
             }
             match metas.split_last() {
                 None => EffectMeta::default().put(&mut encoded),

@@ -9,6 +9,7 @@
 //! * Replay goes through the same executor with the log switched off.
 
 mod apply;
+mod images;
 mod marks;
 mod unit;
 
@@ -79,6 +80,8 @@ impl Origin {
 pub struct Journal {
     log: Option<Rc<dyn EffectSink>>,
     follower: Option<Rc<dyn Follower>>,
+    /// Records say how keys were before they changed (`cdc-before-image`).
+    pub images: bool,
     /// Changes since the data set was last saved as a whole (`rdb_changes_since_last_save`).
     pub dirty: u64,
 }
@@ -114,6 +117,12 @@ impl Journal {
     #[inline]
     pub(crate) fn wants_effects(&self) -> bool {
         self.log.is_some() || self.follower.is_some()
+    }
+
+    /// Whether its record is to say how keys were before.
+    #[inline]
+    pub(crate) fn wants_images(&self) -> bool {
+        self.images && self.log.is_some()
     }
 
     /// Appends a record of a plane, a unit of its own.

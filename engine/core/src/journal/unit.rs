@@ -2,6 +2,7 @@
 
 use super::marks::{Fate, Marks};
 use crate::args::Args;
+use crate::db::Live;
 use crate::event::Event;
 use moon_formats::resp::encode_command;
 
@@ -46,13 +47,14 @@ pub struct Unit {
 
 impl Unit {
     /// Opens a unit. `forms`: somebody wants the effects; `touched`: somebody wants the keys;
-    /// `misses`: somebody wants the keys that were looked for in vain.
+    /// `misses`: somebody wants the keys that were looked for in vain; `images`: somebody wants to know how
+    /// changed keys were before.
     #[inline]
-    pub(crate) fn begin(&mut self, forms: bool, touched: bool, misses: bool) {
+    pub(crate) fn begin(&mut self, forms: bool, touched: bool, misses: bool, images: bool) {
         self.payload.clear();
         self.payload.extend_from_slice(&[0; LEN_BYTES]);
         self.forms_end = 0;
-        self.marks.clear();
+        self.marks.begin(images);
         self.internal = false;
         self.touched.clear();
         self.keys.clear();
@@ -123,6 +125,17 @@ impl Unit {
         if self.collect_forms {
             self.marks.mark(key, db, fate);
         }
+    }
+
+    /// Whether keys are to be taken down before they change.
+    #[inline]
+    pub(crate) fn wants_images(&self) -> bool {
+        self.marks.wants_images()
+    }
+
+    /// Takes a key down that is about to change.
+    pub(crate) fn take_image(&mut self, db: u16, entry: &Live) {
+        self.marks.take_image(db, entry);
     }
 
     /// The unit concerns this server alone.

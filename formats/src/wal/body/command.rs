@@ -5,11 +5,14 @@
 //! with EFFECT_META: the commands as bytes32, then EffectMeta for each
 //! EffectMeta  bits u8 {1 key created, 2 key removed, 4 before-image, 8 place, 16 another one of this
 //!             command follows, 32 by expiry, 64 by eviction} | [bits&8: word u32 | key_db u16] |
-//!             [bits&4: type u8 | before bytes32]
+//!             [bits&4: type u8 {+128 with a time to live} | [type&128: ttl_ms u64] |
+//!             before bytes32 {empty: left out}]
 //! ```
 //!
 //! An EffectMeta without a place speaks of the first argument, in the database of the record or of the last
 //! SELECT before. A command that changed any other key, or several, has one with a place for each of them.
+//! `before` is the value body of the key as it was before the command; no body is empty, so an empty one says
+//! that the value was left out (it was large, or the key had been changed by an effect of the same command).
 
 use super::{Payload, Quoted};
 use crate::bytes::{Put, Reader};
@@ -51,8 +54,50 @@ pub struct EffectMeta<'a> {
     pub evicted: bool,
     /// Where the key is named, if it is not the first argument or not the only key.
     pub place: Option<KeyPlace>,
-    /// Type and value body (storage-formats §6) of the key before.
-    pub before: Option<(u8, &'a [u8])>,
+    /// The key as it was before.
+    pub before: Option<BeforeImage<'a>>,
+}
+
+/// A key as it was before a command changed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BeforeImage<'a> {
+    /// Type code of its value body (storage-formats §6), below 128; [`BeforeImage::NO_TYPE`] if it is not known.
+    pub kind: u8,
+    /// Its time to live, milliseconds since 1970.
+    pub ttl_ms: Option<u64>,
+    /// Its value body; `None` if the value was left out. No body is empty.
+    pub body: Option<&'a [u8]>,
+}
+
+/// Bit of an image's type: a time to live follows.
+const IMAGE_HAS_TTL: u8 = 128;
+
+impl<'a> BeforeImage<'a> {
+    /// Type of a value of which nothing is known: it was made by the same command.
+    pub const NO_TYPE: u8 = 127;
+
+    fn put(&self, out: &mut Vec<u8>) {
+        debug_assert!(self.kind < IMAGE_HAS_TTL, "type {}", self.kind);
+        let kind = self.kind & !IMAGE_HAS_TTL;
+        match self.ttl_ms {
+            None => out.put_u8(kind),
+            Some(ms) => {
+                out.put_u8(kind | IMAGE_HAS_TTL);
+                out.put_u64(ms);
+            }
+        }
+        out.put_bytes32(self.body.unwrap_or_default());
+    }
+
+    fn read(r: &mut Reader<'a>) -> Result<BeforeImage<'a>, DecodeError> {
+        let kind = r.u8("before-image type")?;
+        let ttl_ms = match kind & IMAGE_HAS_TTL {
+            0 => None,
+            _ => Some(r.u64("ttl_ms of the before-image")?),
+        };
+        let body = Some(r.bytes32("before-image")?).filter(|body| !body.is_empty());
+        Ok(BeforeImage { kind: kind & !IMAGE_HAS_TTL, ttl_ms, body })
+    }
 }
 
 impl<'a> EffectMeta<'a> {
@@ -77,9 +122,8 @@ impl<'a> EffectMeta<'a> {
             out.put_u32(place.word);
             out.put_u16(place.db);
         }
-        if let Some((kind, body)) = self.before {
-            out.put_u8(kind);
-            out.put_bytes32(body);
+        if let Some(image) = self.before {
+            image.put(out);
         }
     }
 
@@ -98,7 +142,7 @@ impl<'a> EffectMeta<'a> {
         };
         let before = match has(4) {
             false => None,
-            true => Some((r.u8("before-image type")?, r.bytes32("before-image")?)),
+            true => Some(BeforeImage::read(r)?),
         };
         let meta = EffectMeta {
             created: has(1),
@@ -263,8 +307,24 @@ impl fmt::Display for EffectMeta<'_> {
             }
         }
         match self.before {
-            Some((kind, body)) => write!(f, " +before(type {kind}, {} bytes)", body.len()),
+            Some(image) => write!(f, " +before({image})"),
             None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for BeforeImage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            BeforeImage::NO_TYPE => f.write_str("type unknown")?,
+            kind => write!(f, "type {kind}")?,
+        }
+        if let Some(ms) = self.ttl_ms {
+            write!(f, ", ttl_ms {ms}")?;
+        }
+        match self.body {
+            Some(body) => write!(f, ", {} bytes", body.len()),
+            None => f.write_str(", left out"),
         }
     }
 }
@@ -322,6 +382,7 @@ impl CommandWriter {
 mod tests {
     use super::*;
     use crate::wal::{Body, Record};
+    use proptest::prelude::*;
 
     fn words(text: &str) -> Vec<&[u8]> {
         text.split(' ').map(str::as_bytes).collect()
@@ -339,7 +400,7 @@ mod tests {
         EffectMeta {
             removed: true,
             expired: true,
-            before: Some((1, b"body")),
+            before: Some(BeforeImage { kind: 1, ttl_ms: None, body: Some(b"body") }),
             ..Default::default()
         }
         .put(&mut out);
@@ -360,6 +421,77 @@ mod tests {
         command.put_record(&mut again, 9, record_flags::INTERNAL, 2);
         assert_eq!(again, out);
         assert_eq!(Command::resp_of(record.payload, record.flags), Ok(command.resp));
+    }
+
+    #[test]
+    fn images_come_back() {
+        for (image, len, text) in [
+            (BeforeImage { kind: 0, ttl_ms: None, body: Some(b"body") }, 10, "type 0, 4 bytes"),
+            (
+                BeforeImage { kind: 8, ttl_ms: Some(77), body: None },
+                14,
+                "type 8, ttl_ms 77, left out",
+            ),
+            (
+                BeforeImage { kind: BeforeImage::NO_TYPE, ttl_ms: Some(u64::MAX), body: None },
+                14,
+                "type unknown, ttl_ms 18446744073709551615, left out",
+            ),
+        ] {
+            let meta = EffectMeta { before: Some(image), ..Default::default() };
+            let mut out = Vec::new();
+            meta.put(&mut out);
+            assert_eq!(out.len(), len);
+            assert_eq!(EffectMeta::read(&mut Reader::new(&out, 0)), Ok((meta, false)));
+            assert_eq!(image.to_string(), text);
+            for cut in 0..len {
+                let read = EffectMeta::read(&mut Reader::new(&out[..cut], 0));
+                assert!(read.unwrap_err().is_truncated(), "{cut}");
+            }
+        }
+    }
+
+    proptest! {
+        /// What is read of any bytes is what they say: it is written as the same bytes again.
+        #[test]
+        fn any_metadata_is_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let mut r = Reader::new(&bytes, 0);
+            let (mut again, mut at) = (Vec::new(), 0);
+            while let Ok((meta, more)) = EffectMeta::read(&mut r) {
+                meta.put_one(&mut again, more);
+                at = r.offset() as usize;
+            }
+            prop_assert_eq!(&again[..], &bytes[..at]);
+        }
+
+        /// Damage anywhere in the metadata is an error or another image, and never touches the effects.
+        #[test]
+        fn damaged_images_leave_effects_alone(
+            body in prop::collection::vec(any::<u8>(), 0..40),
+            ttl_ms in any::<Option<u64>>(),
+            kind in 0u8..128,
+            at in any::<prop::sample::Index>(),
+            flip in 1u8..,
+        ) {
+            let mut resp = Vec::new();
+            encode_command(&mut resp, words("SET k v").into_iter());
+            let body = Some(&body[..]).filter(|b| !b.is_empty());
+            let image = BeforeImage { kind, ttl_ms, body };
+            let mut meta = Vec::new();
+            EffectMeta { before: Some(image), ..Default::default() }.put(&mut meta);
+            let whole = Command { meta: Some(&meta), ..Command::new(&resp) };
+            let read: Result<Vec<_>, _> = whole.effects().collect();
+            prop_assert_eq!(read.unwrap()[0].metas[0].before, Some(image));
+            let mut damaged = meta.clone();
+            damaged[at.index(meta.len())] ^= flip;
+            let mut payload = Vec::new();
+            Command { meta: Some(&damaged), ..Command::new(&resp) }.put(&mut payload);
+            let command = Command::decode(&payload, record_flags::EFFECT_META, 0).unwrap();
+            prop_assert_eq!(command.resp, &resp[..]);
+            for effect in command.effects().flatten() {
+                prop_assert_eq!(&effect.args, &words("SET k v"));
+            }
+        }
     }
 
     #[test]

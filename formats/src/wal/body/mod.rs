@@ -20,7 +20,7 @@ mod vector;
 mod workspace;
 mod xact;
 
-pub use command::{Command, CommandWriter, Effect, EffectIter, EffectMeta, KeyPlace};
+pub use command::{BeforeImage, Command, CommandWriter, Effect, EffectIter, EffectMeta, KeyPlace};
 pub use control::{
     BATCH_HEAD_RECORD_LEN, BatchHead, Checkpoint, CheckpointKind, Cut, CutReason, NativeCheckpoint,
     SegmentEnd,

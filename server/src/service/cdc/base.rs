@@ -8,8 +8,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::rc::Rc;
 
-use moon_formats::cdc::{At, Format, Row, Snapshot};
-use moon_formats::redis_rdb;
+use moon_formats::cdc::{At, Row, Snapshot};
 use moon_formats::rrdshard::{Decoder, Item, Joiner, Stored};
 use moon_formats::value::{Value, ValueType};
 use moon_storage::io::{Access, Caching, Disk, File};
@@ -199,10 +198,6 @@ impl Source<'_> {
                 }
                 continue;
             }
-            let mut payload = Vec::new();
-            let wanted = query.format == Format::Raw;
-            let has_payload =
-                wanted && redis_rdb::Encoder::default().dump(&value, &mut payload).is_ok();
             let shown = Row {
                 db: row.db,
                 key: &row.key,
@@ -213,7 +208,6 @@ impl Source<'_> {
                     (0, false) => Snapshot::First,
                     _ => Snapshot::Middle,
                 },
-                payload: has_payload.then_some(&payload),
             };
             let wall_us = i64::try_from(reader.created_ms).unwrap_or(0).saturating_mul(1000);
             let at = At { lsn: reader.cut, previous: reader.cut, wall_us };

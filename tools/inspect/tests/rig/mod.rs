@@ -17,7 +17,7 @@ use moon_formats::rrdshard::{Encoder, Extension, HASH_END, Key, Preamble, file_f
 use moon_formats::testing::sample_head;
 use moon_formats::value::{self, ValueType};
 use moon_formats::wal::body::{Payload, RestorePoint, TemporalUpsert};
-use moon_formats::wal::{DB_NONE, EffectMeta, record_flags};
+use moon_formats::wal::{BeforeImage, DB_NONE, EffectMeta, record_flags};
 use moon_storage::io::local::LocalRuntime;
 use moon_storage::io::posix::PosixDisk;
 use moon_storage::io::{LocalFuture, Runtime};
@@ -161,7 +161,8 @@ pub(crate) fn golden(dir: &TempDir) {
     unit.extend((resp.len() as u32).to_le_bytes());
     unit.extend(&resp);
     EffectMeta { created: true, ..EffectMeta::default() }.put(&mut unit);
-    EffectMeta { removed: true, before: Some((0, b"old")), ..EffectMeta::default() }.put(&mut unit);
+    let image = BeforeImage { kind: 0, ttl_ms: None, body: Some(b"old") };
+    EffectMeta { removed: true, before: Some(image), ..EffectMeta::default() }.put(&mut unit);
     w.append(1, record_flags::EFFECT_META, 0, &unit);
     w.sync();
     // The clock is set back by a minute.

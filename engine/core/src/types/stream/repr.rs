@@ -256,6 +256,28 @@ impl Stream {
         self.put_tail(&groups, out);
     }
 
+    /// Whether the body takes at most about `max` bytes, found without writing it: names that blocks hold once
+    /// stand in it with every entry, and names of consumers with every entry that they hold.
+    pub(crate) fn has_body_within(&self, max: usize) -> bool {
+        let mut left = Some(max);
+        let mut take = |bytes: usize| {
+            left = left.and_then(|left| left.checked_sub(bytes));
+            left.is_some()
+        };
+        let (mut name, mut value) = (ItemBuf::new(), ItemBuf::new());
+        let mut pair = |(field, held): (Item<'_>, Item<'_>)| {
+            8 + field.as_bytes(&mut name).len() + held.as_bytes(&mut value).len()
+        };
+        self.log().iter().all(|entry| take(20 + entry.fields.map(&mut pair).sum::<usize>()))
+            && self.groups().all(|group| {
+                take(28 + group.name().len())
+                    && group.consumers().all(|consumer| {
+                        let name = consumer.name().len();
+                        take(28 + name) && take(consumer.held().saturating_mul(52 + name))
+                    })
+            })
+    }
+
     /// Appends what stands behind the groups.
     pub(super) fn put_tail(&self, groups: &[value::Group<'_>], out: &mut Vec<u8>) {
         let log = &self.0.log;
