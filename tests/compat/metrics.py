@@ -83,7 +83,8 @@ assert commands == sample("moon_commands_processed_total"), commands
 there = {name for name, _ in samples}
 page = re.findall(r"^\| `(moon_\w+)` \| (\w+)", (docs / "metrics.md").read_text(), re.M)
 assert len(page) > 50
-# Of replicas, of servers with some, of servers with a certificate, and after the first snapshot or backup.
+# Of replicas, of servers with some, or with consumers of changes, or with a certificate, and after the first snapshot
+# or backup.
 sometimes = {
     "moon_replica_link_up",
     "moon_replication_lag_bytes",
@@ -93,6 +94,9 @@ sometimes = {
     "moon_base_age_seconds",
     "moon_pitr_oldest_timestamp_seconds",
     "moon_backup_last_success_timestamp_seconds",
+    "moon_cdc_subscriber_lag_lsn",
+    "moon_cdc_lag_lsn",
+    "moon_cdc_slot_held_bytes",
 }
 for name, kind in page:
     if name in sometimes:

@@ -201,8 +201,41 @@ Gauge "replication_offset" [""] "Position in the stream, in bytes: of a replica,
 Gauge "replication_lag_bytes" [""] "What the slowest replica has not confirmed." => |v, s| of(v, |f| if let Some((bytes, _)) = f.replication.lag { s.one(bytes) });
 Gauge "replication_lag_ms" [""] "Milliseconds since the quietest replica was heard of; replicas confirm every second." => |v, s| of(v, |f| if let Some((_, ms)) = f.replication.lag { s.one(ms) });
 Gauge "replica_link_up" [""] "1 while the stream of the master comes; replicas only." => |v, s| of(v, |f| if let Some(up) = f.link_up { s.one(u8::from(up)) });
+Gauge "cdc_subscribers" [""] "Connections that changes are pushed to." => |v, s| of(v, |f| s.one(f.cdc.subscribers.len()));
+Gauge "cdc_subscriber_lag_lsn" ["client"] "Records that a subscriber, by its client id, has not been sent." => |v, s| of(v, |f| {
+    let lags = f.cdc.subscribers.iter().map(|(client, lag)| (client.to_string(), *lag));
+    bounded(s, "client", lags, u64::max);
+});
+Gauge "cdc_slots" [""] "Slots that keep the log for a reader of changes." => |v, s| of(v, |f| s.one(f.cdc.slots.len()));
+Gauge "cdc_slots_invalidated" [""] "Those of them that held more of the log than they may, and hold nothing any more." => |v, s| of(v, |f| s.one(f.cdc.slots.iter().filter(|slot| slot.given_up).count()));
+Gauge "cdc_lag_lsn" ["slot"] "Records that the reader of a slot has not acknowledged." => |v, s| of(v, |f| {
+    bounded(s, "slot", f.cdc.slots.iter().map(|slot| (slot.name.to_string(), slot.lag)), u64::max);
+});
+Gauge "cdc_slot_held_bytes" ["slot"] "Bytes of the log's files from a slot's place on." => |v, s| of(v, |f| {
+    bounded(s, "slot", f.cdc.slots.iter().map(|slot| (slot.name.to_string(), slot.held_bytes)), u64::max);
+});
+Counter "cdc_events_sent_total" [""] "Changes handed to readers." => |v, s| of(v, |f| s.one(f.cdc.events_sent));
 Counter "shard_turns_total" ["shard"] "Turns of a shard's thread." => |v, s| of(v, |f| s.put(&[SHARD], f.turns.count));
 Counter "shard_busy_seconds_total" ["shard"] "Time that its thread worked rather than waited; the rate is its load." => |v, s| of(v, |f| s.put(&[SHARD], f.turns.busy as f64 * v.tick_secs));
+}
+
+/// A figure for each of the first [`LABELS_MAX`] values of a label, and one for all others, made of theirs.
+fn bounded(
+    s: &mut Samples,
+    label: &'static str,
+    figures: impl Iterator<Item = (String, u64)>,
+    both: fn(u64, u64) -> u64,
+) {
+    let mut other = None;
+    for (i, (value, figure)) in figures.enumerate() {
+        match i < LABELS_MAX {
+            true => s.put(&[(label, &value)], figure),
+            false => other = Some(other.map_or(figure, |held| both(held, figure))),
+        }
+    }
+    if let Some(other) = other {
+        s.put(&[(label, "other")], other);
+    }
 }
 
 fn snapshots(v: &View<'_>, s: &mut Samples, figure: impl Fn(&KindFigures) -> Option<f64>) {

@@ -7,6 +7,7 @@ use moon_storage::log::LogStatus;
 
 use super::ShardService;
 use super::backup::BackupFigures;
+use super::cdc::CdcFigures;
 use super::pubsub::Kind;
 use super::replication;
 use super::saver::SaverFigures;
@@ -51,6 +52,7 @@ pub(crate) struct Figures {
     pub(crate) saver: SaverFigures,
     pub(crate) scrub: ScrubFigures,
     pub(crate) backups: BackupFigures,
+    pub(crate) cdc: CdcFigures,
     pub(crate) replication: replication::Figures,
     /// Records and microseconds of the recovery.
     pub(crate) recovered: Option<(u64, u64)>,
@@ -93,6 +95,7 @@ impl Figures {
             saver: host.saver.figures(shard),
             scrub: host.scrub.figures(),
             backups: host.backups.figures(),
+            cdc: CdcFigures::of(host, &shard.slots),
             replication: host.replicas.figures(shard.now().mono_us / 1000),
             recovered: host.recovered,
         }

@@ -240,6 +240,56 @@ fn the_parser_of_prometheus_reads_the_metrics_and_they_agree_with_info() {
 }
 
 #[test]
+fn metrics_tell_how_far_consumers_of_changes_are_behind() {
+    let retain = ["--wal-segment-size", "64kb", "--cdc-retain-bytes", "0"];
+    let (server, port) = start(&[&["--appendfsync", "always"], &retain[..]].concat());
+    let mut client = server.client().unwrap();
+    let at = |sample: &str| metric(port, &format!("moon_cdc_{sample}"));
+    assert_eq!(
+        (at("slots"), at("subscribers"), at("events_sent_total")),
+        (Some(0.), Some(0.), Some(0.))
+    );
+    assert_eq!(at("lag_lsn{slot=\"one\"}"), None);
+    assert_eq!(line(&mut client, "CDC.SLOT CREATE one 0 1"), ":1");
+    let mut follower = server.client().unwrap();
+    let id = line(&mut follower, "CLIENT ID").replace(':', "");
+    assert_eq!(line(&mut follower, "CDC.SUBSCRIBE 0 $ CREDIT 1"), "+OK");
+    for i in 0..10 {
+        line(&mut client, &format!("SET k{i} v"));
+    }
+    // The slot's own record counts: it is in the log, though nobody is shown it.
+    wait_for("the lag of a slot", || at("lag_lsn{slot=\"one\"}") == Some(11.));
+    let subscriber = format!("subscriber_lag_lsn{{client=\"{id}\"}}");
+    wait_for("the lag of a subscriber", || at(&subscriber) == Some(9.));
+    assert_eq!(
+        (at("slots"), at("subscribers"), at("events_sent_total")),
+        (Some(1.), Some(1.), Some(1.))
+    );
+    assert_eq!(line(&mut client, "CDC.ACK one 0 8"), ":8");
+    wait_for("less lag", || at("lag_lsn{slot=\"one\"}") == Some(5.));
+    let held = at("slot_held_bytes{slot=\"one\"}").unwrap();
+    assert!(held >= 4096., "{held}");
+    for i in 0..2000 {
+        line(&mut client, &format!("SET k{i} {}", "v".repeat(100)));
+    }
+    wait_for("more of the log", || at("slot_held_bytes{slot=\"one\"}").unwrap() > held);
+    assert_eq!(at("slots_invalidated"), Some(0.));
+    assert_eq!(line(&mut client, "CONFIG SET cdc-slot-max-bytes 10kb"), "+OK");
+    wait_for("it is given up", || at("slots_invalidated") == Some(1.));
+    assert_eq!((at("slots"), at("slot_held_bytes{slot=\"one\"}")), (Some(1.), Some(0.)));
+    drop(follower);
+    wait_for("it is gone", || at("subscribers") == Some(0.) && at(&subscriber).is_none());
+    // A label has at most so many values; the others share one.
+    for i in 0..210 {
+        assert!(line(&mut client, &format!("CDC.SLOT CREATE s{i:03}")).starts_with(':'));
+    }
+    wait_for("all slots", || at("slots") == Some(211.));
+    let (_, text) = get(port, "/metrics");
+    assert_eq!(text.matches("moon_cdc_lag_lsn{").count(), 201);
+    assert!(text.contains("moon_cdc_lag_lsn{slot=\"other\"}"));
+}
+
+#[test]
 fn a_replica_without_its_master_is_not_ready() {
     let (mut master, _) = start(&[]);
     let (replica, port) = start(&["--replicaof", &format!("127.0.0.1 {}", master.port())]);

@@ -118,8 +118,16 @@ impl ServerHost {
     /// Subscribers, and the longest way that one is behind.
     pub(crate) fn followers(&self) -> (usize, u64) {
         let shown = self.log.as_ref().map_or(0, Log::shown_lsn);
-        let lag = self.cdc.followers.iter().map(|f| f.lag(shown)).max().unwrap_or(0);
+        let lag = self.followers_behind(shown).map(|(_, lag)| lag).max().unwrap_or(0);
         (self.cdc.followers.len(), lag)
+    }
+
+    /// Client ids of subscribers, and how many of the records up to `shown` each has not been sent.
+    pub(super) fn followers_behind(&self, shown: u64) -> impl Iterator<Item = (u64, u64)> {
+        self.cdc.followers.iter().map(move |f| {
+            let client = self.clients.get(f.slot as usize).and_then(Option::as_ref);
+            (client.map_or(0, |c| c.id), f.lag(shown))
+        })
     }
 
     /// Sends a page to those that it was read for.

@@ -12,6 +12,7 @@
 //! * A server whose log nobody follows does one comparison a turn.
 
 mod base;
+mod figures;
 mod filter;
 mod follow;
 mod page;
@@ -34,6 +35,7 @@ use super::saver::Ground;
 use super::shared::hex;
 use crate::config::{Config, OptionId};
 use crate::net;
+pub(crate) use figures::CdcFigures;
 pub(crate) use filter::{Filter, Planes};
 use follow::Follower;
 pub(crate) use page::{Cursor, Page, Query, Trouble};

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use moon_engine::slots::{Slot, Slots};
-use moon_storage::log::{Floor, Log};
+use moon_storage::log::{Floor, Log, SegmentInfo};
 
 use crate::config::{Config, OptionId};
 
@@ -36,12 +36,9 @@ impl Retention {
             return Vec::new();
         }
         let segments = log.segments();
-        let held = |slot: &Slot| -> u64 {
-            let needed = segments.iter().filter(|s| s.last_lsn >= slot.floor_lsn);
-            needed.map(|s| s.bytes).sum()
+        let too_long = |(_, slot): &(&[u8], Slot)| {
+            !slot.given_up && held_bytes(&segments, slot) > self.slot_bytes_max
         };
-        let too_long =
-            |(_, slot): &(&[u8], Slot)| !slot.given_up && held(slot) > self.slot_bytes_max;
         slots.iter().filter(too_long).map(|(name, slot)| (name.into(), slot)).collect()
     }
 
@@ -103,6 +100,12 @@ impl Retention {
             });
         }
     }
+}
+
+/// Bytes of the segments that a slot needs.
+pub(super) fn held_bytes(segments: &[SegmentInfo], slot: &Slot) -> u64 {
+    let needed = segments.iter().filter(|s| s.last_lsn >= slot.floor_lsn);
+    needed.map(|s| s.bytes).sum()
 }
 
 #[cfg(test)]
