@@ -129,6 +129,26 @@ async fn names(disk: &dyn Disk, dir: &Path, via: Caching) {
     assert_eq!(sub[0].name, "b");
     assert_eq!(sub[0].bytes, 2 * b);
 
+    // A directory goes with what is in it, over an empty one, not over another.
+    let held = disk.open(&dir.join("sub/b"), Access::ReadWrite, via).await.expect("open");
+    disk.create_dir_all(&dir.join("empty")).await.expect("mkdir");
+    disk.create_dir_all(&dir.join("sub/deep")).await.expect("mkdir");
+    disk.rename(&dir.join("sub"), &dir.join("empty")).await.expect("over an empty directory");
+    disk.sync_dir(&dir).await.expect("sync_dir");
+    held.write_at(0, &pattern(8, a)).await.expect("write after rename");
+    held.sync().await.expect("sync");
+    let moved = disk.list(&dir.join("empty")).await.expect("list");
+    let names: Vec<_> = moved.iter().map(|e| (e.name.as_str(), e.bytes)).collect();
+    assert_eq!(names, [("b", 2 * b), ("deep", 0)]);
+    let gone = disk.list(&dir.join("sub")).await.expect_err("it is gone");
+    assert_eq!(gone.kind(), ErrorKind::NotFound);
+    disk.create_dir_all(&dir.join("sub")).await.expect("mkdir");
+    disk.rename(&dir.join("sub"), &dir.join("empty")).await.expect_err("something is in it");
+    disk.remove_dir(&dir.join("sub")).await.expect("remove_dir");
+    disk.rename(&dir.join("empty"), &dir.join("sub")).await.expect("back");
+    disk.sync_dir(&dir).await.expect("sync_dir");
+    disk.remove_dir(&dir.join("sub/deep")).await.expect("remove_dir");
+
     disk.remove_dir(&dir.join("sub")).await.expect_err("something is in it");
     disk.remove(&dir.join("sub/b")).await.expect("remove");
     disk.sync_dir(&dir.join("sub")).await.expect("sync_dir");

@@ -81,7 +81,8 @@ pub trait Disk {
         via: Caching,
     ) -> LocalFuture<'a, io::Result<Rc<dyn File>>>;
 
-    /// Renames a file within the device, replacing the target. Durable after [`Disk::sync_dir`].
+    /// Renames a file or directory within the device. A file replaces a file; a directory, with all that is in it, only
+    /// an empty one. Durable after [`Disk::sync_dir`] of the directories that the two names are in.
     fn rename<'a>(&'a self, from: &'a Path, to: &'a Path) -> LocalFuture<'a, io::Result<()>>;
 
     /// Removes a file. Durable after [`Disk::sync_dir`].
@@ -97,7 +98,7 @@ pub trait Disk {
     /// Lists a directory, sorted by name.
     fn list<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<Vec<DirEntry>>>;
 
-    /// Creates a directory and its parents and makes the new names durable.
+    /// Creates a directory and its parents, for this user alone, and makes the new names durable.
     fn create_dir_all<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>>;
 
     /// Free and total bytes of the file system that holds `path`.

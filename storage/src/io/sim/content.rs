@@ -5,6 +5,8 @@
 
 use std::rc::Rc;
 
+use moon_formats::crc::crc32c_append;
+
 /// Unit the device keeps or loses as a whole.
 pub(super) const SECTOR: u64 = 512;
 /// Unit of copy-on-write.
@@ -110,6 +112,16 @@ impl Content {
         if self.pages.len() > keep {
             Rc::make_mut(&mut self.pages).truncate(keep);
         }
+    }
+
+    /// Checksum of all bytes with their places; pages of zeros count as absent ones.
+    pub(super) fn checksum(&self) -> u32 {
+        let mut sum = 0;
+        for (place, page) in self.pages().filter(|(_, page)| page.iter().any(|b| *b != 0)) {
+            sum = crc32c_append(sum, &(place as u64).to_le_bytes());
+            sum = crc32c_append(sum, page);
+        }
+        sum
     }
 
     /// Copies one sector-sized range from another version.

@@ -203,12 +203,23 @@ impl Core {
         files.any(|f| f == ino)
     }
 
+    /// Whether a directory or one below has a file with such operations, or a name that is not stable.
+    pub(super) fn is_dirty_below(&self, path: &Path) -> bool {
+        self.state.below(path).any(|id| {
+            let names = self.state.dirs.get(&id).map(|d| Rc::clone(&d.volatile));
+            self.state.pending.iter().any(|p| p.body.touches(id))
+                || names.is_some_and(|names| names.values().any(|ino| self.is_dirty(*ino)))
+        })
+    }
+
     /// Whether any power loss would leave the file whole under this name.
     fn is_durable(&self, path: &Path) -> bool {
         let (Some(ino), Some((dir, name))) = (self.state.lookup(path), split(path)) else {
             return false;
         };
-        let named = self.state.dirs.get(dir).and_then(|d| d.stable.get(name)) == Some(&ino);
+        let id = self.state.stable_paths.get(dir);
+        let names = id.and_then(|id| self.state.dirs.get(id));
+        let named = names.and_then(|d| d.stable.get(name)) == Some(&ino);
         named && !self.is_dirty(ino) && !self.suspect.contains(&ino)
     }
 
@@ -385,8 +396,9 @@ impl SimDisk {
     /// devices of which that is the same look the same to a start.
     pub fn visit(&self, take: &mut dyn FnMut(&[u8])) {
         let core = self.core.borrow();
-        for (dir, names) in &core.state.dirs {
+        for (dir, id) in core.state.paths.iter() {
             take(dir.as_os_str().as_encoded_bytes());
+            let Some(names) = core.state.dirs.get(id) else { continue };
             for (name, ino) in names.volatile.iter() {
                 take(name.as_bytes());
                 let Some(file) = core.state.files.get(ino) else { continue };
@@ -402,6 +414,23 @@ impl SimDisk {
     /// True if the file would be there whole after any power loss: its name, its size and all its bytes.
     pub fn is_durable(&self, path: &Path) -> bool {
         self.core.borrow().is_durable(path)
+    }
+
+    /// Files below a directory as a process sees them, by their paths in it: size and a checksum of all bytes.
+    pub fn files_below(&self, dir: &Path) -> BTreeMap<PathBuf, (u64, u32)> {
+        let core = self.core.borrow();
+        let mut found = BTreeMap::new();
+        for (path, id) in core.state.paths.iter() {
+            let Ok(inner) = path.strip_prefix(dir) else { continue };
+            let names = core.state.dirs.get(id).map(|d| Rc::clone(&d.volatile));
+            for (name, ino) in names.iter().flat_map(|names| names.iter()) {
+                if let Some(file) = core.state.files.get(ino) {
+                    let content = &file.volatile;
+                    found.insert(inner.join(name), (content.size, content.checksum()));
+                }
+            }
+        }
+        found
     }
 
     /// Flips bits of a stored byte in every version (rot; crash matrix, layer R). False if there is

@@ -5,11 +5,12 @@
 //! later name change is never kept without an earlier one; a sector that is kept holds the whole
 //! version it had after some operation, never a mixture, except under [`Image::Shorn`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use super::content::{Content, SECTOR, sectors};
 use super::rng::SimRng;
-use super::state::{Body, DiskState, Ino, Version, apply_file};
+use super::state::{Body, DirId, DiskState, Ino, Version, apply_file};
 
 /// The eight images of the crash matrix, section 4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -83,6 +84,8 @@ pub(super) fn power_loss(before: &DiskState, image: Image, seed: u64) -> DiskSta
     let mut s = DiskState {
         files: before.files.clone(),
         dirs: before.dirs.clone(),
+        stable_paths: Rc::clone(&before.stable_paths),
+        paths: Rc::clone(&before.paths),
         pending: Vec::new(),
         next_ino: before.next_ino,
     };
@@ -243,6 +246,9 @@ fn shear(stable: &mut Content, shadow: &Content, at: u64, rng: &mut SimRng) {
 }
 
 fn seal_state(s: &mut DiskState) {
+    s.paths = Rc::clone(&s.stable_paths);
+    let named: BTreeSet<DirId> = s.paths.values().copied().collect();
+    s.dirs.retain(|id, _| named.contains(id));
     for d in s.dirs.values_mut() {
         d.volatile = d.stable.clone();
     }

@@ -8,7 +8,7 @@ use super::disk::{Issue, Issued, SimDisk, eio};
 use super::fault::FaultKind;
 use super::file::SimFile;
 use super::record::{BadManner, OpKind};
-use super::state::{Body, DirState, FileState, Ino, split};
+use super::state::{Body, FileState, Ino, split};
 use crate::io::{Access, Caching, DirEntry, Disk, File, LocalFuture, Space};
 
 fn enoent() -> io::Error {
@@ -36,7 +36,7 @@ impl SimDisk {
             .await?
         } else {
             self.after(issued, move |core, _| {
-                if core.state.dirs.contains_key(&owned) {
+                if core.state.dir(&owned).is_some() {
                     return Err(io::Error::from_raw_os_error(libc::EISDIR));
                 }
                 core.state.lookup(&owned).ok_or_else(enoent)
@@ -48,13 +48,10 @@ impl SimDisk {
 
     fn create(&self, op: u64, path: &Path) -> io::Result<Ino> {
         let mut core = self.core();
-        let (dir, name) = split(path).ok_or_else(enoent)?;
-        let Some(d) = core.state.dirs.get(dir) else {
-            return Err(enoent());
-        };
-        let taken = d.volatile.contains_key(name) || core.state.dirs.contains_key(path);
+        let (dir, name) = core.state.place(path).ok_or_else(enoent)?;
+        let taken = core.state.lookup(path).is_some() || core.state.dir(path).is_some();
         let coming = core.state.pending.iter().any(|p| {
-            matches!(&*p.body, Body::Link { dir: d, name: n, .. } if !p.done && d == dir && n == name)
+            matches!(&*p.body, Body::Link { dir: d, name: n, .. } if !p.done && *d == dir && *n == name)
         });
         if taken || coming {
             return Err(io::Error::from_raw_os_error(libc::EEXIST));
@@ -62,7 +59,6 @@ impl SimDisk {
         let ino = core.state.next_ino;
         core.state.next_ino += 1;
         core.state.files.insert(ino, FileState::default());
-        let (dir, name) = (dir.to_owned(), name.to_owned());
         core.push(op, Body::Link { dir, name, ino });
         Ok(ino)
     }
@@ -76,6 +72,7 @@ impl SimDisk {
         self.after(issued, move |core, issued| {
             let ino = queued?;
             core.complete(issued.op);
+            let Some(ino) = ino else { return Ok(()) };
             let dirs = [from_dir, to.parent().map(Path::to_owned)];
             core.renamed.insert(ino, dirs.into_iter().flatten().collect());
             if to.extension().is_some_and(|e| e == "tmp")
@@ -88,27 +85,37 @@ impl SimDisk {
         .await
     }
 
-    fn queue_rename(&self, issued: &Issued, from: &Path, to: &Path) -> io::Result<Ino> {
+    /// Queues the rename of a file, or of a directory: then without a number.
+    fn queue_rename(&self, issued: &Issued, from: &Path, to: &Path) -> io::Result<Option<Ino>> {
         let mut core = self.core();
-        let ino = core.state.lookup(from).ok_or_else(enoent)?;
-        let key = |p: &Path| {
-            let (dir, name) = split(p)?;
-            core.state.dirs.contains_key(dir).then(|| (dir.to_owned(), name.to_owned()))
+        let rename = core.state.rename(from, to).ok_or_else(enoent)?;
+        let ino = match &rename {
+            Body::Rename { ino, .. } => Some(*ino),
+            _ => None,
         };
-        let (Some(f), Some(t)) = (key(from), key(to)) else {
-            return Err(enoent());
+        let error = match (ino, core.state.dir(to), core.state.lookup(to)) {
+            (Some(_), Some(_), _) => libc::EISDIR,
+            (None, _, Some(_)) => libc::ENOTDIR,
+            (None, Some(_), _) if from != to && !core.state.is_empty_dir(to) => libc::ENOTEMPTY,
+            (None, ..) if from != to && to.starts_with(from) => libc::EINVAL,
+            _ => 0,
         };
-        if core.state.dirs.contains_key(to) {
-            return Err(io::Error::from_raw_os_error(libc::EISDIR));
+        if error != 0 {
+            return Err(io::Error::from_raw_os_error(error));
         }
-        if core.is_dirty(ino) {
+        let dirty = match ino {
+            Some(ino) => core.is_dirty(ino),
+            None => core.is_dirty_below(from),
+        };
+        if dirty {
             core.violate(issued.op, BadManner::RenamedUnsynced, from, 0);
         }
         if issued.has(FaultKind::RenameEio) {
             return Err(eio());
         }
-        core.check_part_list(issued.op, ino, to);
-        let rename = Body::Rename { from: f, to: t, ino };
+        if let Some(ino) = ino {
+            core.check_part_list(issued.op, ino, to);
+        }
         core.push(issued.op, rename);
         Ok(ino)
     }
@@ -117,9 +124,8 @@ impl SimDisk {
         let issued = self.issue(&Issue::new(OpKind::Remove, path));
         let queued = {
             let mut core = self.core();
-            match (core.state.lookup(path), split(path)) {
+            match (core.state.lookup(path), core.state.place(path)) {
                 (Some(_), Some((dir, name))) => {
-                    let (dir, name) = (dir.to_owned(), name.to_owned());
                     core.push(issued.op, Body::Unlink { dir, name });
                     Ok(())
                 }
@@ -138,13 +144,13 @@ impl SimDisk {
         let issued = self.issue(&Issue::new(OpKind::RemoveDir, path));
         let path = path.to_owned();
         self.after(issued, move |core, _| {
-            if !core.state.dirs.contains_key(&path) {
+            if core.state.dir(&path).is_none() {
                 return Err(enoent());
             }
             if !core.state.is_empty_dir(&path) {
                 return Err(io::Error::from_raw_os_error(libc::ENOTEMPTY));
             }
-            core.state.dirs.remove(&path);
+            core.state.remove_dir(&path);
             Ok(())
         })
         .await
@@ -155,7 +161,7 @@ impl SimDisk {
         let covered = self.core().state.done_in(path);
         let path = path.to_owned();
         self.after(issued, move |core, issued| {
-            if !core.state.dirs.contains_key(&path) {
+            if core.state.dir(&path).is_none() {
                 return Err(enoent());
             }
             if issued.has(FaultKind::SyncDirEio) {
@@ -178,13 +184,14 @@ impl SimDisk {
             if issued.has(FaultKind::ReadEio) {
                 return Err(eio());
             }
-            let d = core.state.dirs.get(&path).ok_or_else(enoent)?;
+            let id = core.state.dir(&path).ok_or_else(enoent)?;
+            let d = core.state.dirs.get(&id).ok_or_else(enoent)?;
             let files = d.volatile.iter().map(|(name, ino)| DirEntry {
                 name: name.clone(),
                 bytes: core.state.files.get(ino).map_or(0, |f| f.volatile.size),
                 is_dir: false,
             });
-            let below = core.state.dirs.keys().filter_map(|k| {
+            let below = core.state.paths.keys().filter_map(|k| {
                 let (parent, name) = split(k)?;
                 (parent == path).then(|| DirEntry { name: name.to_owned(), bytes: 0, is_dir: true })
             });
@@ -204,9 +211,7 @@ impl SimDisk {
                     return Err(io::Error::from_raw_os_error(libc::ENOTDIR));
                 }
             }
-            for dir in path.ancestors().filter(|d| !d.as_os_str().is_empty()) {
-                core.state.dirs.entry(dir.to_owned()).or_insert_with(DirState::default);
-            }
+            core.state.create_dirs(&path);
             Ok(())
         })
         .await

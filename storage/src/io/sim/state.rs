@@ -5,6 +5,9 @@
 //! * `volatile` is `stable` plus every completed operation: what a running process sees.
 //! * `pending` lists, in order of issue, every operation that is in flight or not yet synced.
 //!
+//! A directory has an identity of its own, and its path is a name that it has: a renamed directory keeps what is in it,
+//! whatever becomes of its new name.
+//!
 //! A state is a tree of reference-counted parts, so a copy at every stop point is cheap.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,8 +18,12 @@ use super::content::{Content, PAGE};
 
 /// Identity of a file, whatever its name.
 pub(super) type Ino = u64;
-/// Names of one directory.
+/// Identity of a directory, whatever its path.
+pub(super) type DirId = u64;
+/// Names of the files of one directory.
 pub(super) type Names = Rc<BTreeMap<String, Ino>>;
+/// Paths of all directories.
+pub(super) type Paths = Rc<BTreeMap<PathBuf, DirId>>;
 
 #[derive(Clone, Default)]
 pub(super) struct FileState {
@@ -75,18 +82,24 @@ pub(super) enum Body {
         size: u64,
     },
     Link {
-        dir: PathBuf,
+        dir: DirId,
         name: String,
         ino: Ino,
     },
     Unlink {
-        dir: PathBuf,
+        dir: DirId,
         name: String,
     },
     Rename {
-        from: (PathBuf, String),
-        to: (PathBuf, String),
+        from: (DirId, String),
+        to: (DirId, String),
         ino: Ino,
+    },
+    /// A directory gets another path; it leaves the directory `from`.
+    Move {
+        from: DirId,
+        to: (DirId, String),
+        id: DirId,
     },
 }
 
@@ -103,10 +116,12 @@ impl Body {
     }
 
     /// Whether this changes names in a directory.
-    fn touches(&self, dir: &Path) -> bool {
+    pub(super) fn touches(&self, dir: DirId) -> bool {
         match self {
-            Body::Link { dir: d, .. } | Body::Unlink { dir: d, .. } => d == dir,
-            Body::Rename { from, to, .. } => from.0 == dir || to.0 == dir,
+            Body::Link { dir: d, .. } | Body::Unlink { dir: d, .. } => *d == dir,
+            Body::Rename { from: (from, _), to, .. } | Body::Move { from, to, .. } => {
+                *from == dir || to.0 == dir
+            }
             _ => false,
         }
     }
@@ -135,8 +150,13 @@ pub(super) struct Pending {
 #[derive(Clone, Default)]
 pub(super) struct DiskState {
     pub(super) files: BTreeMap<Ino, FileState>,
-    pub(super) dirs: BTreeMap<PathBuf, DirState>,
+    pub(super) dirs: BTreeMap<DirId, DirState>,
+    /// Paths that a power loss leaves.
+    pub(super) stable_paths: Paths,
+    /// Paths that the process sees.
+    pub(super) paths: Paths,
     pub(super) pending: Vec<Pending>,
+    /// Of files and directories.
     pub(super) next_ino: Ino,
 }
 
@@ -150,32 +170,91 @@ pub(super) enum Version {
 impl DiskState {
     /// An empty device with a root directory.
     pub(super) fn new() -> Self {
-        let mut s = Self { next_ino: 1, ..Self::default() };
-        s.dirs.insert(PathBuf::from("/"), DirState::default());
-        s
+        let root: Paths = Rc::new(BTreeMap::from([(PathBuf::from("/"), 0)]));
+        Self {
+            dirs: BTreeMap::from([(0, DirState::default())]),
+            stable_paths: Rc::clone(&root),
+            paths: root,
+            next_ino: 1,
+            ..Self::default()
+        }
+    }
+
+    /// The directory at a path as the process sees it.
+    pub(super) fn dir(&self, path: &Path) -> Option<DirId> {
+        self.paths.get(path).copied()
+    }
+
+    /// Directory and name of a path, if the directory is there.
+    pub(super) fn place(&self, path: &Path) -> Option<(DirId, String)> {
+        let (dir, name) = split(path)?;
+        Some((self.dir(dir)?, name.to_owned()))
     }
 
     /// Inode behind a path as the process sees it.
     pub(super) fn lookup(&self, path: &Path) -> Option<Ino> {
         let (dir, name) = split(path)?;
-        self.dirs.get(dir)?.volatile.get(name).copied()
+        self.dirs.get(&self.dir(dir)?)?.volatile.get(name).copied()
     }
 
     /// A name of a file as the process sees it.
     pub(super) fn name_of(&self, ino: Ino) -> Option<PathBuf> {
-        self.dirs.iter().find_map(|(dir, d)| {
-            let (name, _) = d.volatile.iter().find(|(_, i)| **i == ino)?;
-            Some(dir.join(name))
+        self.paths.iter().find_map(|(path, id)| {
+            let (name, _) = self.dirs.get(id)?.volatile.iter().find(|(_, i)| **i == ino)?;
+            Some(path.join(name))
         })
     }
 
+    /// The directories at a path and below as the process sees them.
+    pub(super) fn below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = DirId> + 'a {
+        self.paths.iter().filter(move |(p, _)| p.starts_with(path)).map(|(_, id)| *id)
+    }
+
     /// Whether nothing is in a directory, and no crash could bring a name in it back.
-    pub(super) fn is_empty_dir(&self, dir: &Path) -> bool {
-        let names = self.dirs.get(dir);
+    pub(super) fn is_empty_dir(&self, path: &Path) -> bool {
+        let Some(id) = self.dir(path) else { return true };
+        let names = self.dirs.get(&id);
         let unnamed = names.is_none_or(|d| d.stable.is_empty() && d.volatile.is_empty());
         unnamed
-            && self.dirs.keys().all(|other| other.parent() != Some(dir))
-            && self.pending.iter().all(|p| !p.body.touches(dir))
+            && self.paths.keys().all(|other| other.parent() != Some(path))
+            && self.pending.iter().all(|p| !p.body.touches(id))
+    }
+
+    /// Makes a directory and its parents, for good.
+    pub(super) fn create_dirs(&mut self, path: &Path) {
+        let missing: Vec<&Path> = path
+            .ancestors()
+            .filter(|d| !d.as_os_str().is_empty() && self.dir(d).is_none())
+            .collect();
+        for dir in missing.into_iter().rev() {
+            let Some((parent, name)) = self.place(dir) else { continue };
+            let id = self.next_ino;
+            self.next_ino += 1;
+            self.dirs.insert(id, DirState::default());
+            Rc::make_mut(&mut self.paths).insert(dir.to_owned(), id);
+            // The parent may have a new name that is not stable yet.
+            let at = self.stable_paths.iter().find(|(_, i)| **i == parent);
+            if let Some(at) = at.map(|(at, _)| at.join(name)) {
+                Rc::make_mut(&mut self.stable_paths).insert(at, id);
+            }
+        }
+    }
+
+    /// Removes a directory, for good.
+    pub(super) fn remove_dir(&mut self, path: &Path) {
+        let Some(id) = Rc::make_mut(&mut self.paths).remove(path) else { return };
+        Rc::make_mut(&mut self.stable_paths).retain(|_, i| *i != id);
+        self.dirs.remove(&id);
+    }
+
+    /// The rename of a file or a directory; `None` if it, or the directory it goes to, is not there.
+    pub(super) fn rename(&self, from: &Path, to: &Path) -> Option<Body> {
+        let (source, target) = (self.place(from)?, self.place(to)?);
+        if let Some(id) = self.dir(from) {
+            return Some(Body::Move { from: source.0, to: target, id });
+        }
+        let ino = self.lookup(from)?;
+        Some(Body::Rename { from: source, to: target, ino })
     }
 
     /// Applies an operation to one version.
@@ -190,7 +269,32 @@ impl DiskState {
             };
             apply_file(c, body);
         } else {
-            apply_name(&mut self.dirs, body, to);
+            self.apply_name(body, to);
+        }
+    }
+
+    /// Applies a name operation to one version.
+    fn apply_name(&mut self, body: &Body, to: Version) {
+        let Body::Move { to: (parent, name), id, .. } = body else {
+            return apply_name(&mut self.dirs, body, to);
+        };
+        let paths = match to {
+            Version::Stable => &mut self.stable_paths,
+            Version::Volatile => &mut self.paths,
+        };
+        let at = |wanted: &DirId| paths.iter().find(|(_, i)| *i == wanted).map(|(p, _)| p.clone());
+        let (Some(old), Some(parent)) = (at(id), at(parent)) else { return };
+        let new = parent.join(name);
+        let paths = Rc::make_mut(paths);
+        // One that was there was empty and goes.
+        paths.remove(&new);
+        let moved: Vec<PathBuf> = paths.keys().filter(|p| p.starts_with(&old)).cloned().collect();
+        for path in moved {
+            if let (Some(id), Ok(rest)) = (paths.remove(&path), path.strip_prefix(&old)) {
+                // Joining nothing would leave a trailing separator.
+                let path = if rest.as_os_str().is_empty() { new.clone() } else { new.join(rest) };
+                paths.insert(path, id);
+            }
         }
     }
 
@@ -200,7 +304,8 @@ impl DiskState {
     }
 
     /// Completed operations on names in a directory.
-    pub(super) fn done_in(&self, dir: &Path) -> Vec<u64> {
+    pub(super) fn done_in(&self, path: &Path) -> Vec<u64> {
+        let Some(dir) = self.dir(path) else { return Vec::new() };
         self.pending.iter().filter(|p| p.done && p.body.touches(dir)).map(|p| p.op).collect()
     }
 
@@ -231,15 +336,17 @@ impl DiskState {
         }
     }
 
-    /// Makes the name changes `ops` stable as far as directory `dir` is concerned.
-    pub(super) fn settle_dir(&mut self, dir: &Path, ops: &[u64]) {
+    /// Makes the name changes `ops` stable as far as a directory is concerned.
+    pub(super) fn settle_dir(&mut self, path: &Path, ops: &[u64]) {
+        let Some(dir) = self.dir(path) else { return };
         let mut settled = Vec::new();
         self.pending.retain_mut(|p| {
             if !ops.contains(&p.op) || p.body.file().is_some() {
                 return true;
             }
-            if let Body::Rename { from, to, .. } = &*p.body {
-                p.synced.0 |= from.0 == dir;
+            if let Body::Rename { from: (from, _), to, .. } | Body::Move { from, to, .. } = &*p.body
+            {
+                p.synced.0 |= *from == dir;
                 p.synced.1 |= to.0 == dir;
                 if !(p.synced.0 && p.synced.1) {
                     return true;
@@ -249,7 +356,7 @@ impl DiskState {
             false
         });
         for body in &settled {
-            apply_name(&mut self.dirs, body, Version::Stable);
+            self.apply_name(body, Version::Stable);
         }
     }
 
@@ -270,14 +377,14 @@ pub(super) fn apply_file(c: &mut Content, body: &Body) {
         Body::Zeros { offset, len, .. } => c.zero(*offset, *len),
         Body::Grow { size, .. } => c.size = c.size.max(*size),
         Body::Truncate { size, .. } => c.truncate(*size),
-        Body::Link { .. } | Body::Unlink { .. } | Body::Rename { .. } => {}
+        Body::Link { .. } | Body::Unlink { .. } | Body::Rename { .. } | Body::Move { .. } => {}
     }
 }
 
-/// Applies a name operation.
-pub(super) fn apply_name(dirs: &mut BTreeMap<PathBuf, DirState>, body: &Body, to: Version) {
-    let mut with = |dir: &Path, f: &mut dyn FnMut(&mut BTreeMap<String, Ino>)| {
-        if let Some(d) = dirs.get_mut(dir) {
+/// Applies an operation on the name of a file.
+fn apply_name(dirs: &mut BTreeMap<DirId, DirState>, body: &Body, to: Version) {
+    let mut with = |dir: DirId, f: &mut dyn FnMut(&mut BTreeMap<String, Ino>)| {
+        if let Some(d) = dirs.get_mut(&dir) {
             f(Rc::make_mut(match to {
                 Version::Stable => &mut d.stable,
                 Version::Volatile => &mut d.volatile,
@@ -285,20 +392,20 @@ pub(super) fn apply_name(dirs: &mut BTreeMap<PathBuf, DirState>, body: &Body, to
         }
     };
     match body {
-        Body::Link { dir, name, ino } => with(dir, &mut |n| {
+        Body::Link { dir, name, ino } => with(*dir, &mut |n| {
             n.insert(name.clone(), *ino);
         }),
-        Body::Unlink { dir, name } => with(dir, &mut |n| {
+        Body::Unlink { dir, name } => with(*dir, &mut |n| {
             n.remove(name);
         }),
         Body::Rename { from, to, ino } => {
-            with(&from.0, &mut |n| {
+            with(from.0, &mut |n| {
                 // Under an image that dropped an earlier name change the source may be another file.
                 if n.get(&from.1) == Some(ino) {
                     n.remove(&from.1);
                 }
             });
-            with(&to.0, &mut |n| {
+            with(to.0, &mut |n| {
                 n.insert(to.1.clone(), *ino);
             });
         }

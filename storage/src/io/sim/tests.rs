@@ -169,6 +169,58 @@ fn renames_and_removals_are_volatile_until_the_directory_is_synced() {
 
 /// Every stop of a run: what was acknowledged as synced before the stop is there in every image.
 #[test]
+fn renamed_directories_are_volatile_until_the_directory_around_them_is_synced() {
+    let disk = disk();
+    let named = |disk: &SimDisk| {
+        let at = ["/a/sub/f", "/b/sub/f", "/c/sub/f"].map(|path| contents(disk, path).is_some());
+        at.iter().position(|there| *there)
+    };
+    let last = run(&disk, async {
+        disk.create_dir_all(p("/a/sub")).await.expect("mkdir");
+        let f = create(&disk, "/a/sub/f").await;
+        f.sync().await.expect("sync");
+        disk.sync_dir(p("/a/sub")).await.expect("sync_dir");
+        disk.rename(p("/a"), p("/b")).await.expect("rename");
+        // Names below hold, whatever the name above.
+        create(&disk, "/b/sub/g").await.sync().await.expect("sync");
+        disk.sync_dir(p("/b/sub")).await.expect("sync_dir");
+        disk.create_dir_all(p("/b/new")).await.expect("mkdir");
+        disk.moment()
+    });
+    assert_eq!(named(&disk), Some(1));
+    let lost = disk.power_loss(Image::None, 1);
+    assert_eq!(named(&lost), Some(0));
+    assert!(contents(&lost, "/a/sub/g").is_some());
+    run(&lost, async { lost.list(p("/a/new")).await.expect("made for good") });
+    assert_eq!(named(&disk.power_loss(Image::All, 1)), Some(1));
+    assert_eq!(named(&disk.kill(1)), Some(1));
+    run(&disk, async {
+        disk.sync_dir(p("/b")).await.expect("of no use to its own name");
+    });
+    assert_eq!(named(&disk.power_loss(Image::None, 1)), Some(0));
+    run(&disk, async {
+        disk.sync_dir(p("/")).await.expect("sync_dir");
+        disk.create_dir_all(p("/c")).await.expect("mkdir");
+        disk.rename(p("/b"), p("/c")).await.expect("over an empty one");
+        disk.sync_dir(p("/")).await.expect("sync_dir");
+    });
+    assert_eq!(named(&disk.power_loss(Image::None, 1)), Some(2));
+    assert_eq!(disk.violations(), []);
+    for stop in 0..disk.stop_count() {
+        for image in Image::ALL {
+            let after = disk.power_loss_at(stop, image, stop as u64).expect("a stop");
+            let found = named(&after);
+            assert!(stop < last || found.is_some(), "{stop} {image:?}: the tree is lost");
+        }
+    }
+    run(&disk, async {
+        create(&disk, "/c/sub/h").await;
+        disk.rename(p("/c"), p("/d")).await.expect("rename");
+    });
+    assert_eq!(manners(&disk), [BadManner::RenamedUnsynced]);
+}
+
+#[test]
 fn every_stop_keeps_what_was_synced() {
     let disk = disk();
     let acks = Rc::new(RefCell::new(Vec::new()));

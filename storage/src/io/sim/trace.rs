@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::image::{self, Image};
-use super::state::{Body, DiskState, FileState, Ino, Pending, Version, split};
+use super::state::{Body, DiskState, FileState, Ino, Pending, Version};
 use crate::io::record::kind;
 
 /// One event of a log.
@@ -132,7 +132,8 @@ impl Trace {
         self.events.iter().take(stop).for_each(|e| played.play(e));
         let after = image::power_loss(&played.state, image, seed);
         let mut left = Left::default();
-        for (dir, names) in &after.dirs {
+        for (dir, id) in after.paths.iter() {
+            let Some(names) = after.dirs.get(id) else { continue };
             let relative = |path: &Path| path.strip_prefix("/").unwrap_or(path).to_owned();
             left.dirs.push(relative(dir));
             for (name, ino) in names.stable.iter() {
@@ -170,11 +171,10 @@ impl Played {
     }
 
     fn play(&mut self, e: &Event) {
-        let place = |path: &Path| split(path).map(|(dir, name)| (dir.to_owned(), name.to_owned()));
         let ino = self.files.get(&e.file).copied();
         match (e.kind, e.paths.as_slice(), ino) {
             (kind::CREATE, [path], _) => {
-                let Some((dir, name)) = place(path) else { return };
+                let Some((dir, name)) = self.state.place(path) else { return };
                 let ino = self.state.next_ino;
                 self.state.next_ino += 1;
                 self.state.files.insert(ino, FileState::default());
@@ -187,13 +187,12 @@ impl Played {
                 }
             }
             (kind::RENAME, [from, to], _) => {
-                let (Some(from_at), Some(to_at)) = (place(from), place(to)) else { return };
-                if let Some(ino) = self.state.lookup(from) {
-                    self.push(e.op, Body::Rename { from: from_at, to: to_at, ino });
+                if let Some(rename) = self.state.rename(from, to) {
+                    self.push(e.op, rename);
                 }
             }
             (kind::REMOVE, [path], _) => {
-                let Some((dir, name)) = place(path) else { return };
+                let Some((dir, name)) = self.state.place(path) else { return };
                 if self.state.lookup(path).is_some() {
                     self.push(e.op, Body::Unlink { dir, name });
                 }
@@ -204,13 +203,11 @@ impl Played {
             }
             (kind::CREATE_DIR, [path], _) => {
                 // Durable when it returns; before, nothing is in it.
-                for dir in path.ancestors() {
-                    self.state.dirs.entry(dir.to_owned()).or_default();
-                }
+                self.state.create_dirs(path);
             }
             // Without names in it, whether it is there makes no difference to a start.
             (kind::REMOVE_DIR, [path], _) if self.state.is_empty_dir(path) => {
-                self.state.dirs.remove(path);
+                self.state.remove_dir(path);
             }
             (kind::WRITE, _, Some(ino)) => {
                 let bytes = e.bytes.to_vec();
