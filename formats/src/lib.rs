@@ -23,6 +23,7 @@
 //! | umbrella marker | `moon-storage` | 1 | [`marker`] | `docs/formats/text-files.md` |
 //! | guard, part list | `version`, `moon-aof` | 3 | [`aof`] | `docs/formats/text-files.md` |
 //! | salvage plan | `moon-salvage` | 1 | [`salvage`] | `docs/formats/text-files.md` |
+//! | journal of a migration | `moon-migrate` | 1 | [`migration`] | `docs/formats/text-files.md` |
 //! | backup set | `moon-backup` | 1 | [`backup`] | `docs/formats/text-files.md` |
 //! | file names | - | - | [`names`] | - |
 //! | change events (written only) | - | moon-1 | [`cdc`] | `docs/cdc.md` |
@@ -42,6 +43,7 @@ pub mod crc;
 mod error;
 pub mod json;
 pub mod marker;
+pub mod migration;
 pub mod names;
 pub mod number;
 pub mod page;

@@ -24,6 +24,9 @@
 //! | `graph`, `seg-<id>.csr` | `shard-<n>` | graph segments |
 //! | `vectors`, `segment-<id>` | `shard-<n>` | vector segments |
 //! | `set-<utc>-<id>` | repository of backups | one backup; its files have the paths that they have below a data directory |
+//! | `<directory>.moon.migrate.journal` | beside a data directory | how far a run of moon-migrate has come |
+//! | `<directory>.new` | beside a data directory | the tree that such a run makes |
+//! | `<directory>.v<n>.bak` | beside a data directory | the tree that it has replaced |
 //! | `backup.json` | `set-<utc>-<id>` | what the backup holds; written last |
 
 use crate::number::parse_u64;
@@ -49,6 +52,16 @@ pub const DATA_DIR: &str = "data";
 pub const GRAPH_DIR: &str = "graph";
 /// Directory of vector segments.
 pub const VECTORS_DIR: &str = "vectors";
+
+/// What the name of a data directory and this make: the journal of a migration into it.
+pub const MIGRATION_JOURNAL_SUFFIX: &str = ".moon.migrate.journal";
+/// What the name of a data directory and this make: the tree that a migration makes.
+pub const MIGRATION_NEW_SUFFIX: &str = ".new";
+
+/// The `n`-th tree that migrations into `directory` have replaced.
+pub fn migration_backup(directory: &str, n: u64) -> String {
+    format!("{directory}.v{n}.bak")
+}
 
 /// What a backup holds, in its [`backup_set`].
 pub const BACKUP: &str = "backup.json";

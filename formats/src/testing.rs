@@ -26,6 +26,7 @@ pub use snapshot::{
 
 use crate::aof::{self, PartList};
 use crate::marker::Marker;
+use crate::migration::{Journal, State};
 use crate::resp::{CommandIter, Limits, Parsed, Proto, Reply, RequestParser, Value};
 use crate::salvage::{FileMark, Hole, KeptBase, Lost, Plan, Reason, ShardPlan};
 use crate::value::{self, StreamId};
@@ -52,6 +53,7 @@ pub const TARGETS: &[Target] = &[
     ("marker", marker, || vec![sample_marker().encode().into_bytes()]),
     ("backup", backup, backup::samples),
     ("part_list", part_list, part_list_samples),
+    ("migration_journal", migration_journal, || vec![sample_migration().encode().into_bytes()]),
     ("salvage_plan", salvage_plan, || vec![sample_salvage_plan().encode().into_bytes()]),
 ];
 
@@ -178,6 +180,15 @@ pub fn salvage_plan(data: &[u8]) {
         if let Ok(plan) = Plan::decode(&text) {
             assert_eq!(plan.encode().into_bytes(), text);
             assert_eq!(closed(&text).len(), text.len());
+        }
+    }
+}
+
+/// Reads the journal of a migration; as [`marker`].
+pub fn migration_journal(data: &[u8]) {
+    for text in [data.to_vec(), closed(data)] {
+        if let Ok(journal) = Journal::decode(&text) {
+            assert_eq!(journal.encode().into_bytes(), text);
         }
     }
 }
@@ -317,6 +328,17 @@ pub fn sample_marker() -> Marker {
         databases: 16,
         created_ms: 1_700_000_000_000,
         extra: vec![],
+    }
+}
+
+/// A journal with every kind of line.
+pub fn sample_migration() -> Journal {
+    Journal {
+        state: State::Swapping,
+        from: "redis-rdb:/srv/old data/dump.rdb".into(),
+        databases: Some(20),
+        accepted: vec!["use".into(), "tail".into()],
+        backup: Some("moon.v1.bak".into()),
     }
 }
 

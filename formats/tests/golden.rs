@@ -11,6 +11,7 @@ mod snapshots;
 use layout::Walk;
 use moon_formats::aof::{self, Ended, PartList};
 use moon_formats::marker::Marker;
+use moon_formats::migration::Journal;
 use moon_formats::salvage::Plan;
 use moon_formats::testing::*;
 use moon_formats::value::Value;
@@ -228,6 +229,22 @@ fn read_plan(bytes: Vec<u8>) -> Golden {
     read_text("salvage.plan", bytes, &meaning, format!("{plan:?}\n"))
 }
 
+fn read_journal(bytes: Vec<u8>) -> Golden {
+    let journal = Journal::decode(&bytes).unwrap();
+    assert_eq!(journal.encode().into_bytes(), bytes);
+    let meaning = [
+        "version of the journal",
+        "how far the run has come",
+        "the source: kind and path; %20 is a blank",
+        "databases of the new directory, as the run was told",
+        "a loss that is accepted",
+        "another",
+        "name of the old tree once it has made way",
+        "CRC32C of all lines before",
+    ];
+    read_text("moon.moon.migrate.journal", bytes, &meaning, format!("{journal:?}\n"))
+}
+
 fn explain(all: &[Golden]) -> String {
     let mut md = String::from(
         "# Every byte explained\n\nOffset, bytes in hexadecimal (`00*n`: n zeros), meaning. \
@@ -309,6 +326,10 @@ fn text_files() {
     check("aof/v3", &all);
     let plan = bytes_of("salvage/v1", "salvage.plan", || sample_salvage_plan().encode().into());
     check("salvage/v1", &[read_plan(plan)]);
+    let journal = bytes_of("migration/v1", "moon.moon.migrate.journal", || {
+        sample_migration().encode().into()
+    });
+    check("migration/v1", &[read_journal(journal)]);
 }
 
 #[test]

@@ -47,6 +47,10 @@ fn text_files_are_shown_as_they_are() {
         ("Marker", include_str!("../golden/marker/v1/moon.storage")),
         ("Guard", include_str!("../golden/aof/v3/guard.manifest")),
         ("Part list", include_str!("../golden/aof/v3/part-list-off.manifest")),
+        (
+            "Journal of a migration",
+            include_str!("../golden/migration/v1/moon.moon.migrate.journal"),
+        ),
         ("Salvage plan", include_str!("../golden/salvage/v1/salvage.plan")),
     ] {
         assert!(TEXTS.contains(&format!("```text\n{file}```")), "{heading}: the example");

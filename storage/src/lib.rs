@@ -25,6 +25,7 @@ pub mod io;
 pub mod log;
 pub mod manifest;
 pub mod marker;
+pub mod migration;
 #[cfg(any(test, feature = "mutants"))]
 pub mod mutant;
 pub mod parts;

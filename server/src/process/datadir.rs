@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use moon_formats::marker::Marker;
+use moon_formats::migration::State;
 use moon_formats::names::MARKER;
 use moon_storage::io::local::LocalRuntime;
 use moon_storage::io::lock::{DirLock, LockError};
 use moon_storage::io::posix::PosixDisk;
 use moon_storage::marker::{self, MarkerError};
+use moon_storage::migration::{self, MigrationError};
 
 use crate::config::{Config, OptionId};
 use crate::net::sys;
@@ -32,13 +34,20 @@ pub(crate) enum DirError {
     Marker(MarkerError),
     /// The data is not ours; the operator decides: exit 2.
     Foreign(PathBuf, String),
+    /// A migration into it has to be ended first: exit 2.
+    Migrating(PathBuf, State),
+    /// The journal of a migration into it is damaged: exit 2. It cannot be read: exit 1.
+    Migration(MigrationError),
 }
 
 impl DirError {
     /// The exit code that tells the supervisor what to do (operations §5).
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Foreign(..) | Self::Marker(_) => super::EXIT_DECISION,
+            Self::Migration(MigrationError::Io { .. }) => super::EXIT_ENVIRONMENT,
+            Self::Foreign(..) | Self::Marker(_) | Self::Migrating(..) | Self::Migration(_) => {
+                super::EXIT_DECISION
+            }
             Self::Io(..) | Self::Locked(_) => super::EXIT_ENVIRONMENT,
         }
     }
@@ -51,6 +60,22 @@ impl std::fmt::Display for DirError {
             Self::Locked(e) => write!(f, "data directory in use: {e}"),
             Self::Marker(e) => write!(f, "data directory: {e}"),
             Self::Foreign(dir, why) => write!(f, "data directory {}: {why}", dir.display()),
+            Self::Migrating(dir, state) => {
+                let dir = dir.display();
+                write!(
+                    f,
+                    "data directory {dir}: a migration was interrupted between two renames; "
+                )?;
+                match state {
+                    State::Back => write!(
+                        f,
+                        "run moon-migrate rollback --to {dir} for the old data, or moon-migrate resume \
+                         --to {dir} for the new"
+                    ),
+                    _ => write!(f, "run moon-migrate resume --to {dir}"),
+                }
+            }
+            Self::Migration(e) => write!(f, "data directory, journal of a migration: {e}"),
         }
     }
 }
@@ -94,8 +119,13 @@ fn absolute(path: &Path) -> PathBuf {
         .unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// Looks at a directory without changing it: is it ours or new?
+/// Looks at a directory without changing it: is it ours or new, and does its name stand for it?
 pub(crate) fn inspect(path: &Path) -> Result<(), DirError> {
+    let rt = LocalRuntime::new().map_err(|e| DirError::Io(path.into(), e))?;
+    let unfinished = rt.block_on(migration::unfinished(&PosixDisk::new(), path));
+    if let Some(state) = unfinished.map_err(DirError::Migration)? {
+        return Err(DirError::Migrating(path.into(), state));
+    }
     if !path.exists() {
         return Ok(());
     }
@@ -270,6 +300,38 @@ mod tests {
         assert!(error.contains("--databases 16"), "{error}");
         fs::write(path.join(MARKER), "moon-storage 2\n").unwrap();
         assert!(matches!(marker(&dir, 16), Err(DirError::Marker(_))));
+    }
+
+    #[test]
+    fn a_directory_between_two_renames_is_not_made_anew() {
+        let path = fresh("migrating");
+        let (new, journal) = (migration::new_tree(&path), migration::journal(&path));
+        let _ = fs::remove_dir_all(&new);
+        let said = |state| moon_formats::migration::Journal {
+            state,
+            from: "redis-rdb:/dump.rdb".into(),
+            databases: None,
+            accepted: Vec::new(),
+            backup: Some("old".into()),
+        };
+        fs::create_dir_all(&new).unwrap();
+        fs::write(&journal, said(State::Swapping).encode()).unwrap();
+        let error = open(&path).unwrap_err();
+        assert!(matches!(error, DirError::Migrating(_, State::Swapping)), "{error}");
+        assert_eq!(error.exit_code(), super::super::EXIT_DECISION);
+        let hint = format!("run moon-migrate resume --to {}", path.display());
+        assert!(error.to_string().contains(&hint), "{error}");
+        assert!(!path.exists(), "nothing was made");
+        // Names that do not change any more.
+        fs::write(&journal, said(State::Verified).encode()).unwrap();
+        open(&path).unwrap();
+        fs::write(&journal, "moon-migrate 1\n").unwrap();
+        assert!(matches!(open(&path), Err(DirError::Migration(_))));
+        for file in [&journal, &path.join("moon.lock")] {
+            fs::remove_file(file).unwrap();
+        }
+        fs::remove_dir(&new).unwrap();
+        fs::remove_dir(&path).unwrap();
     }
 
     #[test]

@@ -229,7 +229,7 @@ fn a_run_over_old_data_keeps_it_and_can_be_undone() {
     // A run that was killed while it copied.
     let from = place("redis-rdb", &file);
     let journal = scratch.path().join("moon.moon.migrate.journal");
-    fs::write(&journal, format!("moon-migrate 1\nstate copying\nfrom {from}\n")).unwrap();
+    fs::write(&journal, journal_of("copying", &from, None)).unwrap();
     fs::create_dir(scratch.path().join("moon.new")).unwrap();
     fs::write(scratch.path().join("moon.new/half"), "of a copy").unwrap();
     let (code, said) = migrate(&args);
@@ -241,6 +241,64 @@ fn a_run_over_old_data_keeps_it_and_can_be_undone() {
     let mut client = server.client().unwrap();
     assert_eq!(client.line("GET old").unwrap().to_string(), "\"data\"");
     assert_eq!(client.line("DBSIZE").unwrap().to_string(), ":1");
+}
+
+/// The journal of a run, from the table of docs/formats/text-files.md.
+fn journal_of(state: &str, from: &str, backup: Option<&str>) -> String {
+    let mut text = format!("moon-migrate 1\nstate {state}\nfrom {from}\n");
+    if let Some(name) = backup {
+        text.push_str(&format!("backup {name}\n"));
+    }
+    let crc = !text.bytes().fold(!0u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(byte), |c, _| (c >> 1) ^ (0x82f6_3b78 & (c & 1).wrapping_neg()))
+    });
+    format!("{text}end {crc:08x}\n")
+}
+
+/// That a server does not start in a directory, and what it says about it.
+fn refusal(dir: &Path) -> String {
+    let output = Command::new(moon_tests::server::moon_binary())
+        .args(["--dir", dir.to_str().unwrap(), "--port", "0", "--unixsocket"])
+        .arg(dir.with_extension("sock"))
+        .output()
+        .expect("the server runs");
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    text
+}
+
+#[test]
+fn a_server_does_not_start_between_two_renames() {
+    let scratch = TempDir::new().unwrap();
+    let (file, redis_server) = saved(scratch.path(), 6, 40);
+    let (from, to) = (place("redis-rdb", &file), scratch.path().join("moon"));
+    fs::create_dir(&to).unwrap();
+    let mut server = moon(&to);
+    server.client().unwrap().line("SET old data").unwrap();
+    server.terminate().unwrap();
+    carried(&["run", "--from", &from, "--to", to.to_str().unwrap()]);
+    // As a crash between the renames leaves it.
+    let (new, old) = (scratch.path().join("moon.new"), scratch.path().join("moon.v1.bak"));
+    let journal = scratch.path().join("moon.moon.migrate.journal");
+    let done = journal_of("done", &from, Some("moon.v1.bak"));
+    assert_eq!(fs::read_to_string(&journal).unwrap(), done);
+    fs::rename(&to, &new).unwrap();
+    fs::write(&journal, journal_of("swapping", &from, Some("moon.v1.bak"))).unwrap();
+    let text = refusal(&to);
+    let hint = format!("run moon-migrate resume --to {}", to.display());
+    assert!(text.contains(&hint) && !to.exists(), "{text}");
+    carried(&["resume", "--to", to.to_str().unwrap()]);
+    assert_same(&mut redis_server.client().unwrap(), &mut moon(&to).client().unwrap());
+    // A rollback that was cut off after the first of its renames.
+    fs::rename(&to, &new).unwrap();
+    fs::write(&journal, journal_of("back", &from, Some("moon.v1.bak"))).unwrap();
+    let text = refusal(&to);
+    assert!(text.contains("moon-migrate rollback") && !to.exists(), "{text}");
+    carried(&["rollback", "--to", to.to_str().unwrap()]);
+    assert!(!old.exists());
+    let server = moon(&to);
+    let mut client = server.client().unwrap();
+    assert_eq!(client.line("GET old").unwrap().to_string(), "\"data\"");
 }
 
 #[test]

@@ -37,7 +37,7 @@ EXIT CODES:
   4   something would be lost, named in the report; run again with --accept-loss
   70  the source is damaged; the message names file and offset"
 )]
-pub(crate) struct Cli {
+pub struct Cli {
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }
@@ -195,6 +195,17 @@ impl FromStr for Target {
             Kind::Redis => Err("a target is redis-rdb:FILE or redis-aof:DIR".into()),
             _ => Ok(Target(place)),
         }
+    }
+}
+
+impl Cli {
+    /// The command line `moon-migrate <words>`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn of(words: &[&str]) -> Result<Cli, String> {
+        let words = ["moon-migrate"].iter().chain(words);
+        Cli::try_parse_from(words).map_err(|e| e.to_string())
     }
 }
 

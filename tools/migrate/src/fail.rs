@@ -4,9 +4,8 @@ use std::fmt;
 use std::path::Path;
 
 use moon_formats::DecodeError;
+use moon_storage::migration::MigrationError;
 
-/// Exit code when everything is carried.
-pub(crate) const CARRIED: u8 = 0;
 /// Exit code of a path that cannot be read or written.
 const ENVIRONMENT: u8 = 1;
 /// Exit code of what is refused before anything is written.
@@ -20,12 +19,19 @@ const DAMAGE: u8 = 70;
 
 /// A run that cannot go on.
 #[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) code: u8,
-    pub(crate) message: String,
+pub struct Failure {
+    /// Exit code; the help of the command line lists them.
+    pub code: u8,
+    /// What happened and what to do about it.
+    pub message: String,
 }
 
 impl Failure {
+    /// The program could not begin.
+    pub fn start(cause: &dyn fmt::Display) -> Failure {
+        Failure::environment(format!("cannot start: {cause}"))
+    }
+
     pub(crate) fn io(doing: &str, path: &Path, cause: impl fmt::Display) -> Failure {
         Failure {
             code: ENVIRONMENT,
@@ -47,6 +53,14 @@ impl Failure {
 
     pub(crate) fn losses(message: impl Into<String>) -> Failure {
         Failure { code: LOSSES, message: message.into() }
+    }
+
+    /// What the storage layer said of a journal or of a tree beside a data directory.
+    pub(crate) fn migration(e: &MigrationError) -> Failure {
+        match e {
+            MigrationError::Io { .. } => Failure::environment(e.to_string()),
+            MigrationError::Bad { path, cause } => Failure::decode(path, cause),
+        }
     }
 
     pub(crate) fn damage(path: &Path, cause: impl fmt::Display) -> Failure {

@@ -6,234 +6,179 @@
 //!
 //! | state | `<to>.new` | `<to>` | resume |
 //! |---|---|---|---|
-//! | planned, copying | absent, or unfinished | as before | copies again |
+//! | planned | absent | as before | copies |
+//! | copying | absent, or unfinished | as before | copies again |
 //! | verified | whole | as before | changes names |
 //! | swapping | whole, or already in place | the old tree, nothing, or the new one | finishes the change |
 //! | done | - | the new tree | nothing is left to do |
 //! | back | the new tree | the old one | changes names |
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use moon_storage::io::lock::DirLock;
+use moon_formats::migration::{self as format, State};
+use moon_formats::names::{MARKER, migration_backup};
+use moon_storage::io::Disk;
+use moon_storage::migration::{self, is_there, new_tree, parent};
+use moon_storage::whole;
 
 use crate::fail::Failure;
+use crate::host::Host;
 
-/// First line of the file.
-const TITLE: &str = "moon-migrate 1";
-/// Longest journal.
-const BYTES_MAX: u64 = 64 << 10;
-
-/// How far a run has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
-    Planned,
-    Copying,
-    Verified,
-    Swapping,
-    Done,
-    Back,
-}
-
-const STATES: [(&str, State); 6] = [
-    ("planned", State::Planned),
-    ("copying", State::Copying),
-    ("verified", State::Verified),
-    ("swapping", State::Swapping),
-    ("done", State::Done),
-    ("back", State::Back),
-];
+/// Most old trees beside a target.
+const BACKUPS_MAX: u64 = 9999;
 
 /// A run into a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Journal {
-    pub(crate) state: State,
-    pub(crate) from: String,
-    /// What the run was told, to be told again.
-    pub(crate) databases: Option<u16>,
-    pub(crate) accepted: Vec<String>,
-    /// Name of the old tree once it has made way; `None` if there was none.
-    pub(crate) backup: Option<String>,
+    /// What is written down.
+    pub(crate) said: format::Journal,
+    /// The target, by its whole path.
     pub(crate) to: PathBuf,
 }
 
-/// A name beside the target.
-fn beside(to: &Path, suffix: &str) -> PathBuf {
-    let mut name = to.file_name().unwrap_or_default().to_owned();
-    name.push(suffix);
-    to.with_file_name(name)
+/// Gives a tree another name, for good.
+async fn rename(disk: &dyn Disk, from: &Path, to: &Path) -> Result<(), Failure> {
+    disk.rename(from, to).await.map_err(|e| Failure::io("rename", from, e))?;
+    let dir = parent(to);
+    disk.sync_dir(dir).await.map_err(|e| Failure::io("sync", dir, e))
 }
 
-/// Where the new tree is made.
-pub(crate) fn new_tree(to: &Path) -> PathBuf {
-    beside(to, ".new")
-}
-
-fn file_of(to: &Path) -> PathBuf {
-    beside(to, ".moon.migrate.journal")
-}
-
-fn sync_parent(path: &Path) -> Result<(), Failure> {
-    let dir = match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    };
-    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Failure::io("sync", dir, e))
-}
-
-fn rename(from: &Path, to: &Path) -> Result<(), Failure> {
-    fs::rename(from, to).map_err(|e| Failure::io("rename", from, e))?;
-    sync_parent(to)
-}
-
-fn locked(path: &Path) -> Result<DirLock, Failure> {
-    DirLock::acquire(path).map_err(|e| Failure::environment(format!("{e}; stop it first")))
+async fn exists(disk: &dyn Disk, path: &Path) -> Result<bool, Failure> {
+    is_there(disk, path).await.map_err(|e| Failure::migration(&e))
 }
 
 /// Whether a directory has anything in it.
-pub(crate) fn is_taken(path: &Path) -> Result<bool, Failure> {
-    match fs::read_dir(path) {
-        Ok(mut entries) => Ok(entries.next().is_some()),
+pub(crate) async fn is_taken(disk: &dyn Disk, path: &Path) -> Result<bool, Failure> {
+    match disk.list(path).await {
+        Ok(entries) => Ok(!entries.is_empty()),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
         Err(e) => Err(Failure::io("read", path, e)),
     }
 }
 
+/// The last name of a target, which others are made from.
+fn name_of(to: &Path) -> Result<&str, Failure> {
+    let name = to.file_name().and_then(|name| name.to_str());
+    name.ok_or_else(|| Failure::refused(format!("{}: the target has no name", to.display())))
+}
+
 impl Journal {
+    /// The journal of a run that is planned; nothing is written yet.
+    ///
+    /// # Errors
+    /// The target has no name.
+    pub(crate) fn new(
+        to: PathBuf,
+        from: String,
+        databases: Option<u16>,
+        accepted: Vec<String>,
+    ) -> Result<Journal, Failure> {
+        name_of(&to)?;
+        let said =
+            format::Journal { state: State::Planned, from, databases, accepted, backup: None };
+        Ok(Journal { said, to })
+    }
+
     /// The journal of the run into `to`, if one was begun.
-    pub(crate) fn read(to: &Path) -> Result<Option<Journal>, Failure> {
-        let path = file_of(to);
-        match fs::metadata(&path) {
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Failure::io("read", &path, e)),
-            Ok(meta) if meta.len() > BYTES_MAX => {
-                return Err(Failure::damage(&path, "longer than a journal can be"));
-            }
-            Ok(_) => {}
-        }
-        let text = fs::read_to_string(&path).map_err(|e| Failure::io("read", &path, e))?;
-        let journal = Journal::decode(&text, to);
-        journal.map(Some).ok_or_else(|| Failure::damage(&path, "not a journal of moon-migrate"))
-    }
-
-    fn decode(text: &str, to: &Path) -> Option<Journal> {
-        let mut lines = text.lines();
-        if lines.next() != Some(TITLE) {
-            return None;
-        }
-        let (mut state, mut from, mut databases, mut accepted, mut backup) =
-            (None, None, None, Vec::new(), None);
-        for line in lines {
-            let (name, value) = line.split_once(' ')?;
-            match name {
-                "state" => state = STATES.iter().find(|(n, _)| *n == value).map(|(_, s)| *s),
-                "from" => from = Some(value.to_owned()),
-                "databases" => databases = Some(value.parse().ok()?),
-                "accept" => accepted.push(value.to_owned()),
-                "backup" if !value.contains('/') => backup = Some(value.to_owned()),
-                _ => return None,
-            }
-        }
-        Some(Journal { state: state?, from: from?, databases, accepted, backup, to: to.into() })
-    }
-
-    fn encode(&self) -> String {
-        let state = STATES.iter().find(|(_, s)| *s == self.state).map_or("", |(n, _)| n);
-        let mut text = format!("{TITLE}\nstate {state}\nfrom {}\n", self.from);
-        if let Some(n) = self.databases {
-            text.push_str(&format!("databases {n}\n"));
-        }
-        for loss in &self.accepted {
-            text.push_str(&format!("accept {loss}\n"));
-        }
-        if let Some(name) = &self.backup {
-            text.push_str(&format!("backup {name}\n"));
-        }
-        text
+    pub(crate) async fn read(host: &Host, to: &Path) -> Result<Option<Journal>, Failure> {
+        name_of(to)?;
+        let said = migration::read(&*host.disk, to).await.map_err(|e| Failure::migration(&e))?;
+        Ok(said.map(|said| Journal { said, to: to.into() }))
     }
 
     /// Writes a state down, durable.
-    pub(crate) fn enter(&mut self, state: State) -> Result<(), Failure> {
-        self.state = state;
-        let path = file_of(&self.to);
-        let aside = beside(&path, ".tmp");
-        let write = || {
-            let mut options = OpenOptions::new();
-            let mut file =
-                options.write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
-            file.write_all(self.encode().as_bytes())?;
-            file.sync_all()
-        };
-        write().map_err(|e| Failure::io("write", &aside, e))?;
-        rename(&aside, &path)
+    pub(crate) async fn enter(&mut self, host: &Host, state: State) -> Result<(), Failure> {
+        self.said.state = state;
+        let written = migration::write(&*host.disk, &self.to, &self.said).await;
+        written.map_err(|e| Failure::migration(&e))
     }
 
-    /// That nobody uses the old tree, which the run will want to rename: better said before the copy than after.
-    pub(crate) fn is_free(&self) -> Result<(), Failure> {
-        match is_taken(&self.to)? {
-            true => locked(&self.to).map(drop),
+    /// That nobody uses the old tree, which the run will want to rename, and that nothing stands where the new one is to
+    /// be made: better said before the copy than after.
+    pub(crate) async fn is_free(&self, host: &Host) -> Result<(), Failure> {
+        let new = new_tree(&self.to);
+        if self.said.state == State::Planned && exists(&*host.disk, &new).await? {
+            return Err(Failure::refused(format!("{} is in the way; remove it", new.display())));
+        }
+        match is_taken(&*host.disk, &self.to).await? {
+            true => host.locked(&self.to).map(drop),
             false => Ok(()),
         }
     }
 
-    /// Removes what an interrupted copy has left.
-    pub(crate) fn clear_new_tree(&self) -> Result<(), Failure> {
-        let path = new_tree(&self.to);
-        match fs::remove_dir_all(&path) {
-            Err(e) if e.kind() != ErrorKind::NotFound => Err(Failure::io("remove", &path, e)),
-            _ => Ok(()),
+    /// From now on what is in the place of the new tree belongs to the run; what an interrupted copy has left there goes.
+    pub(crate) async fn begin_copy(&mut self, host: &Host) -> Result<(), Failure> {
+        if self.said.state == State::Planned {
+            self.enter(host, State::Copying).await?;
         }
+        let (disk, new) = (&*host.disk, new_tree(&self.to));
+        // Its marker goes first: a part of a tree is no data.
+        let unmarked = async {
+            whole::remove(disk, &new.join(MARKER)).await?;
+            disk.sync_dir(&new).await
+        };
+        match unmarked.await {
+            Err(e) if e.kind() != ErrorKind::NotFound => {
+                return Err(Failure::io("remove", &new, e));
+            }
+            _ => {}
+        }
+        migration::remove_tree(disk, &new).await.map_err(|e| Failure::migration(&e))
     }
 
     /// Gives the new tree the target's name; what had it stays under another one. May be begun again wherever it
     /// was interrupted.
-    pub(crate) fn swap(&mut self) -> Result<(), Failure> {
-        let new = new_tree(&self.to);
-        if self.state == State::Back {
-            self.roll_back()?;
+    pub(crate) async fn swap(&mut self, host: &Host) -> Result<(), Failure> {
+        let (disk, new) = (&*host.disk, new_tree(&self.to));
+        if self.said.state == State::Back {
+            self.roll_back(host).await?;
         }
-        if matches!(self.state, State::Verified | State::Back) {
-            self.backup = match is_taken(&self.to)? {
-                true => Some(self.free_backup_name()?),
+        if matches!(self.said.state, State::Verified | State::Back) {
+            self.said.backup = match is_taken(disk, &self.to).await? {
+                true => Some(self.free_backup_name(disk).await?),
                 false => None,
             };
-            self.enter(State::Swapping)?;
+            self.enter(host, State::Swapping).await?;
         }
-        if new.exists() {
-            if let Some(backup) = &self.backup {
+        if exists(disk, &new).await? {
+            if let Some(backup) = &self.said.backup {
                 let backup = self.to.with_file_name(backup);
-                if !backup.exists() && self.to.exists() {
-                    let _lock = locked(&self.to)?;
-                    rename(&self.to, &backup)?;
+                if !exists(disk, &backup).await? && exists(disk, &self.to).await? {
+                    let _lock = host.locked(&self.to)?;
+                    rename(disk, &self.to, &backup).await?;
                 }
             }
+            if self.said.backup.is_some() && is_taken(disk, &self.to).await? {
+                return Err(Failure::refused(format!(
+                    "{} was made after the old tree had made way; move it away",
+                    self.to.display()
+                )));
+            }
             // An empty directory makes way by itself.
-            rename(&new, &self.to)?;
+            rename(disk, &new, &self.to).await?;
         }
-        self.enter(State::Done)
+        self.enter(host, State::Done).await
     }
 
-    fn free_backup_name(&self) -> Result<String, Failure> {
-        let name = self.to.file_name().unwrap_or_default();
-        let Some(name) = name.to_str() else {
-            return Err(Failure::refused("the target's name is not text"));
-        };
-        (1..10_000)
-            .map(|n| format!("{name}.v{n}.bak"))
-            .find(|backup| !self.to.with_file_name(backup).exists())
+    async fn free_backup_name(&self, disk: &dyn Disk) -> Result<String, Failure> {
+        let (name, dir) = (name_of(&self.to)?, parent(&self.to));
+        let taken = disk.list(dir).await.map_err(|e| Failure::io("read", dir, e))?;
+        (1..=BACKUPS_MAX)
+            .map(|n| migration_backup(name, n))
+            .find(|backup| !taken.iter().any(|entry| entry.name == *backup))
             .ok_or_else(|| {
                 Failure::refused("there are 9999 old trees beside the target; remove some")
             })
     }
 
-    /// Undoes a change of names: the new tree becomes `<to>.new` again, the old one gets its name back.
-    pub(crate) fn roll_back(&mut self) -> Result<(), Failure> {
-        let new = new_tree(&self.to);
-        match self.state {
+    /// Undoes a change of names: the new tree becomes `<to>.new` again, the old one gets its name back. May be begun
+    /// again wherever it was interrupted.
+    pub(crate) async fn roll_back(&mut self, host: &Host) -> Result<(), Failure> {
+        let (disk, new) = (&*host.disk, new_tree(&self.to));
+        match self.said.state {
             State::Done | State::Back => {}
-            State::Swapping => self.swap()?,
+            State::Swapping => Box::pin(self.swap(host)).await?,
             State::Planned | State::Copying | State::Verified => {
                 return Err(Failure::refused(
                     "the run has not changed any name; remove <target>.new and the journal if it is \
@@ -241,149 +186,221 @@ impl Journal {
                 ));
             }
         }
-        let Some(backup) = self.backup.clone() else {
+        let Some(backup) = self.said.backup.clone() else {
             return Err(Failure::refused("there was nothing before the run: there is no old tree"));
         };
         let backup = self.to.with_file_name(backup);
-        if !backup.exists() && self.state == State::Back {
-            return Ok(());
+        if !exists(disk, &backup).await? {
+            return match self.said.state {
+                State::Back => Ok(()),
+                _ => Err(Failure::refused(format!("{} is gone", backup.display()))),
+            };
         }
-        if !backup.exists() {
-            return Err(Failure::refused(format!("{} is gone", backup.display())));
-        }
-        if self.to.exists() {
-            if new.exists() {
+        if exists(disk, &self.to).await? {
+            if exists(disk, &new).await? {
                 return Err(Failure::refused(format!("{} is in the way", new.display())));
             }
-            let _lock = locked(&self.to)?;
-            self.enter(State::Back)?;
-            rename(&self.to, &new)?;
+            let _lock = host.locked(&self.to)?;
+            self.enter(host, State::Back).await?;
+            rename(disk, &self.to, &new).await?;
         }
-        rename(&backup, &self.to)
+        rename(disk, &backup, &self.to).await
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use moon_storage::io::sim::{SimConfig, SimDisk};
+    use moon_storage::io::{Access, Caching};
 
-    /// A place for a target, emptied.
-    fn target(name: &str) -> PathBuf {
-        let dir = std::env::temp_dir().join(format!("moon-journal-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir_all(&dir).unwrap();
-        dir.join("data")
+    const TO: &str = "/srv/data";
+
+    /// A simulated machine, and a run into a directory on it.
+    struct Scene {
+        disk: SimDisk,
+        host: Host,
+        to: PathBuf,
     }
 
-    fn tree(path: &Path, text: &str) {
-        fs::create_dir_all(path).unwrap();
-        fs::write(path.join("file"), text).unwrap();
+    fn scene() -> Scene {
+        let disk = SimDisk::new(SimConfig::default(), 1);
+        let rt: std::rc::Rc<dyn moon_storage::io::Runtime> = std::rc::Rc::new(disk.runtime());
+        let host = Host { disk: disk.as_dyn(), rt, lock: |_| Ok(None), uuid: || Ok([7; 16]) };
+        let scene = Scene { disk, host, to: TO.into() };
+        scene.run(async |host| host.disk.create_dir_all(Path::new("/srv")).await.expect("made"));
+        scene
     }
 
-    fn text(path: &Path) -> String {
-        fs::read_to_string(path.join("file")).unwrap()
-    }
-
-    fn journal(to: &Path) -> Journal {
-        Journal {
-            state: State::Planned,
-            from: "redis-rdb:/a b/dump.rdb".into(),
-            databases: Some(20),
-            accepted: vec!["use".into(), "tail".into()],
-            backup: None,
-            to: to.into(),
+    impl Scene {
+        fn run<T>(&self, act: impl AsyncFnOnce(&Host) -> T) -> T {
+            self.disk.runtime().block_on(act(&self.host))
         }
-    }
 
-    fn reread(to: &Path) -> Journal {
-        Journal::read(to).unwrap().unwrap()
+        fn beside(&self, suffix: &str) -> PathBuf {
+            PathBuf::from(format!("{TO}{suffix}"))
+        }
+
+        fn tree(&self, path: &Path, text: &str) {
+            self.run(async |host| {
+                host.disk.create_dir_all(path).await.expect("made");
+                whole::put(&*host.disk, path, "file", text.as_bytes()).await.expect("written");
+            });
+        }
+
+        fn text(&self, path: &Path) -> String {
+            self.run(async |host| {
+                let file = path.join("file");
+                let file = host.disk.open(&file, Access::Read, Caching::Cached).await;
+                let bytes = file.expect("there").read_at(0, 4096).await.expect("read");
+                String::from_utf8(bytes).expect("text")
+            })
+        }
+
+        fn is_there(&self, path: &Path) -> bool {
+            self.run(async |host| is_there(&*host.disk, path).await.expect("listed"))
+        }
+
+        fn rename(&self, from: &Path, to: &Path) {
+            self.run(async |host| rename(&*host.disk, from, to).await.expect("renamed"));
+        }
+
+        fn enter(&self, state: State, backup: Option<&str>) -> Journal {
+            let said = format::Journal {
+                state,
+                from: "redis-rdb:/a b/dump.rdb".into(),
+                databases: Some(20),
+                accepted: vec!["use".into(), "tail".into()],
+                backup: backup.map(str::to_owned),
+            };
+            let mut journal = Journal { said, to: self.to.clone() };
+            self.run(async |host| journal.enter(host, state).await.expect("written"));
+            journal
+        }
+
+        fn read(&self) -> Option<Journal> {
+            self.run(async |host| Journal::read(host, &self.to).await.expect("readable"))
+        }
+
+        fn swap(&self) -> Result<(), Failure> {
+            let mut journal = self.read().expect("a journal");
+            self.run(async |host| journal.swap(host).await)
+        }
+
+        fn roll_back(&self) -> Result<(), Failure> {
+            let mut journal = self.read().expect("a journal");
+            self.run(async |host| journal.roll_back(host).await)
+        }
     }
 
     #[test]
     fn what_is_written_is_read() {
-        let to = target("codec");
-        assert_eq!(Journal::read(&to).unwrap(), None);
-        let mut journal = journal(&to);
-        journal.backup = Some("data.v3.bak".into());
-        journal.enter(State::Copying).unwrap();
-        assert_eq!(reread(&to), journal);
-        fs::write(file_of(&to), "moon-migrate 1\nstate flying\nfrom x\n").unwrap();
-        assert_eq!(Journal::read(&to).unwrap_err().code, 70);
+        let scene = scene();
+        assert_eq!(scene.read(), None);
+        let journal = scene.enter(State::Copying, Some("data.v3.bak"));
+        assert_eq!(scene.read(), Some(journal));
+        assert!(scene.disk.rot(&migration::journal(&scene.to), 30, 4));
+        let damaged = scene.run(async |host| Journal::read(host, &scene.to).await);
+        assert_eq!(damaged.unwrap_err().code, 70);
+    }
+
+    #[test]
+    fn what_stands_in_the_way_is_not_touched() {
+        let scene = scene();
+        let new = new_tree(&scene.to);
+        scene.tree(&new, "not ours");
+        let journal = scene.enter(State::Planned, None);
+        let refused = scene.run(async |host| journal.is_free(host).await);
+        assert_eq!(refused.unwrap_err().code, 2);
+        assert_eq!(scene.text(&new), "not ours");
+        // What a copy has left is.
+        let mut journal = scene.enter(State::Copying, None);
+        scene.run(async |host| {
+            journal.is_free(host).await.expect("free");
+            journal.begin_copy(host).await.expect("removed");
+        });
+        assert!(!scene.is_there(&new));
+    }
+
+    #[test]
+    fn a_target_has_a_name() {
+        let new = |to: &str| Journal::new(to.into(), "moon:/x".into(), None, Vec::new());
+        assert_eq!(new("/").unwrap_err().code, 2);
+        assert!(new("/data").is_ok());
     }
 
     #[test]
     fn the_new_tree_takes_the_name_and_gives_it_back() {
-        let to = target("swap");
-        tree(&to, "old");
-        fs::create_dir(beside(&to, ".v1.bak")).unwrap();
-        tree(&new_tree(&to), "new");
-        let mut journal = journal(&to);
-        journal.enter(State::Verified).unwrap();
-        reread(&to).swap().unwrap();
-        assert_eq!((text(&to).as_str(), reread(&to).state), ("new", State::Done));
-        assert_eq!(text(&beside(&to, ".v2.bak")), "old");
-        reread(&to).roll_back().unwrap();
-        assert_eq!((text(&to), text(&new_tree(&to))), ("old".into(), "new".into()));
-        reread(&to).roll_back().unwrap();
-        reread(&to).swap().unwrap();
-        assert_eq!((text(&to), text(&beside(&to, ".v2.bak"))), ("new".into(), "old".into()));
+        let scene = scene();
+        let (to, new) = (&scene.to, new_tree(&scene.to));
+        scene.tree(to, "old");
+        scene.tree(&scene.beside(".v1.bak"), "older");
+        scene.tree(&new, "new");
+        scene.enter(State::Verified, None);
+        scene.swap().unwrap();
+        let state = scene.read().map(|journal| journal.said.state);
+        assert_eq!((scene.text(to).as_str(), state), ("new", Some(State::Done)));
+        assert_eq!(scene.text(&scene.beside(".v2.bak")), "old");
+        scene.roll_back().unwrap();
+        assert_eq!((scene.text(to), scene.text(&new)), ("old".into(), "new".into()));
+        scene.roll_back().unwrap();
+        scene.swap().unwrap();
+        let trees = (scene.text(to), scene.text(&scene.beside(".v2.bak")));
+        assert_eq!(trees, ("new".into(), "old".into()));
     }
 
     #[test]
     fn a_change_of_names_is_finished_wherever_it_was_cut() {
         for step in 0..=3 {
-            let to = target(&format!("cut{step}"));
-            let backup = beside(&to, ".v1.bak");
-            tree(&to, "old");
-            tree(&new_tree(&to), "new");
-            let mut journal = journal(&to);
-            journal.enter(State::Verified).unwrap();
-            if step > 0 {
-                journal.backup = Some("data.v1.bak".into());
-                journal.enter(State::Swapping).unwrap();
-            }
+            let scene = scene();
+            let (to, new, backup) = (&scene.to, new_tree(&scene.to), scene.beside(".v1.bak"));
+            scene.tree(to, "old");
+            scene.tree(&new, "new");
+            match step {
+                0 => scene.enter(State::Verified, None),
+                _ => scene.enter(State::Swapping, Some("data.v1.bak")),
+            };
             if step > 1 {
-                fs::rename(&to, &backup).unwrap();
+                scene.rename(to, &backup);
             }
             if step > 2 {
-                fs::rename(new_tree(&to), &to).unwrap();
+                scene.rename(&new, to);
             }
-            reread(&to).swap().unwrap();
-            assert_eq!((text(&to), text(&backup)), ("new".into(), "old".into()), "step {step}");
-            assert!(!new_tree(&to).exists());
+            scene.swap().unwrap();
+            let trees = (scene.text(to), scene.text(&backup));
+            assert_eq!(trees, ("new".into(), "old".into()), "step {step}");
+            assert!(!scene.is_there(&new));
         }
     }
 
     #[test]
     fn a_rollback_is_finished_wherever_it_was_cut() {
         for (step, resume) in [(0, false), (1, false), (0, true), (1, true)] {
-            let to = target(&format!("back{step}{resume}"));
-            let backup = beside(&to, ".v1.bak");
-            tree(&to, "new");
-            tree(&backup, "old");
-            let mut journal = journal(&to);
-            journal.backup = Some("data.v1.bak".into());
-            journal.enter(State::Back).unwrap();
+            let scene = scene();
+            let to = &scene.to;
+            scene.tree(to, "new");
+            scene.tree(&scene.beside(".v1.bak"), "old");
+            scene.enter(State::Back, Some("data.v1.bak"));
             if step > 0 {
-                fs::rename(&to, new_tree(&to)).unwrap();
+                scene.rename(to, &new_tree(to));
             }
             match resume {
-                true => reread(&to).swap().unwrap(),
-                false => reread(&to).roll_back().unwrap(),
+                true => scene.swap().unwrap(),
+                false => scene.roll_back().unwrap(),
             }
-            assert_eq!(text(&to), if resume { "new" } else { "old" }, "step {step}");
+            assert_eq!(scene.text(to), if resume { "new" } else { "old" }, "step {step}");
         }
     }
 
     #[test]
     fn without_an_old_tree_there_is_no_way_back() {
-        let to = target("fresh");
-        tree(&new_tree(&to), "new");
-        let mut journal = journal(&to);
-        journal.enter(State::Verified).unwrap();
-        assert_eq!(journal.roll_back().unwrap_err().code, 2);
-        journal.swap().unwrap();
-        assert_eq!((text(&to), journal.backup.is_none()), ("new".into(), true));
-        assert_eq!(journal.roll_back().unwrap_err().code, 2);
+        let scene = scene();
+        scene.tree(&new_tree(&scene.to), "new");
+        scene.enter(State::Verified, None);
+        assert_eq!(scene.roll_back().unwrap_err().code, 2);
+        scene.swap().unwrap();
+        assert_eq!(scene.text(&scene.to), "new");
+        assert_eq!(scene.read().and_then(|journal| journal.said.backup), None);
+        assert_eq!(scene.roll_back().unwrap_err().code, 2);
     }
 }

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use moon_storage::io::posix::PosixDisk;
 use moon_storage::io::{Disk, Space};
 use moon_storage::log::LogConfig;
+use moon_storage::migration::is_there;
 
 use crate::cli::{Kind, Place};
 use crate::facts::{Facts, SHARDS};
 use crate::fail::Failure;
+use crate::host::Host;
 use crate::whole::runtime;
 
 /// Bytes that a target takes, and those that are free where it is to be.
@@ -24,9 +26,22 @@ pub(crate) struct Room {
 
 impl Room {
     /// Looks at the place of a target, which need not exist.
-    pub(crate) fn look(facts: &Facts, to: &Place) -> Result<Room, Failure> {
-        let at = existing(&to.path)?;
-        let space = runtime()?.block_on(PosixDisk::new().space(&at));
+    pub(crate) async fn look(host: &Host, facts: &Facts, to: &Place) -> Result<Room, Failure> {
+        let whole = std::path::absolute(&to.path).map_err(|e| Failure::io("find", &to.path, e))?;
+        let (at, space) = match to.kind {
+            Kind::Moon => {
+                let at = existing(&*host.disk, &whole).await?;
+                let space = host.disk.space(&at).await;
+                (at, space)
+            }
+            // Files of Redis are on this machine, whatever the host.
+            _ => runtime()?.block_on(async {
+                let disk = PosixDisk::new();
+                let at = existing(&disk, &whole).await?;
+                let space = disk.space(&at).await;
+                Ok((at, space))
+            })?,
+        };
         let space = space.map_err(|e| Failure::io("ask for the free space of", &at, e))?;
         Ok(Room { needed: needed(facts, to.kind), space, at })
     }
@@ -66,13 +81,14 @@ fn needed(facts: &Facts, kind: Kind) -> u64 {
     }
 }
 
-/// The nearest directory above a path that is there.
-fn existing(path: &Path) -> Result<PathBuf, Failure> {
-    let whole = std::path::absolute(path).map_err(|e| Failure::io("find", path, e))?;
-    let above = whole.ancestors().skip(1).find(|dir| dir.is_dir());
-    above.map(Path::to_path_buf).ok_or_else(|| {
-        Failure::environment(format!("{}: there is no directory above it", path.display()))
-    })
+/// The nearest directory above a whole path that is there.
+async fn existing(disk: &dyn Disk, path: &Path) -> Result<PathBuf, Failure> {
+    for dir in path.ancestors().skip(1) {
+        if matches!(is_there(disk, dir).await, Ok(true)) {
+            return Ok(dir.to_path_buf());
+        }
+    }
+    Err(Failure::environment(format!("{}: there is no directory above it", path.display())))
 }
 
 /// Refuses a number of shards that this version does not have.
@@ -116,14 +132,16 @@ mod tests {
 
     #[test]
     fn the_place_is_asked_and_need_not_exist() {
+        let rt = runtime().expect("a runtime");
+        let look = |to: &Place| rt.block_on(Room::look(&Host::new(&rt), &facts(&[7; 5000]), to));
         let to = Place { kind: Kind::Moon, path: std::env::temp_dir().join("moon-no/such/place") };
-        let room = Room::look(&facts(&[7; 5000]), &to).expect("there is a directory above");
+        let room = look(&to).expect("there is a directory above");
         assert_eq!(room.at, std::env::temp_dir());
         assert!(room.space.free > 0 && room.space.total >= room.space.free, "{room:?}");
         // A base and the log behind it.
         assert!(room.needed > LogConfig::default().segment_bytes + 5000, "{room:?}");
         let file = Place { kind: Kind::RedisRdb, path: "dump.rdb".into() };
-        let room = Room::look(&facts(&[7; 5000]), &file).expect("the directory of the program");
+        let room = look(&file).expect("the directory of the program");
         assert!((5003..6000).contains(&room.needed), "{room:?}");
     }
 

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use moon_engine::exec::Shard;
-use moon_formats::names;
 use moon_storage::io::lock::DirLock;
 
 use crate::aof;
 use crate::cli::{Kind, Place};
 use crate::facts::{Facts, Losses};
 use crate::fail::Failure;
+use crate::host::Host;
 use crate::rdb;
 use crate::reference;
 use crate::whole::{self, Directory};
@@ -38,13 +38,13 @@ pub(crate) struct Source {
 
 impl Source {
     /// Reads a source, or a target that is to be compared with one.
-    pub(crate) fn open(place: &Place) -> Result<Source, Failure> {
+    pub(crate) async fn open(host: &Host, place: &Place) -> Result<Source, Failure> {
         let path = &place.path;
         match place.kind {
-            Kind::Moon if !path.join(names::MARKER).exists() && reference::is_one(path) => {
+            Kind::Moon if !whole::is_marked(host, path).await && reference::is_one(path) => {
                 Source::reference(path)
             }
-            Kind::Moon => Source::open_directory(path, true),
+            Kind::Moon => Source::open_directory(host, path, true).await,
             Kind::RedisRdb => match find_rdb(path) {
                 Some(file) => Source::rdb(file),
                 None => Err(missing(path, "a dump.rdb")),
@@ -94,11 +94,18 @@ impl Source {
     }
 
     /// A directory of Moon; with `lock` it must be in nobody else's hands, and stays in ours.
-    pub(crate) fn open_directory(path: &Path, lock: bool) -> Result<Source, Failure> {
-        let directory = lock.then(|| whole::open(path)).transpose()?;
+    pub(crate) async fn open_directory(
+        host: &Host,
+        path: &Path,
+        lock: bool,
+    ) -> Result<Source, Failure> {
+        let directory = match lock {
+            true => Some(whole::open(host, path).await?),
+            false => None,
+        };
         let databases = directory.as_ref().map_or(AOF_DATABASES, |d| d.marker.databases);
         let mut shard = whole::empty(databases);
-        whole::load(path, &mut shard, databases)?;
+        whole::load(host, path, &mut shard, databases).await?;
         Ok(Source::of(shard, directory))
     }
 

@@ -17,7 +17,6 @@ use moon_formats::rrdshard::{Item, Joiner, Stored, section};
 use moon_formats::wal;
 use moon_storage::io::local::LocalRuntime;
 use moon_storage::io::lock::DirLock;
-use moon_storage::io::posix::PosixDisk;
 use moon_storage::marker;
 use moon_storage::parts::ShardPaths;
 use moon_storage::recovery::{Request, Target, is_in_save, recover_shard, recover_snapshot};
@@ -25,6 +24,7 @@ use moon_storage::scan::{Position, VisitError, Visitor};
 
 use crate::facts::{Facts, Measure};
 use crate::fail::Failure;
+use crate::host::Host;
 
 /// An empty shard.
 pub(crate) fn empty(databases: u16) -> Shard {
@@ -53,13 +53,17 @@ pub(crate) fn facts(shard: &Shard) -> Facts {
 /// A directory that nobody else uses.
 pub(crate) struct Directory {
     pub(crate) marker: Marker,
-    _lock: DirLock,
+    _lock: Option<DirLock>,
+}
+
+/// Whether a directory says that it is one of Moon.
+pub(crate) async fn is_marked(host: &Host, path: &Path) -> bool {
+    !matches!(marker::read(&*host.disk, path).await, Ok(None))
 }
 
 /// Takes a data directory of Moon, whose server must have stopped.
-pub(crate) fn open(path: &Path) -> Result<Directory, Failure> {
-    let rt = runtime()?;
-    let found = rt.block_on(marker::read(&PosixDisk::new(), path));
+pub(crate) async fn open(host: &Host, path: &Path) -> Result<Directory, Failure> {
+    let found = marker::read(&*host.disk, path).await;
     let found = found.map_err(|e| Failure::refused(e.to_string()))?;
     let Some(marker) = found else {
         return Err(Failure::refused(format!("{} is no data directory of Moon", path.display())));
@@ -71,41 +75,46 @@ pub(crate) fn open(path: &Path) -> Result<Directory, Failure> {
             marker.shards
         )));
     }
-    let lock =
-        DirLock::acquire(path).map_err(|e| Failure::environment(format!("{e}; stop it first")))?;
+    let lock = host.locked(path)?;
     Ok(Directory { marker, _lock: lock })
 }
 
+/// What reads files of the reference, which are on no [`Host`].
 pub(crate) fn runtime() -> Result<LocalRuntime, Failure> {
-    LocalRuntime::new().map_err(|e| Failure::environment(format!("cannot start: {e}")))
+    LocalRuntime::new().map_err(|e| Failure::start(&e))
 }
 
 /// Reads the shard of a directory into an empty one.
-pub(crate) fn load(path: &Path, shard: &mut Shard, databases: u16) -> Result<(), Failure> {
+pub(crate) async fn load(
+    host: &Host,
+    path: &Path,
+    shard: &mut Shard,
+    databases: u16,
+) -> Result<(), Failure> {
     let mut replay = Replay { loader: Loader::new(shard), databases };
-    read(path, &mut replay)
+    read(host, path, &mut replay).await
 }
 
 /// Reads a directory without keeping it: what is in its base, if there is no log behind it.
-pub(crate) fn survey(path: &Path) -> Result<Facts, Failure> {
+pub(crate) async fn survey(host: &Host, path: &Path) -> Result<Facts, Failure> {
     let mut look = Look::default();
-    read(path, &mut look)?;
+    read(host, path, &mut look).await?;
     match look.records {
         0 => Ok(look.facts),
         n => Err(Failure::differs(format!("the log of the target holds {n} later changes"))),
     }
 }
 
-fn read(path: &Path, target: &mut dyn Target) -> Result<(), Failure> {
-    let (rt, disk, paths) = (runtime()?, PosixDisk::new(), ShardPaths::new(path, 0));
-    let request = Request::new(&disk, &paths, 1);
+async fn read(host: &Host, path: &Path, target: &mut dyn Target) -> Result<(), Failure> {
+    let (disk, paths) = (&*host.disk, ShardPaths::new(path, 0));
+    let request = Request::new(disk, &paths, 1);
     let read = async {
-        if is_in_save(&disk, &paths).await? {
+        if is_in_save(disk, &paths).await? {
             return recover_snapshot(&request, target, &mut |_| {}).await.map(|_| ());
         }
         recover_shard(&request, target, &mut |_| {}).await.map(|_| ())
     };
-    rt.block_on(read).map_err(|e| Failure { code: e.exit_code(), message: e.to_string() })
+    read.await.map_err(|e| Failure { code: e.exit_code(), message: e.to_string() })
 }
 
 /// Fills a shard.

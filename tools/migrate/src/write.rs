@@ -4,29 +4,23 @@
 //! whole one.
 
 use std::cell::{Cell, RefCell};
-use std::fs::{self, DirBuilder};
-use std::io::Read;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use moon_formats::marker::Marker;
 use moon_formats::rrdshard::{Encoder, Extension, Preamble, VERSION, file_flags};
-use moon_storage::io::lock::DirLock;
-use moon_storage::io::posix::PosixDisk;
-use moon_storage::io::{Disk, Runtime};
 use moon_storage::log::LogConfig;
 use moon_storage::marker;
+use moon_storage::migration::sync_names;
 use moon_storage::parts::ShardPaths;
 use moon_storage::recovery::{Request, Target, recover_shard};
 use moon_storage::scan::VisitError;
 use moon_storage::snapshot::{Env, Job, Kind, Pace, Retention, Rewrite, Source, State};
 
 use crate::fail::Failure;
+use crate::host::Host;
 use crate::rdb::Stream;
-use crate::whole::runtime;
 use moon_engine::exec::Shard;
 
 /// Bytes serialised in a turn: nobody waits for the thread.
@@ -40,53 +34,39 @@ pub(crate) enum From<'a> {
     Shard(&'a mut Shard),
 }
 
-/// Identity of a new directory.
-pub(crate) fn new_uuid() -> Result<[u8; 16], Failure> {
-    let source = Path::new("/dev/urandom");
-    let mut uuid = [0; 16];
-    let mut read = || fs::File::open(source)?.read_exact(&mut uuid);
-    read().map_err(|e| Failure::io("read", source, e))?;
-    Ok(uuid)
-}
-
-/// Milliseconds since 1970.
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
-}
-
-/// Writes a directory that must not exist.
-pub(crate) fn directory(
+/// Writes a directory that must not exist. All of it is durable when this returns.
+pub(crate) async fn directory(
+    host: &Host,
     path: &Path,
     databases: u16,
-    uuid: [u8; 16],
     from: From<'_>,
 ) -> Result<(), Failure> {
-    DirBuilder::new().mode(0o700).create(path).map_err(|e| Failure::io("create", path, e))?;
-    let _lock = DirLock::acquire(path).map_err(|e| Failure::environment(e.to_string()))?;
-    let rt = runtime()?;
-    let disk: Rc<dyn Disk> = Rc::new(PosixDisk::new());
-    let written = rt.block_on(fill(path, databases, uuid, from, &disk, rt.as_dyn()));
-    rt.shutdown();
-    written?;
-    let first = Marker { uuid, shards: 1, databases, created_ms: now_ms(), extra: Vec::new() };
-    let marked = rt.block_on(marker::write(&*disk, path, &first));
+    let uuid = (host.uuid)().map_err(|e| Failure::environment(format!("no identity: {e}")))?;
+    host.disk.create_dir_all(path).await.map_err(|e| Failure::io("create", path, e))?;
+    let _lock = host.locked(path)?;
+    fill(host, path, databases, uuid, from).await?;
+    // Spare segments have names that nobody has waited for.
+    sync_names(&*host.disk, path).await.map_err(|e| Failure::migration(&e))?;
+    let created_ms = host.now_ms();
+    let first = Marker { uuid, shards: 1, databases, created_ms, extra: Vec::new() };
+    let marked = marker::write(&*host.disk, path, &first).await;
     marked.map_err(|e| Failure::environment(e.to_string()))
 }
 
 async fn fill(
+    host: &Host,
     path: &Path,
     databases: u16,
     uuid: [u8; 16],
     from: From<'_>,
-    disk: &Rc<dyn Disk>,
-    rt: Rc<dyn Runtime>,
 ) -> Result<(), Failure> {
+    let (disk, rt) = (&host.disk, &host.rt);
     let storage = |e: &dyn std::fmt::Display| Failure::environment(e.to_string());
     let paths = ShardPaths::new(path, 0);
     let request = Request::new(&**disk, &paths, 1);
     let fresh =
         recover_shard(&request, &mut Nothing, &mut |_| {}).await.map_err(|e| storage(&e))?;
-    let opened = fresh.open(Rc::clone(disk), Rc::clone(&rt), LogConfig::default()).await;
+    let opened = fresh.open(Rc::clone(disk), Rc::clone(rt), LogConfig::default()).await;
     let opened = opened.map_err(|e| storage(&e))?;
     let (seq, cut) = (opened.parts.take_seq(), opened.log.last_lsn());
     let preamble = Preamble {
@@ -94,7 +74,7 @@ async fn fill(
         shard_id: 0,
         epoch: seq,
         last_lsn: cut,
-        created_at_ms: now_ms(),
+        created_at_ms: host.now_ms(),
     };
     let extension = Extension {
         flags: file_flags::SELF_CONTAINED,
@@ -104,7 +84,7 @@ async fn fill(
         base_seq: seq,
         last_gtid: 0,
         wal_first_seq: opened.log.segments().last().map_or(0, |s| s.seq),
-        mono_us: now_ms() * 1000,
+        mono_us: host.now_ms() * 1000,
         shards: 1,
         databases,
         align_log2: disk.alignment().trailing_zeros() as u8,
@@ -118,7 +98,8 @@ async fn fill(
     let bell = Rc::new(Bell::default());
     let wake = Rc::clone(&bell);
     let pace = Pace { turn_bytes: TURN_BYTES, ..Pace::default() };
-    let env = Env::new(Rc::clone(disk), rt, paths.clone(), pace, Rc::new(move || wake.ring()));
+    let env =
+        Env::new(Rc::clone(disk), Rc::clone(rt), paths.clone(), pace, Rc::new(move || wake.ring()));
     match from {
         From::Rdb(file) => {
             let mut head = Vec::new();

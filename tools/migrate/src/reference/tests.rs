@@ -56,7 +56,8 @@ impl Dir {
     fn open(&self) -> Result<Source, Failure> {
         let before = self.listing();
         let place: Place = format!("moon:{}", self.0.display()).parse().expect("a place");
-        let source = Source::open(&place);
+        let rt = runtime().expect("a runtime");
+        let source = rt.block_on(Source::open(&crate::Host::new(&rt), &place));
         assert_eq!(self.listing(), before, "a source is never changed");
         source
     }

@@ -13,6 +13,7 @@ mod export;
 mod facts;
 mod fail;
 mod filling;
+mod host;
 mod input;
 mod journal;
 mod rdb;
@@ -22,41 +23,47 @@ mod source;
 mod whole;
 mod write;
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
-use std::process::ExitCode;
 
-use clap::Parser;
+use moon_formats::migration::State;
+use moon_storage::migration::new_tree;
 
-use cli::{Cli, Kind, Place, Run, Target, Undo, Verb};
+use cli::{Kind, Place, Run, Target, Undo, Verb};
 use facts::{Losses, Measure};
-use fail::{CARRIED, Failure};
-use journal::{Journal, State, is_taken, new_tree};
+use journal::{Journal, is_taken};
 use room::{Room, known_shards};
 use source::Source;
+
+pub use cli::Cli;
+pub use fail::Failure;
+pub use host::Host;
 
 /// Databases of a new directory, unless told otherwise.
 const DATABASES: u16 = 16;
 
-fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let mut out = io::stdout().lock();
-    let result = match &cli.verb {
-        Verb::Plan(run) => plan(run, &mut out),
-        Verb::Run(run) if run.dry_run => plan(run, &mut out),
-        Verb::Run(run) => carry(run, &mut out),
-        Verb::Verify(run) => verify(run, &mut out),
-        Verb::Resume(undo) => resume(undo, &mut out),
-        Verb::Rollback(undo) => roll_back(undo, &mut out),
-    };
-    match result {
-        Ok(()) => ExitCode::from(CARRIED),
-        Err(Failure { code, message }) => {
-            // Nothing is left to be done about an error on the way out.
-            let _ = writeln!(io::stderr(), "moon-migrate: {message}");
-            ExitCode::from(code)
-        }
+/// Does what the command line says. What it has to report goes to `out`.
+///
+/// # Errors
+/// How the run ends other than with everything carried.
+pub async fn run(cli: &Cli, host: &Host, out: &mut dyn Write) -> Result<(), Failure> {
+    match &cli.verb {
+        Verb::Plan(run) => plan(run, host, out).await,
+        Verb::Run(run) if run.dry_run => plan(run, host, out).await,
+        Verb::Run(run) => carry(run, host, out).await,
+        Verb::Verify(run) => verify(run, host, out).await,
+        Verb::Resume(undo) => resume(undo, host, out).await,
+        Verb::Rollback(undo) => roll_back(undo, host, out).await,
     }
+}
+
+/// The digest of a data directory of Moon, as DEBUG DIGEST of a server in it would show it.
+///
+/// # Errors
+/// It cannot be read, or is damaged.
+pub async fn digest(host: &Host, directory: &Path) -> Result<Option<u128>, Failure> {
+    let source = Source::open_directory(host, directory, false).await?;
+    Ok(source.shard().map(|shard| shard.digest()))
 }
 
 fn say(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
@@ -65,9 +72,9 @@ fn say(out: &mut dyn Write, text: &str) -> Result<(), Failure> {
 }
 
 /// Reads the source and judges it against the target.
-fn look(run: &Run) -> Result<(Source, u16), Failure> {
+async fn look(run: &Run, host: &Host) -> Result<(Source, u16), Failure> {
     known_shards(run.shards)?;
-    let mut source = Source::open(&run.from)?;
+    let mut source = Source::open(host, &run.from).await?;
     let needed = source.facts.databases_needed();
     let usual = u64::from(source.databases().unwrap_or(DATABASES));
     let databases = run.databases.map_or(needed.max(usual), u64::from);
@@ -91,21 +98,21 @@ fn look(run: &Run) -> Result<(Source, u16), Failure> {
     Ok((source, databases))
 }
 
-fn plan(run: &Run, out: &mut dyn Write) -> Result<(), Failure> {
-    let (source, databases) = look(run)?;
+async fn plan(run: &Run, host: &Host, out: &mut dyn Write) -> Result<(), Failure> {
+    let (source, databases) = look(run, host).await?;
     say(out, &source.facts.report())?;
     let to = &run.to.0;
     say(out, &format!("target: {to}, {databases} databases\n"))?;
-    if to.kind == Kind::Moon && is_taken(&to.path)? {
+    if to.kind == Kind::Moon && is_taken(&*host.disk, &to.path).await? {
         say(out, "the target exists: it would stay beside the new one, as <target>.v<n>.bak\n")?;
     }
-    fits(&source, run, out)?;
+    fits(&source, run, host, out).await?;
     accept(&source.facts.losses, &run.accept_loss)
 }
 
 /// There is room for the target.
-fn fits(source: &Source, run: &Run, out: &mut dyn Write) -> Result<(), Failure> {
-    let room = Room::look(&source.facts, &run.to.0)?;
+async fn fits(source: &Source, run: &Run, host: &Host, out: &mut dyn Write) -> Result<(), Failure> {
+    let room = Room::look(host, &source.facts, &run.to.0).await?;
     say(out, &room.report())?;
     room.check(run.ignore_free_space)
 }
@@ -130,63 +137,67 @@ fn accept(losses: &Losses, accepted: &[String]) -> Result<(), Failure> {
     }
 }
 
-fn carry(run: &Run, out: &mut dyn Write) -> Result<(), Failure> {
+async fn carry(run: &Run, host: &Host, out: &mut dyn Write) -> Result<(), Failure> {
     let to = &run.to.0;
     match to.kind {
         Kind::Moon => {}
         _ if to.path.exists() => {
             return Err(Failure::refused(format!("{} exists", to.path.display())));
         }
-        _ => return export_to(run, out),
+        _ => return export_to(run, host, out).await,
     }
-    if let Some(old) = Journal::read(&to.path)?
-        && !matches!(old.state, State::Done)
+    let to = to.absolute()?.path;
+    if let Some(old) = Journal::read(host, &to).await?
+        && !matches!(old.said.state, State::Done)
     {
         return Err(Failure::refused(
             "an earlier run into this target was interrupted: moon-migrate resume, or remove <target>.new \
              and the journal",
         ));
     }
-    let journal = Journal {
-        state: State::Planned,
-        from: run.from.absolute()?.to_string(),
-        databases: run.databases,
-        accepted: run.accept_loss.clone(),
-        backup: None,
-        to: to.path.clone(),
-    };
-    copy_and_swap(journal, run, out)
+    let (source, databases) = accepted(run, host, out).await?;
+    let from = run.from.absolute()?.to_string();
+    let mut journal = Journal::new(to, from, run.databases, run.accept_loss.clone())?;
+    journal.is_free(host).await?;
+    journal.enter(host, State::Planned).await?;
+    copy_and_swap(journal, source, databases, host, out).await
 }
 
-fn copy_and_swap(mut journal: Journal, run: &Run, out: &mut dyn Write) -> Result<(), Failure> {
-    let (mut source, databases) = look(run)?;
+/// The source, once it is settled that it can go over.
+async fn accepted(run: &Run, host: &Host, out: &mut dyn Write) -> Result<(Source, u16), Failure> {
+    let (source, databases) = look(run, host).await?;
     say(out, &source.facts.report())?;
-    fits(&source, run, out)?;
+    fits(&source, run, host, out).await?;
     accept(&source.facts.losses, &run.accept_loss)?;
+    Ok((source, databases))
+}
+
+async fn copy_and_swap(
+    mut journal: Journal,
+    mut source: Source,
+    databases: u16,
+    host: &Host,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     let new = new_tree(&journal.to);
-    if journal.state == State::Planned && new.exists() {
-        return Err(Failure::refused(format!("{} is in the way; remove it", new.display())));
-    }
-    journal.is_free()?;
-    journal.enter(State::Copying)?;
-    journal.clear_new_tree()?;
-    write::directory(&new, databases, write::new_uuid()?, source.stream())?;
-    compare(&source, &new)?;
-    journal.enter(State::Verified)?;
-    journal.swap()?;
+    journal.begin_copy(host).await?;
+    write::directory(host, &new, databases, source.stream()).await?;
+    compare(&source, host, &new).await?;
+    journal.enter(host, State::Verified).await?;
+    journal.swap(host).await?;
     let end = format!("{} keys are in {}\n", source.facts.keys(), journal.to.display());
     say(out, &end)?;
-    match &journal.backup {
+    match &journal.said.backup {
         Some(name) => say(out, &format!("what was there before is in {name}\n")),
         None => Ok(()),
     }
 }
 
 /// That a directory holds what the source holds.
-fn compare(source: &Source, target: &Path) -> Result<(), Failure> {
+async fn compare(source: &Source, host: &Host, target: &Path) -> Result<(), Failure> {
     let found = match source.facts.measure {
-        Measure::Bodies => whole::survey(target)?,
-        Measure::Digest => Source::open_directory(target, false)?.facts,
+        Measure::Bodies => whole::survey(host, target).await?,
+        Measure::Digest => Source::open_directory(host, target, false).await?.facts,
     };
     match source.facts.difference(&found) {
         None => Ok(()),
@@ -194,11 +205,8 @@ fn compare(source: &Source, target: &Path) -> Result<(), Failure> {
     }
 }
 
-fn export_to(run: &Run, out: &mut dyn Write) -> Result<(), Failure> {
-    let (source, _) = look(run)?;
-    say(out, &source.facts.report())?;
-    fits(&source, run, out)?;
-    accept(&source.facts.losses, &run.accept_loss)?;
+async fn export_to(run: &Run, host: &Host, out: &mut dyn Write) -> Result<(), Failure> {
+    let (source, _) = accepted(run, host, out).await?;
     let to = &run.to.0;
     let Some(shard) = source.shard() else {
         return Err(Failure::environment("the source was not loaded"));
@@ -210,15 +218,15 @@ fn export_to(run: &Run, out: &mut dyn Write) -> Result<(), Failure> {
     say(out, &format!("{} keys are in {}\n", source.facts.keys(), to.path.display()))
 }
 
-fn verify(run: &Run, out: &mut dyn Write) -> Result<(), Failure> {
+async fn verify(run: &Run, host: &Host, out: &mut dyn Write) -> Result<(), Failure> {
     known_shards(run.shards)?;
     // A server may have written since: only the digest can tell, and only of a whole.
-    let whole = |place| {
-        let mut source = Source::open(place)?;
+    let whole = async |place| {
+        let mut source = Source::open(host, place).await?;
         source.load(u16::try_from(source.facts.databases_needed()).unwrap_or(u16::MAX))?;
         Ok(source)
     };
-    let (source, target) = (whole(&run.from)?, whole(&run.to.0)?);
+    let (source, target) = (whole(&run.from).await?, whole(&run.to.0).await?);
     match source.facts.difference(&target.facts) {
         Some(why) => Err(Failure::differs(why)),
         None => {
@@ -228,45 +236,46 @@ fn verify(run: &Run, out: &mut dyn Write) -> Result<(), Failure> {
     }
 }
 
-fn directory(undo: &Undo) -> Result<Journal, Failure> {
+async fn directory(undo: &Undo, host: &Host) -> Result<Journal, Failure> {
     let Target(Place { kind, path }) = &undo.to;
     if *kind != Kind::Moon {
         return Err(Failure::refused("only a run into a directory of Moon has a journal"));
     }
-    Journal::read(path)?.ok_or_else(|| {
+    Journal::read(host, &undo.to.0.absolute()?.path).await?.ok_or_else(|| {
         Failure::refused(format!("there is no journal of a run into {}", path.display()))
     })
 }
 
-fn resume(undo: &Undo, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut journal = directory(undo)?;
-    match journal.state {
+async fn resume(undo: &Undo, host: &Host, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut journal = directory(undo, host).await?;
+    match journal.said.state {
         State::Planned | State::Copying => {
-            let from = journal.from.parse().map_err(Failure::refused)?;
+            let from = journal.said.from.parse().map_err(Failure::refused)?;
             let run = Run {
                 from,
                 to: undo.to.clone(),
                 shards: 1,
-                databases: journal.databases,
+                databases: journal.said.databases,
                 rdb_version: 11,
-                accept_loss: journal.accepted.clone(),
+                accept_loss: journal.said.accepted.clone(),
                 // What the interrupted copy takes is free again in a moment.
                 ignore_free_space: true,
                 dry_run: false,
             };
-            journal.state = State::Copying;
-            copy_and_swap(journal, &run, out)
+            let (source, databases) = accepted(&run, host, out).await?;
+            journal.is_free(host).await?;
+            copy_and_swap(journal, source, databases, host, out).await
         }
         State::Verified | State::Swapping | State::Back => {
-            journal.swap()?;
+            journal.swap(host).await?;
             say(out, &format!("{} is the new tree\n", journal.to.display()))
         }
         State::Done => say(out, "the run is done\n"),
     }
 }
 
-fn roll_back(undo: &Undo, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut journal = directory(undo)?;
-    journal.roll_back()?;
+async fn roll_back(undo: &Undo, host: &Host, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut journal = directory(undo, host).await?;
+    journal.roll_back(host).await?;
     say(out, &format!("{} is the old tree again\n", journal.to.display()))
 }
