@@ -1,6 +1,6 @@
 //! Deliberate bugs: those of the storage layer by name, and those of the engine made here.
 //!
-//! An engine bug sits between the shard and its log, or between recovery and the shard, so the
+//! Those of moon-migrate are made by the disk it works on. An engine bug sits between the shard and its log, or between recovery and the shard, so the
 //! shipped engine carries no such branch.
 
 use crate::life::NoHost;
@@ -68,11 +68,39 @@ impl EngineBug {
     ];
 }
 
+/// A broken line of moon-migrate, made by a disk that does less than it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MigrationBug {
+    /// The journal gets its name before its bytes are synced.
+    JournalUnsynced,
+    /// The directory around the trees is not synced after a rename.
+    NamesUnsynced,
+    /// The new tree gets the name before its bytes are synced.
+    TreeUnsynced,
+    /// Names change without a word in the journal.
+    SwapUnannounced,
+    /// The new tree is marked as data before they are written.
+    MarkerFirst,
+}
+
+impl MigrationBug {
+    /// All of them.
+    pub const ALL: [MigrationBug; 5] = [
+        MigrationBug::JournalUnsynced,
+        MigrationBug::NamesUnsynced,
+        MigrationBug::TreeUnsynced,
+        MigrationBug::SwapUnannounced,
+        MigrationBug::MarkerFirst,
+    ];
+}
+
 /// The bug of a run, if it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bug {
     /// Around the engine.
     pub engine: Option<EngineBug>,
+    /// Around moon-migrate.
+    pub migration: Option<MigrationBug>,
     /// In the storage layer.
     #[cfg(feature = "mutants")]
     pub storage: Option<Mutant>,
@@ -83,11 +111,13 @@ pub struct Bug {
 
 impl Bug {
     /// A bug around the engine.
-    #[allow(clippy::field_reassign_with_default)] // the other field is there with a feature only
     pub fn engine(bug: EngineBug) -> Bug {
-        let mut of = Bug::default();
-        of.engine = Some(bug);
-        of
+        Bug { engine: Some(bug), ..Bug::default() }
+    }
+
+    /// A bug around moon-migrate.
+    pub fn migration(bug: MigrationBug) -> Bug {
+        Bug { migration: Some(bug), ..Bug::default() }
     }
 
     /// Whether it breaks the walk of a snapshot.
@@ -109,7 +139,8 @@ impl Bug {
     /// Every bug this build can run, with its name.
     pub fn all() -> Vec<(String, Bug)> {
         let engine = EngineBug::ALL.iter().map(|b| (format!("{b:?}"), Bug::engine(*b)));
-        let all: Vec<_> = engine.collect();
+        let migration = MigrationBug::ALL.iter().map(|b| (format!("{b:?}"), Bug::migration(*b)));
+        let all: Vec<_> = engine.chain(migration).collect();
         #[cfg(feature = "mutants")]
         let all = {
             let mut all = all;

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::bugs::Bug;
 use crate::figures::{Failure, Figures, Outcome};
 use crate::life::{History, Life, Plan, empty_shard, log_config, table};
+use crate::migrate::{self, Migration};
 use crate::oracle::{Crash, Depth, Oracle, start_over};
 use crate::pitr;
 use crate::rot;
@@ -46,6 +47,8 @@ pub enum Trouble {
     Rot,
     /// None, but that it is recovered to points in its past (set P).
     Points,
+    /// No life at all, but a run of moon-migrate (set S-mig).
+    Migrate(Migration),
 }
 
 /// What goes on beside the commands.
@@ -107,6 +110,11 @@ impl Cell {
                 let planes = [Plane::Kv, Plane::Ttl, Plane::Txn, Plane::Mixed];
                 cells.extend(planes.map(|plane| Cell { plane, activity, policy, trouble }));
             }
+            if policy == Policy::EverySec {
+                let (plane, activity) = (Plane::Mixed, Activity::Idle);
+                let of = |m| Cell { plane, activity, policy, trouble: Trouble::Migrate(m) };
+                cells.extend(Migration::all().map(of));
+            }
             for activity in [Activity::Rotate, Activity::Rewrite, Activity::Save] {
                 let damaged = |trouble| Cell { plane: Plane::Kv, activity, policy, trouble };
                 let faults = (0..FAULTS.len()).filter(|f| activity.meets(FAULTS[*f].1));
@@ -117,7 +125,7 @@ impl Cell {
         cells
     }
 
-    /// Plane, activity, policy, and the error if there is one.
+    /// Plane, activity, policy, and the error if there is one; for a migration source and phase.
     pub fn name(&self) -> String {
         let plane = self.plane.name();
         let activity = ACTIVITIES.iter().find(|a| a.1 == self.activity).map_or("", |a| a.0);
@@ -127,6 +135,7 @@ impl Cell {
             Trouble::Fault(f) => format!("+{}", FAULTS[f].0),
             Trouble::Rot => "+rot".into(),
             Trouble::Points => "+points".into(),
+            Trouble::Migrate(m) => return m.name(),
         };
         format!("{plane}-{activity}-{policy}{trouble}")
     }
@@ -215,7 +224,7 @@ impl Recording {
 impl Run {
     pub(crate) fn line(&self) -> String {
         let nth = match self.cell.trouble {
-            Trouble::None | Trouble::Points => String::new(),
+            Trouble::None | Trouble::Points | Trouble::Migrate(_) => String::new(),
             _ => format!(" --nth {}", self.nth),
         };
         format!("moon-crash run --cell {} --seed {}{nth}", self.cell.name(), self.seed)
@@ -328,8 +337,10 @@ impl Run {
 
     /// Runs, crashes, checks. Stops after the first broken promise if `first` is set.
     pub fn execute(&self, effort: Effort, bug: Bug, first: bool) -> Outcome {
-        if self.cell.trouble == Trouble::Points {
-            return pitr::run(self, effort, bug, first);
+        match self.cell.trouble {
+            Trouble::Points => return pitr::run(self, effort, bug, first),
+            Trouble::Migrate(m) => return migrate::run(self, m, effort, bug, first, None),
+            _ => {}
         }
         let mut out = Outcome::default();
         let mut hash = Xxh3::new();
@@ -353,7 +364,7 @@ impl Run {
         out
     }
 
-    fn crash_seed(&self, stop: usize, variant: u64) -> u64 {
+    pub(crate) fn crash_seed(&self, stop: usize, variant: u64) -> u64 {
         SimRng::new(self.seed ^ (stop as u64) << 20 ^ variant << 50 ^ self.nth << 40).next_u64()
     }
 
@@ -384,7 +395,7 @@ impl Run {
         stops
     }
 
-    fn images(&self, stop: usize, effort: Effort) -> Vec<(Crash, u64)> {
+    pub(crate) fn images(&self, stop: usize, effort: Effort) -> Vec<(Crash, u64)> {
         if effort.all_images {
             let several = [Crash::Power(Image::Subset), Crash::Power(Image::Shorn)];
             let variants = |c: Crash| if several.contains(&c) { 0..4 } else { 0..1u64 };
@@ -435,7 +446,7 @@ impl Run {
         }
     }
 
-    fn failure(&self, stop: usize, crash: Crash, variant: u64, text: String) -> Failure {
+    pub(crate) fn failure(&self, stop: usize, crash: Crash, variant: u64, text: String) -> Failure {
         let variant = if variant > 0 { format!(" --variant {variant}") } else { String::new() };
         let again = format!("{} --point {stop} --image {}{variant}", self.line(), crash.name());
         Failure { again, text }
@@ -474,8 +485,13 @@ impl Run {
 
     /// One crash alone, with every check.
     pub fn single(&self, stop: usize, crash: Crash, variant: u64, bug: Bug) -> Outcome {
-        if self.cell.trouble == Trouble::Points {
-            return pitr::run(self, KEPT, bug, false);
+        match self.cell.trouble {
+            Trouble::Points => return pitr::run(self, KEPT, bug, false),
+            Trouble::Migrate(m) => {
+                let only = Some((stop, crash, variant));
+                return migrate::run(self, m, KEPT, bug, false, only);
+            }
+            _ => {}
         }
         let mut out = Outcome::default();
         let mut hash = Xxh3::new();

@@ -35,6 +35,8 @@ pub struct Figures {
     pub replayed: u64,
     /// Recoveries to an LSN, to a time or restore point, and crashes of forks.
     pub points: (u64, u64, u64),
+    /// Migrations that were resumed after a crash, and rolled back.
+    pub migrations: (u64, u64),
     /// Healed logs.
     pub heals: u64,
     /// What the workload met.
@@ -79,6 +81,8 @@ impl Figures {
         self.replayed += o.replayed;
         let (a, b) = (self.points, o.points);
         self.points = (a.0 + b.0, a.1 + b.1, a.2 + b.2);
+        let (a, b) = (self.migrations, o.migrations);
+        self.migrations = (a.0 + b.0, a.1 + b.1);
         self.heals += o.heals;
         self.seen.commands += o.seen.commands;
         self.seen.refused += o.seen.refused;

@@ -13,6 +13,8 @@
 //! | [`cell`] | which runs there are, and one run with its crashes |
 //! | [`rot`] | damage at rest |
 //! | `pitr` | recovery to points in time |
+//! | [`migrate`] | moon-migrate |
+//! | `door` | a disk that does less than it says, for bugs of moon-migrate |
 //! | [`bugs`] | deliberate bugs the matrix must notice |
 //! | [`figures`] | counts and failures |
 //! | [`kill`] | the shipped binary under SIGKILL |
@@ -23,11 +25,13 @@
 
 pub mod bugs;
 pub mod cell;
+mod door;
 pub mod failpoints;
 pub mod figures;
 pub mod kill;
 pub mod life;
 pub mod matrix;
+pub mod migrate;
 pub mod oracle;
 mod pitr;
 pub mod report;

@@ -87,7 +87,7 @@ pub struct Logged {
 
 impl Logged {
     /// Its effects, as RESP arrays.
-    fn effects(&self) -> &[u8] {
+    pub(crate) fn effects(&self) -> &[u8] {
         Command::resp_of(&self.payload, self.flags).unwrap_or_default()
     }
 }

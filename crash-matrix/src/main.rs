@@ -213,6 +213,10 @@ fn mutants(flags: &Flags) -> bool {
         let (mut crashes, mut seconds) = (0, 0.0);
         let failure = (0..BATCHES).find_map(|batch| {
             let (runs, effort) = match bug.is_of_the_walk() {
+                _ if bug.migration.is_some() => {
+                    let seed = flags.first_seed + batch * SEEDS;
+                    (matrix::migrations(seed, 1), few)
+                }
                 _ if bug.is_of_a_point() => {
                     let seed = flags.first_seed + batch;
                     (matrix::points(seed, 1), Effort { all_images: false, ..KEPT })

@@ -38,12 +38,14 @@ pub fn plan(first_seed: u64, seeds: u64, nths: u64) -> Vec<Run> {
         let apart = matches!(cell.activity, Activity::Rewrite | Activity::Save);
         let n = match (cell.trouble, apart) {
             (Trouble::None, _) => seeds,
-            (Trouble::Points, _) => seeds.div_ceil(4),
+            (Trouble::Points | Trouble::Migrate(_), _) => seeds.div_ceil(4),
             (_, false) => nths,
             (_, true) => nths.div_ceil(3),
         };
         runs.extend((0..n).map(|i| match cell.trouble {
-            Trouble::None | Trouble::Points => Run { cell, seed: first_seed + i, nth: 0 },
+            Trouble::None | Trouble::Points | Trouble::Migrate(_) => {
+                Run { cell, seed: first_seed + i, nth: 0 }
+            }
             _ if apart => Run { cell, seed: first_seed + i % 4, nth: i * 7 + first_seed % 7 },
             _ => Run { cell, seed: first_seed + i % 4, nth: spread(i) },
         }));
@@ -69,6 +71,13 @@ pub fn walks(first_seed: u64, seeds: u64) -> Vec<Run> {
 pub fn points(first_seed: u64, seeds: u64) -> Vec<Run> {
     let mut runs = plan(first_seed, seeds * 4, 0);
     runs.retain(|r| r.cell.trouble == Trouble::Points);
+    runs
+}
+
+/// Runs of moon-migrate.
+pub fn migrations(first_seed: u64, seeds: u64) -> Vec<Run> {
+    let mut runs = plan(first_seed, seeds * 4, 0);
+    runs.retain(|r| matches!(r.cell.trouble, Trouble::Migrate(_)));
     runs
 }
 

@@ -12,7 +12,7 @@ fn broken(report: &Report, check: &str) -> usize {
 }
 
 /// The checks whose failures are counted apart.
-const CHECKS: [(&str, &str); 11] = [
+const CHECKS: [(&str, &str); 12] = [
     ("O1:", "did not start"),
     ("O2:", "acknowledged writes lost, or no prefix"),
     ("O3:", "units torn"),
@@ -21,6 +21,7 @@ const CHECKS: [(&str, &str); 11] = [
     ("O12:", "files left"),
     ("O13:", "degraded states hidden, acks while degraded"),
     ("O14:", "points in time missed, forks undone"),
+    ("O15:", "migrations: trees damaged, or not ended"),
     ("D:", "silent damage"),
     ("manners", "bad manners on the disk"),
     ("after a read error", "not started after a read error"),
@@ -84,6 +85,8 @@ pub fn text(report: &Report) -> String {
     let (lsns, moments, forks) = f.points;
     let points = format!("{lsns} / {moments} / {forks}");
     row("recovered to LSNs / times, names / forks crashed", points);
+    let (resumed, undone) = f.migrations;
+    row("migrations resumed / rolled back after a crash", format!("{resumed} / {undone}"));
     for (check, name) in CHECKS {
         row(&format!("{} {name}", check.trim_end_matches(':')), broken(report, check).to_string());
     }
@@ -131,6 +134,8 @@ pub fn json(report: &Report) -> String {
     number("points_by_lsn", f.points.0);
     number("points_by_time_or_name", f.points.1);
     number("forks_crashed", f.points.2);
+    number("migrations_resumed", f.migrations.0);
+    number("migrations_rolled_back", f.migrations.1);
     number("failures", report.failures.len() as u64);
     let map = |items: Vec<String>| format!("{{{}}}", items.join(", "));
     let images = f.crashes.iter().map(|(n, c)| format!("\"{n}\": {c}")).collect();

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::bugs::{Bug, EngineBug};
+use crate::bugs::{Bug, EngineBug, MigrationBug};
 use crate::cell::{Cell, Effort, KEPT, Run, parse_line};
 use crate::life::table;
-use crate::matrix::{execute, plan, sample, seed_lines};
+use crate::matrix::{execute, migrations, plan, sample, seed_lines};
+use crate::migrate::Migration;
 use crate::workload::{Plane, Workload, write_rows};
 
 const SMALL: Effort = Effort::sample(16);
@@ -44,6 +45,34 @@ fn every_point_of_a_life_is_found_and_a_fork_survives_its_crashes() {
         assert_eq!(report.failures.len(), 0, "{:?}", report.failures.first());
         let (lsns, moments, forks) = report.figures.points;
         assert!(lsns > 30 && moments > 8 && forks > 50, "{name}: {:?}", report.figures.points);
+    }
+}
+
+#[test]
+fn a_migration_survives_a_crash_at_any_operation() {
+    let effort = Effort::sample(12);
+    let seeds = [1, 2, 3, 7];
+    let runs: Vec<Run> = Migration::all()
+        .map(|m| Cell::named(&m.name()).expect("a cell"))
+        .zip(seeds.into_iter().cycle())
+        .map(|(cell, seed)| Run { cell, seed, nth: 0 })
+        .collect();
+    assert_eq!(runs.len(), 20);
+    let report = execute(&runs, effort, Bug::default(), 2, false);
+    let failures: Vec<String> =
+        report.failures.iter().map(|f| format!("{}\n    {}", f.again, f.text)).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    let (resumed, undone) = report.figures.migrations;
+    assert!(resumed > 200 && undone > 200, "{:?}", report.figures.migrations);
+}
+
+#[test]
+fn every_bug_of_a_migration_is_noticed() {
+    let effort = Effort::sample(12);
+    for bug in MigrationBug::ALL {
+        let runs = migrations(1, 1);
+        let report = execute(&runs, effort, Bug::migration(bug), 2, true);
+        assert!(!report.failures.is_empty(), "{bug:?} survived");
     }
 }
 
