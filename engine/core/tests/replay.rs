@@ -2,7 +2,8 @@
 //! with a moving clock; the state after them is compared with that of a second shard that
 //! applied the log.
 
-use crate::common::Harness;
+use crate::common::{Harness, NoHost};
+use moon_engine::slots::Slot;
 use proptest::prelude::*;
 
 fn key() -> impl Strategy<Value = String> {
@@ -169,4 +170,22 @@ proptest! {
         }
         prop_assert_eq!(h.effects(), Vec::<String>::new());
     }
+}
+
+/// A slot is also moved where no command runs: the unit before it, a command's or that of active expiry, has been
+/// logged then and is not logged again.
+#[test]
+fn what_is_changed_outside_of_commands_repeats_nothing() {
+    let mut h = Harness::new();
+    let slot = Slot { floor_lsn: 1, created_us: 1, given_up: true };
+    h.run("INCR n");
+    h.shard.set_slot(&mut NoHost, b"s", Some(slot)).expect("logged");
+    assert_eq!(h.effects(), ["INCR n", "CDC.SLOT SET s 1 1 1"]);
+    h.run("SET a 1 PX 5");
+    h.run("SET b 1 PX 5");
+    h.advance(10);
+    assert_eq!(h.expire(100), 2);
+    h.effects();
+    h.shard.set_slot(&mut NoHost, b"s", None).expect("logged");
+    assert_eq!(h.effects(), ["CDC.SLOT SET s"]);
 }

@@ -209,9 +209,12 @@ impl Shard {
         self.unit.also_collect(to.changes, to.misses);
     }
 
-    /// Ends the open unit: log first, then whoever follows the keys.
+    /// Ends the open unit, if one is: log first, then whoever follows the keys.
     #[inline]
     pub(crate) fn commit_unit(&mut self, host: &mut dyn Host, origin: Origin) {
+        if !self.unit.end() {
+            return;
+        }
         if self.unit.changes() > 0 || self.unit.has_effects() {
             self.journal.commit(&mut self.unit, origin);
         }

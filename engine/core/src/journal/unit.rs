@@ -43,6 +43,8 @@ pub struct Unit {
     /// Effects and changes of the command now running.
     command_changes: u64,
     rewritten: bool,
+    /// It has been logged: what comes next is another unit.
+    over: bool,
 }
 
 impl Unit {
@@ -56,6 +58,7 @@ impl Unit {
         self.forms_end = 0;
         self.marks.begin(images);
         self.internal = false;
+        self.over = false;
         self.touched.clear();
         self.keys.clear();
         self.arrays = 0;
@@ -146,6 +149,12 @@ impl Unit {
     /// Whether it does.
     pub(crate) fn is_internal(&self) -> bool {
         self.internal
+    }
+
+    /// Ends the unit. False if it has ended already, and none was begun since.
+    #[inline]
+    pub(crate) fn end(&mut self) -> bool {
+        !std::mem::replace(&mut self.over, true)
     }
 
     /// The unit is complete. Returns the payload of its record, and whether that says what became of keys.
