@@ -238,8 +238,9 @@ impl Reader {
         };
         let info = &infos[home];
         if info.last_lsn < self.next {
-            // Nobody has these LSNs: a crash lies between.
+            // Nobody has these LSNs: a crash lies between. What is not there yet comes in the newest segment.
             let later = infos[home + 1..].iter().find(|s| holds_any(s));
+            let later = later.or(infos.last().filter(|s| !s.void && s.base_lsn > self.next));
             if let Some(later) = later {
                 self.next = later.base_lsn;
             }
@@ -270,7 +271,8 @@ impl Reader {
 
     /// The log begins behind the next LSN. If a crash lies between, nothing is missing.
     async fn pass_gap_before_all(&mut self, infos: &[SegmentInfo]) -> Result<(), ReadError> {
-        let Some(first) = infos.iter().find(|s| holds_any(s)) else {
+        let first = infos.iter().find(|s| holds_any(s)).or(infos.last());
+        let Some(first) = first.filter(|s| s.base_lsn > self.next) else {
             return Err(ReadError::Gone { oldest: self.next });
         };
         let gone = Err(ReadError::Gone { oldest: first.base_lsn });

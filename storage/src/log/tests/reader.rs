@@ -107,6 +107,10 @@ fn lsns_that_a_crash_skipped_are_passed_over() {
     let log = after.open(&end);
     let next = log.last_lsn() + 1;
     assert!(next > 1 << 24);
+    // Nothing is there yet: a reader of all that was waits for what comes, and does not look again and again.
+    let mut idle = log.reader(3);
+    assert!(log.shown_lsn() >= 3);
+    assert_eq!((some(&after, &mut idle, 1).0.len(), idle.next_lsn()), (0, next));
     after.drive(&log, &[Step::Append(5), Step::Flush, Step::Sync]);
     for from in [0, 1, 3, 1000, next] {
         let (seen, _) = some(&after, &mut log.reader(from), 1 << 20);
@@ -120,6 +124,25 @@ fn lsns_that_a_crash_skipped_are_passed_over() {
         .drive(&log, &[Step::Base, Step::Append(1), Step::Flush, Step::Sync, Step::Sleep(100_000)]);
     assert!(log.oldest_lsn() > 2);
     assert_eq!(follow(&after, &log, &mut log.reader(3), 1000).len(), 2);
+    let gone =
+        after.disk.runtime().block_on(log.reader(2).read(1, &mut |_| ControlFlow::Continue(())));
+    assert!(matches!(gone, Err(ReadError::Gone { oldest }) if oldest == next), "{gone:?}");
+}
+
+#[test]
+fn a_reader_behind_a_base_waits_where_nothing_has_followed_a_crash() {
+    let run = Run::new(sim(12), config(Policy::Always));
+    let log = run.open(&RecoveredEnd::fresh(1));
+    run.drive(&log, &[Step::Append(10), Step::Append(10), Step::Flush, Step::Sync]);
+    run.close(&log);
+    let after = run.on(run.disk.power_loss(Image::None, 1));
+    let (end, _) = after.recover(0).expect("recovers");
+    let log = after.open(&end);
+    after.drive(&log, &[Step::Base, Step::Sleep(1_000_000)]);
+    assert!(log.segments().iter().all(|s| s.last_lsn < s.base_lsn), "{:?}", log.segments());
+    let mut reader = log.reader(3);
+    let next = log.last_lsn() + 1;
+    assert_eq!((some(&after, &mut reader, 1).0.len(), reader.next_lsn()), (0, next));
     let gone =
         after.disk.runtime().block_on(log.reader(2).read(1, &mut |_| ControlFlow::Continue(())));
     assert!(matches!(gone, Err(ReadError::Gone { oldest }) if oldest == next), "{gone:?}");
