@@ -10,6 +10,7 @@ mod snapshots;
 
 use layout::Walk;
 use moon_formats::aof::{self, Ended, PartList};
+use moon_formats::backup::{Backup, FileKind, Kind as BackupKind};
 use moon_formats::marker::Marker;
 use moon_formats::migration::Journal;
 use moon_formats::salvage::Plan;
@@ -245,6 +246,22 @@ fn read_journal(bytes: Vec<u8>) -> Golden {
     read_text("moon.moon.migrate.journal", bytes, &meaning, format!("{journal:?}\n"))
 }
 
+fn read_backup(name: &str, bytes: Vec<u8>) -> Golden {
+    let backup = Backup::decode(&bytes).unwrap();
+    assert_eq!(backup.encode(), bytes);
+    let mut meaning = vec![
+        "version of the file, program, set, what it builds on; identity, shards, databases and making of \
+         the directory; moment of the set",
+        "a shard: timeline, base, LSNs, segments, CRC of its last record, clocks, digest, part list",
+    ];
+    meaning.extend(backup.files.iter().map(|file| match file.kind {
+        FileKind::Base(..) => "the base: size, XXH64, how it is stored, bytes of that",
+        FileKind::Segment(..) => "a segment: size up to where it counts, XXH64, how it is stored",
+    }));
+    meaning.push("CRC32C of all bytes before this member");
+    read_text(name, bytes, &meaning, format!("{backup:?}\n"))
+}
+
 fn explain(all: &[Golden]) -> String {
     let mut md = String::from(
         "# Every byte explained\n\nOffset, bytes in hexadecimal (`00*n`: n zeros), meaning. \
@@ -330,6 +347,12 @@ fn text_files() {
         sample_migration().encode().into()
     });
     check("migration/v1", &[read_journal(journal)]);
+    let parent = BackupKind::Incremental("set-20260101T000000Z-00000001".into());
+    let sets = [("backup.json", BackupKind::Full), ("incremental.json", parent)];
+    let sets = sets.map(|(name, kind)| {
+        read_backup(name, bytes_of("backup/v1", name, || sample_backup(kind).encode()))
+    });
+    check("backup/v1", &sets);
 }
 
 #[test]

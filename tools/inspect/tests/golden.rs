@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Bodies that stand in no file of their own: moon-inspect reads what contains them.
-const BODIES: &str = "bin";
+/// Bodies that stand in no file of their own, where moon-inspect reads what contains them, and sets of backups,
+/// which are moon-restore's.
+const OTHERS: [&str; 2] = ["bin", "json"];
 /// What explains the golden files, and what this test holds.
 const TEXTS: [&str; 2] = ["md", "txt"];
 
@@ -17,7 +18,7 @@ fn golden_files(dir: &Path, out: &mut Vec<PathBuf>) {
         let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
         if path.is_dir() {
             golden_files(&path, out);
-        } else if ending != BODIES && !TEXTS.contains(&ending) {
+        } else if !OTHERS.contains(&ending) && !TEXTS.contains(&ending) {
             out.push(path);
         }
     }
