@@ -15,7 +15,6 @@ use std::rc::Rc;
 use moon_engine::clock::Now;
 use moon_formats::cdc::{Changes, Effect};
 use moon_formats::names;
-use moon_formats::rrdshard::Item;
 use moon_formats::time::utc;
 use moon_formats::wal::{BatchHead, Record};
 use moon_storage::io::Runtime;
@@ -24,7 +23,7 @@ use moon_storage::io::posix::PosixDisk;
 use moon_storage::parts::{ShardPaths, bases};
 use moon_storage::recovery::target::{look, resolve};
 use moon_storage::recovery::{
-    Point, PointTarget, Recovered, RecoveryError, Request, Resolved, Target, TargetError,
+    Nothing, Point, PointTarget, Recovered, RecoveryError, Request, Resolved, TargetError,
     recover_shard, settle,
 };
 use moon_storage::scan::{EndKind, LogEnd, Position, VisitError, Visitor};
@@ -176,7 +175,7 @@ fn report(wanted: &Wanted, dir: &Path) -> Result<String, PointError> {
         let point = Point { lsn: found.lsn, fork: wanted.mode == Mode::Fork };
         let request = Request { point: Some(point), ..request };
         // Base and log up to there are read as a start reads them.
-        let recovered = recover_shard(&request, &mut Nothing, &mut |_| {}).await?;
+        let recovered = recover_shard(&request, &mut Nothing::default(), &mut |_| {}).await?;
         let mut seen = Seen::of(found.lsn);
         let (list, end) = look(&request, &mut seen).await?;
         let moved = bases(&list).filter(|base| base.cut > found.lsn).count();
@@ -308,23 +307,6 @@ impl Visitor for Seen {
             self.first.get_or_insert(at);
             self.last = Some(at);
         }
-        Ok(ControlFlow::Continue(()))
-    }
-}
-
-/// Reads everything and keeps nothing.
-struct Nothing;
-
-impl Target for Nothing {
-    fn restart(&mut self) {}
-
-    fn item(&mut self, _: &Item<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
-}
-
-impl Visitor for Nothing {
-    fn record(&mut self, _: &Record<'_>, _: Position) -> Result<ControlFlow<()>, VisitError> {
         Ok(ControlFlow::Continue(()))
     }
 }

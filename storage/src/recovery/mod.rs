@@ -26,6 +26,7 @@
 mod base;
 mod end;
 mod error;
+mod nothing;
 mod open;
 pub mod salvage;
 mod shard;
@@ -39,6 +40,7 @@ mod tests;
 pub use base::{FileSummary, read_file, read_head};
 pub use end::{ForkPoint, LSN_GAP, RecoveredEnd, recover};
 pub use error::{BaseError, RecoveryError};
+pub use nothing::Nothing;
 pub use open::Opened;
 pub(crate) use open::open_table;
 pub use shard::{Origin, Progress, Recovered, Request, Target, recover_shard, recover_snapshot};

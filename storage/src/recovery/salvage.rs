@@ -30,29 +30,27 @@ mod carry_out;
 
 use std::fmt;
 use std::io;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use moon_formats::DecodeError;
 use moon_formats::aof::{Base, PartList};
 use moon_formats::crc::{crc32c, crc32c_append};
 use moon_formats::names;
-use moon_formats::rrdshard::Item;
 use moon_formats::salvage::{FileMark, Hole, KeptBase, Lost, Plan, Reason, ShardPlan};
-use moon_formats::wal::{BatchHead, Cut, RECORD_LEN_MIN, Record, SegmentHeader};
+use moon_formats::wal::{BatchHead, Cut, RECORD_LEN_MIN, SegmentHeader};
 
 use crate::io::{Access, Caching, Disk, File};
 use crate::manifest;
 use crate::parts::{ShardPaths, bases, read_list};
 use crate::scan::{
-    EndKind, FIRST_BLOCK, HoleReason, LogEnd, LogStart, Position, ScanOptions, Verify, VisitError,
-    Visitor, each_head, read_opening, scan,
+    EndKind, FIRST_BLOCK, HoleReason, LogEnd, LogStart, ScanOptions, Verify, each_head,
+    read_opening, scan,
 };
 use crate::whole;
 
 use super::shard::{list_dir, load_listed, options};
 use super::timeline::pending;
-use super::{LSN_GAP, RecoveryError, Request, Target};
+use super::{LSN_GAP, Nothing, RecoveryError, Request};
 pub(super) use carry_out::Salvage;
 
 /// More records than files that are gone can have held: 20 TiB of the shortest there are.
@@ -345,7 +343,7 @@ async fn choose(
     }
     for base in bases(list) {
         let path = req.paths.base(base.seq);
-        match load_listed(req, base, &path, &mut Nobody, &mut |_| {}).await {
+        match load_listed(req, base, &path, &mut Nothing::default(), &mut |_| {}).await {
             Ok(_) => {}
             Err(e) if e.is_damage() => continue,
             Err(e) => return Err(RecoveryError::Base(path, e)),
@@ -489,21 +487,4 @@ async fn mark(disk: &dyn Disk, path: &Path, seq: u64) -> Result<FileMark, Recove
         Ok(FileMark { seq, bytes, crc })
     };
     read.await.map_err(|e| RecoveryError::Io(path.to_owned(), e))
-}
-
-/// Looks at a base and keeps nothing.
-struct Nobody;
-
-impl Target for Nobody {
-    fn restart(&mut self) {}
-
-    fn item(&mut self, _: &Item<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
-}
-
-impl Visitor for Nobody {
-    fn record(&mut self, _: &Record<'_>, _: Position) -> Result<ControlFlow<()>, VisitError> {
-        Ok(ControlFlow::Continue(()))
-    }
 }

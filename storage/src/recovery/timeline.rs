@@ -19,23 +19,20 @@
 //! * The first LSN of a timeline is above every LSN that another can have used.
 //! * What is kept was durable before the commit.
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use moon_formats::aof::{PartList, Timeline};
 use moon_formats::names;
-use moon_formats::rrdshard::Item;
-use moon_formats::wal::{Record, UnverifiedHeader};
+use moon_formats::wal::UnverifiedHeader;
 
 use crate::io::{Access, Caching, DirEntry, Disk, Runtime};
 use crate::log::LogConfig;
 use crate::parts::{ShardPaths, bases};
-use crate::scan::{Position, VisitError, Visitor};
 use crate::whole::{self, How};
 
 use super::target::{Point, PointTarget, Reach, TargetError};
-use super::{ForkPoint, LSN_GAP, RecoveredEnd, RecoveryError, Request, Target, recover_shard};
+use super::{ForkPoint, LSN_GAP, Nothing, RecoveredEnd, RecoveryError, Request, recover_shard};
 
 /// Whether a file of this name belongs to the timeline that is left.
 type Goes<'a> = &'a dyn Fn(&str) -> bool;
@@ -248,23 +245,6 @@ async fn pending_in(
     Ok(header.is_ok_and(|header| header.epoch < *epoch).then_some(*lsn))
 }
 
-/// Looks at everything and keeps nothing.
-struct Nothing;
-
-impl Target for Nothing {
-    fn restart(&mut self) {}
-
-    fn item(&mut self, _: &Item<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
-}
-
-impl Visitor for Nothing {
-    fn record(&mut self, _: &Record<'_>, _: Position) -> Result<ControlFlow<()>, VisitError> {
-        Ok(ControlFlow::Continue(()))
-    }
-}
-
 /// Starts a shard on its timeline and stops it: what was written and may not be on the device is
 /// there afterwards. A fork keeps only what is.
 ///
@@ -278,7 +258,7 @@ pub async fn settle(
     cfg: LogConfig,
 ) -> Result<(), RecoveryError> {
     let request = Request::new(&*disk, paths, shards);
-    let found = recover_shard(&request, &mut Nothing, &mut |_| {}).await?;
+    let found = recover_shard(&request, &mut Nothing::default(), &mut |_| {}).await?;
     let opened = found.open(Rc::clone(&disk), rt, cfg).await?;
     opened.log.shutdown().await.map_err(RecoveryError::Log)
 }

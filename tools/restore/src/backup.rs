@@ -20,37 +20,43 @@ use moon_storage::recovery::{Point, Request, recover_shard};
 use moon_storage::whole;
 
 use crate::fail::Failure;
-use crate::replay::{Check, Replay, empty};
+use crate::progress::Progress;
+use crate::replay::{Replay, empty, only_read};
 use crate::repo::{Repository, Set, clear};
-use crate::report::Progress;
 use crate::source::{Cut, ShardCut, Survey, Unsurveyed, survey};
 use crate::store::copy;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wish {
+pub struct Wish {
     /// Build on the newest set, if that can be done.
-    pub(crate) incremental: bool,
-    pub(crate) codec: Codec,
+    pub incremental: bool,
+    /// How files are stored.
+    pub codec: Codec,
     /// Replay the source.
-    pub(crate) digest: bool,
+    pub digest: bool,
     /// Tells the set from others of the same second.
-    pub(crate) id: u32,
+    pub id: u32,
 }
 
 /// What has been made.
 #[derive(Debug)]
-pub(crate) struct Made {
-    pub(crate) set: Set,
+pub struct Made {
+    /// The set.
+    pub set: Set,
     /// Why it is a full set where an incremental one was asked for.
-    pub(crate) why_full: Option<String>,
+    pub why_full: Option<String>,
 }
 
 /// Asks the source whether its files still are what they were.
-pub(crate) type Keeps<'a> = &'a mut dyn FnMut() -> Result<(), Failure>;
+pub type Keeps<'a> = &'a mut dyn FnMut() -> Result<(), Failure>;
 
 /// Makes a set. The caller keeps others from changing the repository.
-pub(crate) async fn make(
+///
+/// # Errors
+/// The source cannot be read or has not kept its promise, or the repository cannot be written: there is no
+/// set then.
+pub async fn make(
     disk: &dyn Disk,
     cut: &Cut,
     repo: &Path,
@@ -180,7 +186,7 @@ async fn read_back(
     progress.begin(if digest { "replaying" } else { "reading" }, 0);
     let mut tell = |p: moon_storage::recovery::Progress| progress.at(p.done, p.total);
     if !digest {
-        recover_shard(&request, &mut Check::new(), &mut tell).await?;
+        recover_shard(&request, &mut only_read(), &mut tell).await?;
         return Ok(None);
     }
     let mut shard = empty(cut.databases);

@@ -17,7 +17,7 @@ use moon_storage::parts::ShardPaths;
 
 use crate::fail::Failure;
 use crate::repo::Set;
-use crate::store::{Text, Unpacked};
+use crate::store::{ReadOnly, Unpacked, read_only};
 
 /// A file, and where it is.
 #[derive(Debug, Clone)]
@@ -91,13 +91,9 @@ impl<'a> ChainDisk<'a> {
         let stored = self.disk.open(&place.stored, Access::Read, Caching::Cached).await?;
         Ok(match place.file.codec {
             Codec::None => stored,
-            Codec::Zstd => Rc::new(Unpacked::new(stored, place.file.bytes)),
+            Codec::Zstd => Rc::new(ReadOnly(Unpacked::new(stored, place.file.bytes))),
         })
     }
-}
-
-fn read_only<T>() -> LocalFuture<'static, io::Result<T>> {
-    Box::pin(async { Err(io::ErrorKind::ReadOnlyFilesystem.into()) })
 }
 
 impl Disk for ChainDisk<'_> {
@@ -120,7 +116,7 @@ impl Disk for ChainDisk<'_> {
                 return Err(io::ErrorKind::ReadOnlyFilesystem.into());
             }
             if let Some(text) = self.texts.get(path) {
-                return Ok(Rc::new(Text(text.clone())) as Rc<dyn File>);
+                return Ok(Rc::new(ReadOnly(text.clone())) as Rc<dyn File>);
             }
             match self.files.get(path) {
                 Some(place) => self.content(place).await,

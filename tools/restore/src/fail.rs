@@ -11,32 +11,37 @@ use moon_storage::recovery::RecoveryError;
 use moon_storage::scan::ScanError;
 
 /// Exit code when everything is well.
-pub(crate) const DONE: u8 = 0;
+pub const DONE: u8 = 0;
 /// Exit code of wrong usage, and of an environment that does not let the run go on.
-pub(crate) const USAGE: u8 = 1;
+pub const USAGE: u8 = 1;
 /// Exit code of what is refused: nothing is damaged, the operator decides.
 const REFUSED: u8 = 2;
 /// Exit code of data that are sound and not those that were backed up.
 const DIFFERS: u8 = 3;
 /// Exit code of damage.
-pub(crate) const DAMAGE: u8 = 70;
+pub const DAMAGE: u8 = 70;
 
 /// A run that cannot go on.
 #[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) code: u8,
-    pub(crate) message: String,
+pub struct Failure {
+    /// Exit code.
+    pub code: u8,
+    /// What is said of it.
+    pub message: String,
 }
 
 impl Failure {
-    pub(crate) fn environment(message: impl Into<String>) -> Failure {
+    /// Of the command line, or of what is around the run.
+    pub fn environment(message: impl Into<String>) -> Failure {
         Failure { code: USAGE, message: message.into() }
     }
 
-    pub(crate) fn refused(message: impl Into<String>) -> Failure {
+    /// Of what the operator decides.
+    pub fn refused(message: impl Into<String>) -> Failure {
         Failure { code: REFUSED, message: message.into() }
     }
 
+    /// Of data that are not those that were backed up.
     pub(crate) fn differs(message: impl Into<String>) -> Failure {
         Failure { code: DIFFERS, message: message.into() }
     }
@@ -46,12 +51,13 @@ impl Failure {
     }
 
     /// The same once more.
-    pub(crate) fn again(&self) -> Failure {
+    #[must_use]
+    pub fn again(&self) -> Failure {
         Failure { code: self.code, message: self.message.clone() }
     }
 
     /// A file or directory that cannot be `doing`, such as "read".
-    pub(crate) fn io(doing: &str, path: &Path, cause: impl fmt::Display) -> Failure {
+    pub fn io(doing: &str, path: &Path, cause: impl fmt::Display) -> Failure {
         Failure::environment(format!("cannot {doing} {}: {cause}", path.display()))
     }
 

@@ -11,12 +11,12 @@ use std::time::Duration;
 use moon_formats::aof::PartList;
 use moon_formats::backup::FileKind;
 use moon_formats::resp::Value;
+use moon_restore::fail::Failure;
+use moon_restore::source::{Cut, ShardCut};
 use moon_storage::io::Disk;
 use moon_storage::marker;
 
-use crate::fail::Failure;
 use crate::link::Link;
-use crate::source::{Cut, ShardCut};
 
 /// Name of the container command.
 const COMMAND: &[u8] = b"MOON.BACKUP";

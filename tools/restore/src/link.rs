@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moon_formats::resp::{Value, encode_command};
+use moon_restore::fail::Failure;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::cli::Access;
-use crate::fail::Failure;
 
 /// Longest time to connect, and to wait for an answer: a log that is slow to sync takes a while.
 const CONNECT: Duration = Duration::from_secs(10);

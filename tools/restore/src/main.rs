@@ -1,27 +1,11 @@
-//! `moon-restore`: backups of data directories of Moon, and directories from backups.
+//! `moon-restore`: the command line around backups, and how it talks to a server.
 //!
-//! The one idea: nothing here knows how to read or cut a log. The scanner that every start uses says what of
-//! which file counts, recovery reads a chain of sets as it would a directory, and a restored directory is
-//! forked as a server forks one at a point in time. What this tool adds is a repository, its checksums, and the order of steps.
-//!
-//! Invariants: a source is never changed, and its files are promised to stay as they are while they are read; a
-//! set is there as a whole or not at all; a directory that is half restored is not data.
+//! Invariants: what is asked for is done by the library; a server's lease is kept while its files are read.
 
-mod backup;
-mod chain;
 mod cli;
-mod fail;
 mod lease;
 mod link;
-mod replay;
-mod repo;
 mod report;
-mod restore;
-mod source;
-mod store;
-#[cfg(test)]
-mod tests;
-mod verify;
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read, Write};
@@ -35,6 +19,11 @@ use clap::Parser;
 use moon_formats::backup::{Backup, Codec};
 use moon_formats::json::Object;
 use moon_formats::time::utc;
+use moon_restore::fail::{DONE, Failure, USAGE};
+use moon_restore::progress::{Progress, size};
+use moon_restore::repo::{self, Repository, Set};
+use moon_restore::source::Cut;
+use moon_restore::{backup, restore as restoring, source, verify as verifying};
 use moon_storage::io::Disk;
 use moon_storage::io::local::LocalRuntime;
 use moon_storage::io::lock::DirLock;
@@ -42,12 +31,9 @@ use moon_storage::io::posix::PosixDisk;
 use moon_storage::recovery::PointTarget;
 
 use cli::{Cli, Kind, Verb};
-use fail::{DONE, Failure, USAGE};
 use lease::Lease;
 use link::{Address, Link};
-use repo::{Repository, Set};
-use report::{Out, Progress, size};
-use source::Cut;
+use report::Out;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -377,44 +363,15 @@ fn verify(
     let repository = rt.block_on(Repository::read(disk, &args.repo.repo))?;
     let repository = repository.or_empty(&args.repo.repo)?;
     let mut progress = Progress::new(args.repo.json);
-    let mut found = verify::Found::default();
-    let ends: Vec<&Set> = match &args.set {
-        Some(name) => vec![repository.find(Some(name))?],
-        None => repository.leaves(),
-    };
-    let mut checked: Vec<&str> = Vec::new();
-    rt.block_on(async {
-        for end in ends {
-            let chain = match repository.chain(end.name()) {
-                Ok(chain) => chain,
-                Err(failure) => {
-                    found.failures.push(failure);
-                    continue;
-                }
-            };
-            let before = found.failures.len();
-            for set in &chain {
-                if !checked.contains(&set.name()) {
-                    checked.push(set.name());
-                    verify::files(disk, set, &mut progress, &mut found).await;
-                }
-            }
-            // Files that are damaged are named once.
-            if found.failures.len() == before {
-                verify::chain(disk, &chain, args.deep, &mut progress, &mut found).await;
-            }
-        }
-    });
+    let found = verifying::check(disk, &repository, args.set.as_deref(), args.deep, &mut progress);
+    let found = rt.block_on(found)?;
     progress.clear();
-    if args.set.is_none() {
-        found.failures.extend(repository.unreadable.iter().map(|(_, failure)| failure.again()));
-    }
     for failure in &found.failures {
         out.item("finding", |o| o.text("text", &failure.message), &failure.message);
     }
     let text = format!(
         "{} sets, {} files, {}: {}{}",
-        checked.len(),
+        found.sets,
         found.files,
         size(found.bytes),
         match found.failures.len() {
@@ -427,7 +384,7 @@ fn verify(
         }
     );
     let object = |o: Object| {
-        o.number("sets", checked.len() as u64)
+        o.number("sets", found.sets as u64)
             .number("files", found.files)
             .number("bytes", found.bytes)
             .number("findings", found.failures.len() as u64)
@@ -470,7 +427,7 @@ fn restore(
 ) -> Result<(), Failure> {
     let repository = rt.block_on(Repository::read(&**disk, &args.repo.repo))?;
     let repository = repository.or_empty(&args.repo.repo)?;
-    let wish = restore::Wish {
+    let wish = restoring::Wish {
         set: args.set.clone(),
         targets: targets(args)?,
         policy: args.time_policy,
@@ -479,7 +436,7 @@ fn restore(
     let mut progress = Progress::new(args.repo.json);
     let _lock = lock(&args.to)?;
     let dyn_rt = rt.as_dyn();
-    let restored = restore::restore(disk, &dyn_rt, &repository, &args.to, &wish, &mut progress);
+    let restored = restoring::restore(disk, &dyn_rt, &repository, &args.to, &wish, &mut progress);
     let restored = rt.block_on(restored);
     progress.clear();
     let (set, shards) = restored?;

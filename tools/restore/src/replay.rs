@@ -8,7 +8,7 @@ use moon_engine::exec::{Shard, ShardConfig};
 use moon_engine::snapshot::Loader;
 use moon_formats::rrdshard::Item;
 use moon_formats::wal::Record;
-use moon_storage::recovery::Target;
+use moon_storage::recovery::{Nothing, Target};
 use moon_storage::scan::{Position, VisitError, Visitor};
 
 /// What a shard should be at an LSN.
@@ -92,30 +92,6 @@ impl Visitor for Replay<'_> {
 }
 
 /// Reads everything, which checks it, and keeps nothing.
-pub(crate) struct Check {
-    sections: Vec<(u16, u16)>,
-}
-
-impl Check {
-    pub(crate) fn new() -> Check {
-        Check { sections: Loader::new(&mut empty(1)).sections() }
-    }
-}
-
-impl Target for Check {
-    fn restart(&mut self) {}
-
-    fn sections(&self) -> Vec<(u16, u16)> {
-        self.sections.clone()
-    }
-
-    fn item(&mut self, _: &Item<'_>) -> Result<(), VisitError> {
-        Ok(())
-    }
-}
-
-impl Visitor for Check {
-    fn record(&mut self, _: &Record<'_>, _: Position) -> Result<ControlFlow<()>, VisitError> {
-        Ok(ControlFlow::Continue(()))
-    }
+pub(crate) fn only_read() -> Nothing {
+    Nothing::knowing(Loader::new(&mut empty(1)).sections())
 }

@@ -20,18 +20,21 @@ use crate::fail::Failure;
 
 /// A set.
 #[derive(Debug, Clone)]
-pub(crate) struct Set {
+pub struct Set {
     /// Its directory.
-    pub(crate) dir: PathBuf,
-    pub(crate) backup: Backup,
+    pub dir: PathBuf,
+    /// What its list says.
+    pub backup: Backup,
 }
 
 impl Set {
-    pub(crate) fn name(&self) -> &str {
+    /// Its name, that of its directory.
+    pub fn name(&self) -> &str {
         &self.backup.set
     }
 
-    pub(crate) fn parent(&self) -> Option<&str> {
+    /// The set that it builds on.
+    pub fn parent(&self) -> Option<&str> {
         match &self.backup.kind {
             Kind::Full => None,
             Kind::Incremental(parent) => Some(parent),
@@ -40,22 +43,25 @@ impl Set {
 }
 
 /// A full set and what builds on it, in order.
-pub(crate) type Chain<'a> = Vec<&'a Set>;
+pub type Chain<'a> = Vec<&'a Set>;
 
 /// All that lies in a repository.
 #[derive(Debug, Default)]
-pub(crate) struct Repository {
+pub struct Repository {
     /// Sets, oldest first.
-    pub(crate) sets: Vec<Set>,
+    pub sets: Vec<Set>,
     /// Sets that cannot be read, and why.
-    pub(crate) unreadable: Vec<(String, Failure)>,
+    pub unreadable: Vec<(String, Failure)>,
     /// Directories of backups that were not finished.
-    pub(crate) unfinished: Vec<PathBuf>,
+    pub unfinished: Vec<PathBuf>,
 }
 
 impl Repository {
     /// Looks at a repository; one that is not there is empty.
-    pub(crate) async fn read(disk: &dyn Disk, dir: &Path) -> Result<Repository, Failure> {
+    ///
+    /// # Errors
+    /// The directory cannot be read; a set that cannot be is [`Repository::unreadable`].
+    pub async fn read(disk: &dyn Disk, dir: &Path) -> Result<Repository, Failure> {
         let mut repository = Repository::default();
         let entries = match disk.list(dir).await {
             Ok(entries) => entries,
@@ -77,7 +83,10 @@ impl Repository {
     }
 
     /// Fails if there is nothing.
-    pub(crate) fn or_empty(self, dir: &Path) -> Result<Repository, Failure> {
+    ///
+    /// # Errors
+    /// There is nothing.
+    pub fn or_empty(self, dir: &Path) -> Result<Repository, Failure> {
         if self.sets.is_empty() && self.unreadable.is_empty() {
             let dir = dir.display();
             return Err(Failure::refused(format!("{dir}: no backup is there")));
@@ -86,7 +95,10 @@ impl Repository {
     }
 
     /// The set with this name; the newest without one.
-    pub(crate) fn find(&self, name: Option<&str>) -> Result<&Set, Failure> {
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn find(&self, name: Option<&str>) -> Result<&Set, Failure> {
         let Some(name) = name else {
             return match (self.sets.last(), self.unreadable.first()) {
                 (Some(set), _) => Ok(set),
@@ -102,7 +114,10 @@ impl Repository {
     }
 
     /// A set with all that it builds on.
-    pub(crate) fn chain(&self, set: &str) -> Result<Chain<'_>, Failure> {
+    ///
+    /// # Errors
+    /// Something of that is not there, cannot be read or does not fit.
+    pub fn chain(&self, set: &str) -> Result<Chain<'_>, Failure> {
         let mut chain = vec![self.find(Some(set))?];
         while let Some(parent) = chain.last().and_then(|set| set.parent()) {
             if chain.iter().any(|set| set.name() == parent) {
@@ -123,13 +138,13 @@ impl Repository {
     }
 
     /// Sets that nothing builds on, newest first.
-    pub(crate) fn leaves(&self) -> Vec<&Set> {
+    pub fn leaves(&self) -> Vec<&Set> {
         let is_leaf = |set: &&Set| self.sets.iter().all(|other| other.parent() != Some(set.name()));
         self.sets.iter().rev().filter(is_leaf).collect()
     }
 
     /// Whole chains, oldest first: full sets, each with everything that builds on it.
-    pub(crate) fn trees(&self) -> Vec<Vec<&Set>> {
+    pub fn trees(&self) -> Vec<Vec<&Set>> {
         let mut roots: BTreeMap<&str, &str> = BTreeMap::new();
         let mut trees: Vec<Vec<&Set>> = Vec::new();
         for set in self.sets.iter().filter(|set| set.parent().is_none()) {
@@ -195,7 +210,10 @@ async fn read_set(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Option<Set>
 }
 
 /// Removes what is left of a backup that was not finished, or of a set whose removal was not.
-pub(crate) async fn clear(disk: &dyn Disk, dir: &Path) -> Result<(), Failure> {
+///
+/// # Errors
+/// Something cannot be removed.
+pub async fn clear(disk: &dyn Disk, dir: &Path) -> Result<(), Failure> {
     // The list first: from then on it is no set.
     let list = dir.join(names::BACKUP);
     whole::remove(disk, &list).await.map_err(|e| Failure::io("remove", &list, e))?;
@@ -225,7 +243,7 @@ pub(crate) async fn clear(disk: &dyn Disk, dir: &Path) -> Result<(), Failure> {
 
 /// Which chains go, oldest first: beyond the newest `keep`, and not needed for any moment since `edge_us`.
 /// A rule that is not given spares nothing; one that spares a chain is enough.
-pub(crate) fn superfluous<'a>(
+pub fn superfluous<'a>(
     trees: &[Vec<&'a Set>],
     keep: Option<usize>,
     edge_us: Option<i64>,
@@ -246,7 +264,7 @@ pub(crate) fn superfluous<'a>(
 }
 
 /// The sets of a tree, those that build on others first.
-pub(crate) fn order_of_removal<'a>(tree: &[&'a Set]) -> Vec<&'a Set> {
+pub fn order_of_removal<'a>(tree: &[&'a Set]) -> Vec<&'a Set> {
     // A tree lists a set behind the one that it builds on.
     tree.iter().rev().copied().collect()
 }

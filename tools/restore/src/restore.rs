@@ -31,9 +31,9 @@ use moon_storage::whole;
 
 use crate::chain::ChainDisk;
 use crate::fail::Failure;
-use crate::replay::{Check, Replay, empty};
+use crate::progress::Progress;
+use crate::replay::{Replay, empty, only_read};
 use crate::repo::{Repository, Set};
-use crate::report::Progress;
 use crate::store::copy;
 use crate::verify::{differs, marks};
 
@@ -42,28 +42,32 @@ const SEGMENT_BYTES: u64 = 1 << 20;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
-pub(crate) struct Wish {
+pub struct Wish {
     /// The last set to use; the newest that reaches the target without it.
-    pub(crate) set: Option<String>,
+    pub set: Option<String>,
     /// Where the data are to end, for each shard; empty for the end of the set.
-    pub(crate) targets: Vec<PointTarget>,
-    pub(crate) policy: TimePolicy,
+    pub targets: Vec<PointTarget>,
+    /// Which moment is meant where the clock was set.
+    pub policy: TimePolicy,
     /// Replay what was restored and compare it.
-    pub(crate) verify: bool,
+    pub verify: bool,
 }
 
 /// What was restored of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Restored {
-    pub(crate) shard: u16,
-    /// LSN of the last change, and when it was made.
-    pub(crate) lsn: u64,
-    pub(crate) wall_us: Option<i64>,
-    /// Keys and digest, if it was replayed.
-    pub(crate) keys: Option<u64>,
-    pub(crate) digest: Option<u128>,
+pub struct Restored {
+    /// Its number.
+    pub shard: u16,
+    /// LSN of the last change.
+    pub lsn: u64,
+    /// When that was, microseconds since 1970.
+    pub wall_us: Option<i64>,
+    /// Keys, if it was replayed.
+    pub keys: Option<u64>,
+    /// Its digest, if it was replayed.
+    pub digest: Option<u128>,
     /// Digests that were compared on the way.
-    pub(crate) compared: usize,
+    pub compared: usize,
 }
 
 /// The point of a shard that a target stands for.
@@ -73,8 +77,12 @@ struct Found {
     wall_us: Option<i64>,
 }
 
-/// Restores; the set whose state was taken, and what is there now.
-pub(crate) async fn restore(
+/// Restores to `to`, which is empty; the set whose state was taken, and what is there now.
+///
+/// # Errors
+/// The target cannot be had, something of the sets is damaged, or `to` cannot be written. What was written
+/// is not data then.
+pub async fn restore(
     disk: &Rc<dyn Disk>,
     rt: &Rc<dyn Runtime>,
     repository: &Repository,
@@ -309,7 +317,7 @@ async fn settle(
         }
         recovered
     } else {
-        recover_shard(&request, &mut Check::new(), &mut tell).await?
+        recover_shard(&request, &mut only_read(), &mut tell).await?
     };
     let config =
         LogConfig { segment_bytes: SEGMENT_BYTES, disk_free_min_pct: 0, ..LogConfig::default() };

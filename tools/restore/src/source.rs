@@ -27,33 +27,37 @@ const HEAD: u64 = 4096;
 
 /// A data directory at one moment, whose files stay as they are.
 #[derive(Debug, Clone)]
-pub(crate) struct Cut {
-    pub(crate) data: PathBuf,
-    pub(crate) uuid: [u8; 16],
-    pub(crate) databases: u16,
+pub struct Cut {
+    /// The directory.
+    pub data: PathBuf,
+    /// Its identity.
+    pub uuid: [u8; 16],
+    /// Databases.
+    pub databases: u16,
     /// When the directory was made, milliseconds since 1970.
-    pub(crate) created_ms: u64,
+    pub created_ms: u64,
     /// The cut holds everything up to this moment, microseconds since 1970.
-    pub(crate) taken_us: i64,
-    pub(crate) shards: Vec<ShardCut>,
+    pub taken_us: i64,
+    /// All shards, in order.
+    pub shards: Vec<ShardCut>,
 }
 
 /// A shard of it.
 #[derive(Debug, Clone)]
-pub(crate) struct ShardCut {
-    pub(crate) list: PartList,
+pub struct ShardCut {
+    /// Its part list.
+    pub list: PartList,
     /// Last segment that counts; 0 for none.
-    pub(crate) last_seq: u64,
+    pub last_seq: u64,
     /// What the log must reach, where somebody has said so.
-    pub(crate) lsn: u64,
+    pub lsn: u64,
 }
 
 /// The cut of a directory that no server uses. The caller holds its lock.
-pub(crate) async fn stopped(
-    disk: &dyn Disk,
-    data: &std::path::Path,
-    now_us: i64,
-) -> Result<Cut, Failure> {
+///
+/// # Errors
+/// It is no data directory, has no log, or cannot be read.
+pub async fn stopped(disk: &dyn Disk, data: &std::path::Path, now_us: i64) -> Result<Cut, Failure> {
     let Some(marker) = marker::read(disk, data).await? else {
         return Err(Failure::refused(format!("{} is no data directory of Moon", data.display())));
     };

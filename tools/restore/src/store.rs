@@ -150,7 +150,7 @@ impl Unpacked {
         Unpacked { packed, bytes, state: RefCell::default() }
     }
 
-    async fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    async fn decode(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         let len = len.min(usize::try_from(self.bytes.saturating_sub(offset)).unwrap_or(usize::MAX));
         if len == 0 {
             return Ok(Vec::new());
@@ -242,53 +242,54 @@ impl Decoding {
     }
 }
 
-fn read_only<T>() -> LocalFuture<'static, io::Result<T>> {
-    Box::pin(async { Err(io::ErrorKind::ReadOnlyFilesystem.into()) })
+/// What a file is read from that cannot be written.
+pub(crate) trait Content {
+    /// Bytes of it.
+    fn size(&self) -> u64;
+
+    /// Up to `len` bytes from `offset` on; fewer at the end.
+    fn read(&self, offset: u64, len: usize) -> LocalFuture<'_, io::Result<Vec<u8>>>;
 }
 
-impl File for Unpacked {
+impl Content for Unpacked {
     fn size(&self) -> u64 {
         self.bytes
     }
 
-    fn read_at(&self, offset: u64, len: usize) -> LocalFuture<'_, io::Result<Vec<u8>>> {
-        Box::pin(self.read(offset, len))
-    }
-
-    fn write_at<'a>(&'a self, _: u64, _: &'a [u8]) -> LocalFuture<'a, io::Result<usize>> {
-        read_only()
-    }
-
-    fn write_now(&self, _: u64, _: &[u8]) -> Option<io::Result<usize>> {
-        None
-    }
-
-    fn sync(&self) -> LocalFuture<'_, io::Result<()>> {
-        read_only()
-    }
-
-    fn preallocate(&self, _: u64) -> LocalFuture<'_, io::Result<()>> {
-        read_only()
-    }
-
-    fn truncate(&self, _: u64) -> LocalFuture<'_, io::Result<()>> {
-        read_only()
+    fn read(&self, offset: u64, len: usize) -> LocalFuture<'_, io::Result<Vec<u8>>> {
+        Box::pin(self.decode(offset, len))
     }
 }
 
-/// Bytes in memory, as a file.
-pub(crate) struct Text(pub(crate) Vec<u8>);
-
-impl File for Text {
+/// Bytes in memory.
+impl Content for Vec<u8> {
     fn size(&self) -> u64 {
-        self.0.len() as u64
+        self.len() as u64
+    }
+
+    fn read(&self, offset: u64, len: usize) -> LocalFuture<'_, io::Result<Vec<u8>>> {
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(self.len());
+        let to = from.saturating_add(len).min(self.len());
+        let piece = self.get(from..to).unwrap_or_default().to_vec();
+        Box::pin(async move { Ok(piece) })
+    }
+}
+
+/// A content as a file.
+pub(crate) struct ReadOnly<T>(pub(crate) T);
+
+/// What writing comes to where nothing can be written.
+pub(crate) fn read_only<T>() -> LocalFuture<'static, io::Result<T>> {
+    Box::pin(async { Err(io::ErrorKind::ReadOnlyFilesystem.into()) })
+}
+
+impl<T: Content> File for ReadOnly<T> {
+    fn size(&self) -> u64 {
+        self.0.size()
     }
 
     fn read_at(&self, offset: u64, len: usize) -> LocalFuture<'_, io::Result<Vec<u8>>> {
-        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(self.0.len());
-        let to = from.saturating_add(len).min(self.0.len());
-        let piece = self.0.get(from..to).unwrap_or_default().to_vec();
-        Box::pin(async move { Ok(piece) })
+        self.0.read(offset, len)
     }
 
     fn write_at<'a>(&'a self, _: u64, _: &'a [u8]) -> LocalFuture<'a, io::Result<usize>> {
@@ -340,7 +341,7 @@ mod tests {
                     seen += n;
                     Ok(())
                 };
-                let from = Text(bytes.clone());
+                let from = ReadOnly(bytes.clone());
                 let copied =
                     copy(&from, from.size(), &disk, &path, codec, &mut count).await.unwrap();
                 assert_eq!((copied.bytes, seen), (bytes.len() as u64, bytes.len() as u64));
@@ -362,7 +363,7 @@ mod tests {
                     (bytes.len(), 5),
                 ] {
                     let end = (at + len).min(bytes.len());
-                    let read = unpacked.read_at(at as u64, len).await.unwrap();
+                    let read = unpacked.decode(at as u64, len).await.unwrap();
                     assert_eq!(read, bytes[at..end], "{at} {len}");
                 }
                 let mut whole = Vec::new();
@@ -382,14 +383,14 @@ mod tests {
         let bytes = content(200_000);
         disk.runtime().block_on(async {
             let path = Path::new("/f");
-            let from = Text(bytes.clone());
+            let from = ReadOnly(bytes.clone());
             let mut tell = |_| Ok(());
             let copied = copy(&from, from.size(), &disk, path, Codec::Zstd, &mut tell).await;
             let stored = copied.unwrap().stored_bytes;
             let file = disk.open(path, Access::Read, Caching::Cached).await.unwrap();
             let packed = file.read_at(0, stored as usize).await.unwrap();
             let check = async |packed: Vec<u8>, bytes: u64| {
-                let unpacked = Unpacked::new(Rc::new(Text(packed)), bytes);
+                let unpacked = Unpacked::new(Rc::new(ReadOnly(packed)), bytes);
                 unpacked.check(&mut |_| Ok(())).await
             };
             let all = bytes.len() as u64;

@@ -13,19 +13,24 @@ use std::rc::Rc;
 
 use crate::chain::{ChainDisk, Place};
 use crate::fail::Failure;
-use crate::replay::{Check, Mark, Replay, empty};
-use crate::repo::Set;
-use crate::report::Progress;
+use crate::progress::Progress;
+use crate::replay::{Mark, Replay, empty, only_read};
+use crate::repo::{Repository, Set};
 use crate::store::{Unpacked, read_all};
 
 /// What a check has found.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
-    pub(crate) files: u64,
-    pub(crate) bytes: u64,
+pub struct Found {
+    /// Sets that were looked at.
+    pub sets: usize,
+    /// Files of them.
+    pub files: u64,
+    /// Their bytes, as stored.
+    pub bytes: u64,
     /// Digests that were compared.
-    pub(crate) compared: usize,
-    pub(crate) failures: Vec<Failure>,
+    pub compared: usize,
+    /// What is wrong.
+    pub failures: Vec<Failure>,
 }
 
 /// The digests of a chain's sets, for one shard.
@@ -45,8 +50,52 @@ pub(crate) fn differs(mark: &Mark, shard: u16) -> Failure {
     ))
 }
 
+/// Checks a repository, or of one `set` all that it builds on.
+///
+/// # Errors
+/// There is no such set.
+pub async fn check(
+    disk: &dyn Disk,
+    repository: &Repository,
+    set: Option<&str>,
+    deep: bool,
+    progress: &mut Progress,
+) -> Result<Found, Failure> {
+    let ends = match set {
+        Some(name) => vec![repository.find(Some(name))?],
+        None => repository.leaves(),
+    };
+    let mut found = Found::default();
+    let mut checked: Vec<&str> = Vec::new();
+    for end in ends {
+        let sets = match repository.chain(end.name()) {
+            Ok(sets) => sets,
+            Err(failure) => {
+                found.failures.push(failure);
+                continue;
+            }
+        };
+        let before = found.failures.len();
+        for set in &sets {
+            if !checked.contains(&set.name()) {
+                checked.push(set.name());
+                files(disk, set, progress, &mut found).await;
+            }
+        }
+        // Files that are damaged are named once.
+        if found.failures.len() == before {
+            chain(disk, &sets, deep, progress, &mut found).await;
+        }
+    }
+    found.sets = checked.len();
+    if set.is_none() {
+        found.failures.extend(repository.unreadable.iter().map(|(_, failure)| failure.again()));
+    }
+    Ok(found)
+}
+
 /// Checks the files of one set.
-pub(crate) async fn files(disk: &dyn Disk, set: &Set, progress: &mut Progress, found: &mut Found) {
+async fn files(disk: &dyn Disk, set: &Set, progress: &mut Progress, found: &mut Found) {
     progress.begin("checking files", set.backup.stored_bytes());
     for file in &set.backup.files {
         let place = Place { stored: set.dir.join(file.stored_path()), file: *file };
@@ -93,7 +142,7 @@ async fn check_file(disk: &dyn Disk, place: &Place) -> Result<(), Failure> {
 }
 
 /// Reads a chain as a start would.
-pub(crate) async fn chain(
+async fn chain(
     disk: &dyn Disk,
     chain: &[&Set],
     deep: bool,
@@ -121,7 +170,7 @@ pub(crate) async fn chain(
             found.failures.extend(replay.wrong.iter().map(|mark| differs(mark, part.shard)));
             read
         } else {
-            recover_shard(&request, &mut Check::new(), &mut tell).await
+            recover_shard(&request, &mut only_read(), &mut tell).await
         };
         match read {
             Err(e) => found.failures.push(device.named(e)),
