@@ -19,6 +19,7 @@ macro_rules! mutant {
     }};
 }
 
+pub mod changes;
 pub mod failpoint;
 pub mod files;
 pub mod io;

@@ -41,6 +41,8 @@ pub enum Mutant {
     PointOneLate,
     /// A fork sets files aside before the part list that does without them is durable.
     ForkMovesFirst,
+    /// Readers of changes are shown what is written, not what is durable.
+    ShownBeforeDurable,
 }
 
 impl Mutant {
@@ -60,6 +62,9 @@ impl Mutant {
 
     /// Those of recovery to a point in time.
     pub const POINTS: [Mutant; 2] = [Mutant::PointOneLate, Mutant::ForkMovesFirst];
+
+    /// Those of reading changes.
+    pub const CHANGES: [Mutant; 1] = [Mutant::ShownBeforeDurable];
 
     /// Those of snapshots, rewrites and retention.
     pub const SNAPSHOT: [Mutant; 6] = [

@@ -391,6 +391,7 @@ impl Log {
     pub fn shown_lsn(&self) -> u64 {
         match self.inner.policy.get() {
             Policy::No => self.inner.written_lsn.get(),
+            _ if mutant!(self.inner.cfg, ShownBeforeDurable) => self.inner.written_lsn.get(),
             Policy::Always | Policy::EverySec => self.inner.durable_lsn.get(),
         }
     }

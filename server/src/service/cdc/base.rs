@@ -11,6 +11,7 @@ use std::rc::Rc;
 use moon_formats::cdc::{At, Row, Snapshot};
 use moon_formats::rrdshard::{Decoder, Item, Joiner, Stored};
 use moon_formats::value::{Value, ValueType};
+use moon_storage::changes::Keep;
 use moon_storage::io::{Access, Caching, Disk, File};
 
 use super::page::{Cursor, Page, Query, Source, Trouble};

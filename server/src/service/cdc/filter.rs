@@ -5,6 +5,7 @@ use std::rc::Rc;
 use moon_engine::acl::Handle;
 use moon_engine::glob::glob_match;
 use moon_formats::cdc::Plane;
+use moon_storage::changes::Keep;
 
 /// A set of planes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +42,10 @@ impl Filter {
         let what = |f: &Filter| (f.db, f.pattern.clone(), f.planes);
         same_user && what(self) == what(other)
     }
+}
 
-    /// Whether a change, or a row of a snapshot, passes. Without a database or key it is about all of them.
-    pub(super) fn keeps(&self, db: Option<u32>, key: Option<&[u8]>, plane: Option<Plane>) -> bool {
+impl Keep for Filter {
+    fn keeps(&self, db: Option<u32>, key: Option<&[u8]>, plane: Option<Plane>) -> bool {
         let db = db.map(|db| u16::try_from(db).unwrap_or(u16::MAX));
         if self.db.is_some_and(|wanted| db.is_some_and(|db| db != wanted)) {
             return false;

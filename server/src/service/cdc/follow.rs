@@ -8,7 +8,7 @@ use std::rc::Rc;
 use moon_formats::resp::{Proto, Reply};
 use moon_storage::log::Log;
 
-use super::page::{Page, Query, Trouble};
+use super::page::{Page, Query, Trouble, is_same};
 use super::{Cursor, Desk, Reading};
 use crate::net;
 use crate::net::conn::Next;
@@ -233,7 +233,7 @@ impl ServerHost {
             follower.reading = true;
             let most = follower.credit.map_or(PAGE_EVENTS, |n| n.min(PAGE_EVENTS as u64) as usize);
             let query = Query { limit: most, bytes: PAGE_BYTES, ..follower.query.clone() };
-            match groups.iter_mut().find(|(q, _)| q.is_same(&query)) {
+            match groups.iter_mut().find(|(q, _)| is_same(q, &query)) {
                 Some((_, numbers)) => numbers.push(follower.number),
                 None => groups.push((query, vec![follower.number])),
             }
