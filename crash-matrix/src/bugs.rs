@@ -4,6 +4,7 @@
 //! shipped engine carries no such branch.
 
 use crate::life::NoHost;
+use crate::proof::Proof;
 use moon_engine::exec::Shard;
 use moon_formats::resp::{CommandIter, encode_command};
 #[cfg(feature = "mutants")]
@@ -128,12 +129,16 @@ impl Bug {
         false
     }
 
-    /// Whether it breaks recovery to a point in time.
-    pub fn is_of_a_point(&self) -> bool {
+    /// The proofs of set P that must notice it; none if the crashes of any life do.
+    pub fn proofs(&self) -> &'static [Proof] {
         #[cfg(feature = "mutants")]
-        return self.storage.is_some_and(|mutant| Mutant::POINTS.contains(&mutant));
+        return match self.storage {
+            Some(mutant) if Mutant::POINTS.contains(&mutant) => &[Proof::Points],
+            Some(mutant) if Mutant::CHANGES.contains(&mutant) => &[Proof::Reads, Proof::Pushes],
+            _ => &[],
+        };
         #[cfg(not(feature = "mutants"))]
-        false
+        &[]
     }
 
     /// Every bug this build can run, with its name.
@@ -144,7 +149,8 @@ impl Bug {
         #[cfg(feature = "mutants")]
         let all = {
             let mut all = all;
-            let storage = Mutant::LOG.iter().chain(&Mutant::SNAPSHOT).chain(&Mutant::POINTS);
+            let proofs = Mutant::POINTS.iter().chain(&Mutant::CHANGES);
+            let storage = Mutant::LOG.iter().chain(&Mutant::SNAPSHOT).chain(proofs);
             all.extend(
                 storage.map(|m| (format!("{m:?}"), Bug { storage: Some(*m), ..Bug::default() })),
             );

@@ -12,7 +12,7 @@ use crate::figures::{Failure, Figures, Outcome};
 use crate::life::{History, Life, Plan, empty_shard, log_config, table};
 use crate::migrate::{self, Migration};
 use crate::oracle::{Crash, Depth, Oracle, start_over};
-use crate::pitr;
+use crate::proof::Proof;
 use crate::rot;
 use crate::workload::{Plane, Workload};
 
@@ -45,8 +45,8 @@ pub enum Trouble {
     Fault(usize),
     /// Bits of what is stored flip.
     Rot,
-    /// None, but that it is recovered to points in its past (set P).
-    Points,
+    /// None, but that something else is proved of it (set P).
+    Proof(Proof),
     /// No life at all, but a run of moon-migrate (set S-mig).
     Migrate(Migration),
 }
@@ -105,10 +105,11 @@ impl Cell {
                     cells.push(damaged(Trouble::Rot));
                 }
             }
-            if policy != Policy::No {
-                let (activity, trouble) = (Activity::Rotate, Trouble::Points);
-                let planes = [Plane::Kv, Plane::Ttl, Plane::Txn, Plane::Mixed];
-                cells.extend(planes.map(|plane| Cell { plane, activity, policy, trouble }));
+            for (_, proof) in Proof::ALL {
+                let (activity, planes) = proof.axes(policy);
+                let trouble = Trouble::Proof(proof);
+                let cell = |plane: &Plane| Cell { plane: *plane, activity, policy, trouble };
+                cells.extend(planes.iter().map(cell));
             }
             if policy == Policy::EverySec {
                 let (plane, activity) = (Plane::Mixed, Activity::Idle);
@@ -134,7 +135,7 @@ impl Cell {
             Trouble::None => String::new(),
             Trouble::Fault(f) => format!("+{}", FAULTS[f].0),
             Trouble::Rot => "+rot".into(),
-            Trouble::Points => "+points".into(),
+            Trouble::Proof(proof) => format!("+{}", proof.name()),
             Trouble::Migrate(m) => return m.name(),
         };
         format!("{plane}-{activity}-{policy}{trouble}")
@@ -224,7 +225,7 @@ impl Recording {
 impl Run {
     pub(crate) fn line(&self) -> String {
         let nth = match self.cell.trouble {
-            Trouble::None | Trouble::Points | Trouble::Migrate(_) => String::new(),
+            Trouble::None | Trouble::Proof(_) | Trouble::Migrate(_) => String::new(),
             _ => format!(" --nth {}", self.nth),
         };
         format!("moon-crash run --cell {} --seed {}{nth}", self.cell.name(), self.seed)
@@ -337,8 +338,20 @@ impl Run {
 
     /// Runs, crashes, checks. Stops after the first broken promise if `first` is set.
     pub fn execute(&self, effort: Effort, bug: Bug, first: bool) -> Outcome {
+        self.execute_only(None, effort, bug, first)
+    }
+
+    /// The same with one way of crashing alone: the very crashes that [`Run::execute`] makes in that way. Sets P
+    /// and S-mig crash in all ways.
+    pub fn execute_only(
+        &self,
+        only: Option<Crash>,
+        effort: Effort,
+        bug: Bug,
+        first: bool,
+    ) -> Outcome {
         match self.cell.trouble {
-            Trouble::Points => return pitr::run(self, effort, bug, first),
+            Trouble::Proof(proof) => return proof.run(self, effort, bug, first),
             Trouble::Migrate(m) => return migrate::run(self, m, effort, bug, first, None),
             _ => {}
         }
@@ -358,7 +371,7 @@ impl Run {
             Trouble::Fault(f) if FAULTS[f].1 == FaultKind::ReadEio => {
                 self.read_errors(&recording, effort, &mut out, &mut hash);
             }
-            _ => self.crashes(&recording, effort, first, &mut out, &mut hash),
+            _ => self.crashes(&recording, only, effort, first, &mut out, &mut hash),
         }
         out.digest = hash.digest();
         out
@@ -417,6 +430,7 @@ impl Run {
     fn crashes(
         &self,
         recording: &Recording,
+        only: Option<Crash>,
         effort: Effort,
         first: bool,
         out: &mut Outcome,
@@ -430,6 +444,9 @@ impl Run {
         for stop in stops {
             for (crash, variant) in self.images(stop, effort) {
                 n += 1;
+                if only.is_some_and(|only| only != crash) {
+                    continue;
+                }
                 let depth = match (self.crash_seed(stop, 77) ^ n) % 24 {
                     0 => Depth::Deeper,
                     1..=3 => Depth::Deep,
@@ -486,7 +503,7 @@ impl Run {
     /// One crash alone, with every check.
     pub fn single(&self, stop: usize, crash: Crash, variant: u64, bug: Bug) -> Outcome {
         match self.cell.trouble {
-            Trouble::Points => return pitr::run(self, KEPT, bug, false),
+            Trouble::Proof(proof) => return proof.run(self, KEPT, bug, false),
             Trouble::Migrate(m) => {
                 let only = Some((stop, crash, variant));
                 return migrate::run(self, m, KEPT, bug, false, only);
@@ -566,8 +583,19 @@ impl Run {
 /// One crash of a run: stop point, what stops it, variant of its seed.
 pub type At = (usize, Crash, u64);
 
-/// Reads a line that [`Failure::again`] printed: the run, and the crash if it names one.
-pub fn parse_line(line: &str) -> Result<(Run, Option<At>), String> {
+/// Which crashes of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Every one.
+    All,
+    /// Those of one way, at every stop.
+    Way(Crash),
+    /// A single one.
+    One(At),
+}
+
+/// Reads a line that [`Failure::again`] printed, or that is kept: the run, and which of its crashes.
+pub fn parse_line(line: &str) -> Result<(Run, Which), String> {
     let mut run = None;
     let (mut seed, mut nth, mut point, mut image, mut variant) = (0, 0, None, None, 0);
     let mut words = line.split_whitespace().peekable();
@@ -594,6 +622,11 @@ pub fn parse_line(line: &str) -> Result<(Run, Option<At>), String> {
         return Err(format!("cannot read {name}"));
     }
     let cell = run.ok_or("--cell is missing")?;
-    let crash = point.zip(image).map(|(p, i)| (p, i, variant));
-    Ok((Run { cell, seed, nth }, crash))
+    let which = match (point, image) {
+        (Some(point), Some(image)) => Which::One((point, image, variant)),
+        (None, Some(image)) => Which::Way(image),
+        (None, None) => Which::All,
+        (Some(_), None) => return Err("--point needs --image".into()),
+    };
+    Ok((Run { cell, seed, nth }, which))
 }

@@ -37,10 +37,55 @@ pub struct Figures {
     pub points: (u64, u64, u64),
     /// Migrations that were resumed after a crash, and rolled back.
     pub migrations: (u64, u64),
+    /// Sets of backups, and what came of them.
+    pub backups: Backups,
+    /// Changes that readers were given.
+    pub changes: Changes,
     /// Healed logs.
     pub heals: u64,
     /// What the workload met.
     pub seen: Seen,
+}
+
+/// Counts of backups.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Backups {
+    /// Sets made.
+    pub made: u64,
+    /// Directories restored and compared.
+    pub restored: u64,
+    /// Crashes of backups, restores and removals.
+    pub crashed: u64,
+    /// Damage that was found.
+    pub damaged: u64,
+}
+
+impl Backups {
+    fn add(&mut self, o: &Backups) {
+        self.made += o.made;
+        self.restored += o.restored;
+        self.crashed += o.crashed;
+        self.damaged += o.damaged;
+    }
+}
+
+/// Counts of readers of changes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Changes {
+    /// Events compared.
+    pub events: u64,
+    /// Crashes after which readers went on.
+    pub crashed: u64,
+    /// Readers that were told that the log is gone.
+    pub gone: u64,
+}
+
+impl Changes {
+    fn add(&mut self, o: &Changes) {
+        self.events += o.events;
+        self.crashed += o.crashed;
+        self.gone += o.gone;
+    }
 }
 
 impl Figures {
@@ -83,6 +128,8 @@ impl Figures {
         self.points = (a.0 + b.0, a.1 + b.1, a.2 + b.2);
         let (a, b) = (self.migrations, o.migrations);
         self.migrations = (a.0 + b.0, a.1 + b.1);
+        self.backups.add(&o.backups);
+        self.changes.add(&o.changes);
         self.heals += o.heals;
         self.seen.commands += o.seen.commands;
         self.seen.refused += o.seen.refused;

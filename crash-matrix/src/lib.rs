@@ -12,9 +12,13 @@
 //! | [`oracle`] | what must hold after a crash |
 //! | [`cell`] | which runs there are, and one run with its crashes |
 //! | [`rot`] | damage at rest |
+//! | [`proof`] | set P: what is proved of a life beside its crashes |
 //! | `pitr` | recovery to points in time |
 //! | [`migrate`] | moon-migrate |
 //! | `door` | a disk that does less than it says, for bugs of moon-migrate |
+//! | `backup` | backups and restores |
+//! | `changes` | readers of changes |
+//! | `unlogged` | a life without a log |
 //! | [`bugs`] | deliberate bugs the matrix must notice |
 //! | [`figures`] | counts and failures |
 //! | [`kill`] | the shipped binary under SIGKILL |
@@ -23,8 +27,10 @@
 //! | [`matrix`] | all runs on several threads |
 //! | [`report`] | the figures |
 
+mod backup;
 pub mod bugs;
 pub mod cell;
+mod changes;
 mod door;
 pub mod failpoints;
 pub mod figures;
@@ -34,9 +40,11 @@ pub mod matrix;
 pub mod migrate;
 pub mod oracle;
 mod pitr;
+pub mod proof;
 pub mod report;
 pub mod rot;
 pub mod trace;
+mod unlogged;
 mod walk;
 pub mod workload;
 

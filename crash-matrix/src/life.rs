@@ -13,10 +13,11 @@ use std::sync::OnceLock;
 use moon_engine::args::Args;
 use moon_engine::clock::Now;
 use moon_engine::command::{CommandTable, Flags, Group, Run};
-use moon_engine::commands::GROUPS;
+use moon_engine::commands::replay_table;
 use moon_engine::error::CmdResult;
 use moon_engine::exec::{Host, Session, Shard, ShardConfig};
 use moon_engine::journal::EffectSink;
+use moon_engine::slots::Slot;
 use moon_formats::marker::Marker;
 use moon_formats::wal::{Command, RecordType};
 use moon_storage::io::Runtime;
@@ -47,7 +48,7 @@ pub fn marker_of() -> Marker {
 /// The command table that the crash matrix runs with.
 pub fn table() -> &'static CommandTable {
     static TABLE: OnceLock<CommandTable> = OnceLock::new();
-    TABLE.get_or_init(|| CommandTable::new(GROUPS))
+    TABLE.get_or_init(replay_table)
 }
 
 /// An empty shard as every life starts with.
@@ -477,6 +478,16 @@ impl Life {
         self.after_records();
         self.serve_waiting();
         self.log.flush();
+    }
+
+    /// Moves a slot, as a server does when its reader says how far it is; the LSN of that.
+    pub(crate) fn set_slot(&mut self, name: &[u8], slot: Slot) -> Result<u64, String> {
+        self.turn_begins();
+        let set = self.shard.set_slot(&mut NoHost, name, Some(slot));
+        set.map_err(|e| format!("O11: a slot is refused: {e:?}"))?;
+        self.after_records();
+        self.log.flush();
+        Ok(self.log.last_lsn())
     }
 
     /// Serves the clients whose wait is over. What each takes is a unit of its own.

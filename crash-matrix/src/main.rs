@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use moon_crash::bugs::Bug;
-use moon_crash::cell::{Effort, FULL, KEPT, parse_line};
+use moon_crash::cell::{Effort, FULL, KEPT, Which, parse_line};
 use moon_crash::failpoints;
 use moon_crash::kill::{self, Killed, Series, Setup};
 use moon_crash::matrix;
@@ -30,8 +30,8 @@ moon-crash <verb> [--threads n] [--first-seed n] [--json file] [--seeds dir]
             under always and everysec
   soak      --hours n (default 24): kills without end on data that grow, then a sweep with fresh
             seeds; stops at the first broken promise
-  run       one run, or one crash of it:
-            --cell name --seed n [--nth n] [--point n --image name [--variant n]]
+  run       one run, its crashes of one way, or one crash of it:
+            --cell name --seed n [--nth n] [[--point n] --image name [--variant n]]
   cells     names of all cells
 
   --share n makes one run in n of quick (default 3), full, failpoints (default 1), which ones is
@@ -101,8 +101,8 @@ fn main() -> ExitCode {
     let done = match verb {
         "quick" | "full" => flags(rest).and_then(|f| sweep(&f, verb == "full")),
         "kill" => flags(rest).and_then(|f| kill(&f)),
-        "failpoints" => flags(rest).map(|f| failpoints(&f)),
-        "trace" => flags(rest).map(|f| traces(&f)),
+        "failpoints" => flags(rest).and_then(|f| failpoints(&f)),
+        "trace" => flags(rest).and_then(|f| traces(&f)),
         "soak" => flags(rest).and_then(soak),
         "mutants" => flags(rest).map(|f| mutants(&f)),
         "run" => run(&rest.join(" ")),
@@ -144,18 +144,29 @@ fn sweep(flags: &Flags, full: bool) -> Result<bool, String> {
     report.kept = kept.0;
     report.failures.splice(0..0, kept.1);
     print!("{}", report::text(&report));
-    if let Some(path) = &flags.json {
-        std::fs::write(path, report::json(&report))
-            .map_err(|e| format!("{}: {e}", path.display()))?;
-    }
+    put(flags, || report::json(&report).into_bytes())?;
     Ok(report.failures.is_empty())
+}
+
+/// Writes the figures where they were asked for.
+fn put(flags: &Flags, json: impl FnOnce() -> Vec<u8>) -> Result<(), String> {
+    match &flags.json {
+        None => Ok(()),
+        Some(path) => std::fs::write(path, json()).map_err(|e| format!("{}: {e}", path.display())),
+    }
 }
 
 /// Runs the kept seeds; returns their number and what is broken again.
 fn replay_seeds(flags: &Flags) -> Result<(usize, Vec<moon_crash::figures::Failure>), String> {
     let lines = matrix::seed_lines(&flags.seeds)?;
-    let runs: Result<Vec<_>, _> = lines.iter().map(|l| parse_line(l).map(|l| l.0)).collect();
-    let report = matrix::execute(&runs?, KEPT, Bug::default(), flags.threads, false);
+    let kept = |line: &String| match parse_line(line)? {
+        (run, Which::All) => Ok((run, None)),
+        (run, Which::Way(crash)) => Ok((run, Some(crash))),
+        // Stops move when the command table grows; a whole run stays a run.
+        (_, Which::One(..)) => Err(format!("{line}: kept lines name runs, not stops")),
+    };
+    let runs: Result<Vec<_>, String> = lines.iter().map(kept).collect();
+    let report = matrix::replay(&runs?, flags.threads);
     Ok((lines.len(), report.failures))
 }
 
@@ -217,9 +228,10 @@ fn mutants(flags: &Flags) -> bool {
                     let seed = flags.first_seed + batch * SEEDS;
                     (matrix::migrations(seed, 1), few)
                 }
-                _ if bug.is_of_a_point() => {
+                _ if !bug.proofs().is_empty() => {
                     let seed = flags.first_seed + batch;
-                    (matrix::points(seed, 1), Effort { all_images: false, ..KEPT })
+                    let runs = matrix::proofs(seed, 1, bug.proofs());
+                    (runs, Effort { all_images: false, ..KEPT })
                 }
                 false => {
                     let seed = flags.first_seed + batch * SEEDS;
@@ -266,62 +278,65 @@ fn kill(flags: &Flags) -> Result<bool, String> {
             turn += 1;
         }
     }
-    let (mut sound, mut sum) = (true, Killed::default());
+    let (mut sound, mut sum, mut done) = (true, Killed::default(), Vec::new());
     for series in &series {
         let Setup { net, disk, policy, .. } = series.setup;
         let (plane, activity) = (series.plane.name(), series.activity.name());
         let name = format!("{net:<6} {disk:<6} {policy:<9} {plane:<9} {activity:<8}");
-        match kill::run(series) {
+        let killed = kill::run(series);
+        match &killed {
             Ok(k) => {
-                sum.add(&k);
-                println!("{name} {}", kill_line(&k));
+                sum.add(k);
+                println!("{name} {}", kill_line(k));
             }
             Err(e) => {
                 sound = false;
                 println!("{name} FAILED {e}");
             }
         }
+        done.push((name.split_whitespace().collect::<Vec<_>>().join(" "), killed));
     }
     println!("{} series: {}", series.len(), kill_line(&sum));
+    put(flags, || report::kill_json(&done))?;
     Ok(sound)
 }
 
 /// Layer K-fp: every named step, each action, two policies.
-fn failpoints(flags: &Flags) -> bool {
+fn failpoints(flags: &Flags) -> Result<bool, String> {
     let mut cases = failpoints::cases();
     cases.retain(|c| flags.only.as_ref().is_none_or(|only| c.name().contains(only.as_str())));
     // A part of them by turns, where time is short.
     let share = flags.share.unwrap_or(1);
     let turn = flags.first_seed;
-    let (mut failed, mut ran) = (0, 0);
+    let mut done = Vec::new();
     for (i, case) in (0..).zip(&cases) {
         if !(i + turn).is_multiple_of(share) {
             continue;
         }
-        ran += 1;
-        match case.run(&flags.moon, turn << 16 | i) {
+        let kept = case.run(&flags.moon, turn << 16 | i);
+        match &kept {
             Ok(()) => println!("{:<48} kept what it promised", case.name()),
-            Err(e) => {
-                failed += 1;
-                println!("{:<48} FAILED {e}", case.name());
-            }
+            Err(e) => println!("{:<48} FAILED {e}", case.name()),
         }
+        done.push((case.name(), kept));
     }
-    println!("failpoints: {ran} of {} cases, {failed} failed", cases.len());
-    failed == 0 && ran > 0
+    let failed = done.iter().filter(|d| d.1.is_err()).count();
+    println!("failpoints: {} of {} cases, {failed} failed", done.len(), cases.len());
+    put(flags, || report::failpoints_json(cases.len(), &done))?;
+    Ok(failed == 0 && !done.is_empty())
 }
 
 /// Layer T: every plane, two policies.
-fn traces(flags: &Flags) -> bool {
-    let mut failed = 0;
-    let (mut images, mut lost) = (0, 0);
+fn traces(flags: &Flags) -> Result<bool, String> {
+    let (mut images, mut lost, mut done) = (0, 0, Vec::new());
     for (name, plane) in Plane::ALL {
         if flags.only.as_ref().is_some_and(|only| only != name) {
             continue;
         }
         for policy in ["always", "everysec"] {
             let n = flags.runs.unwrap_or(40);
-            match trace::run(&flags.moon, plane, policy, n, flags.first_seed) {
+            let traced = trace::run(&flags.moon, plane, policy, n, flags.first_seed);
+            match &traced {
                 Ok(t) => {
                     (images, lost) = (images + t.images, lost + t.lost);
                     println!(
@@ -334,22 +349,23 @@ fn traces(flags: &Flags) -> bool {
                         t.lost
                     );
                 }
-                Err(e) => {
-                    failed += 1;
-                    println!("{name:<9} {policy:<9} FAILED {e}");
-                }
+                Err(e) => println!("{name:<9} {policy:<9} FAILED {e}"),
             }
+            done.push((format!("{name} {policy}"), traced));
         }
     }
+    let failed = done.iter().filter(|d| d.1.is_err()).count();
     println!("trace: {images} images, {failed} failed, {lost} lost within the promise");
-    failed == 0 && images > 0
+    put(flags, || report::trace_json(&done))?;
+    Ok(failed == 0 && images > 0)
 }
 
 fn run(line: &str) -> Result<bool, String> {
-    let (run, crash) = parse_line(line)?;
-    let out = match crash {
-        Some((point, image, variant)) => run.single(point, image, variant, Bug::default()),
-        None => run.execute(KEPT, Bug::default(), false),
+    let (run, which) = parse_line(line)?;
+    let out = match which {
+        Which::One((point, image, variant)) => run.single(point, image, variant, Bug::default()),
+        Which::Way(crash) => run.execute_only(Some(crash), KEPT, Bug::default(), false),
+        Which::All => run.execute(KEPT, Bug::default(), false),
     };
     let (crashes, alike) = (out.figures.crashes_total(), out.figures.alike);
     println!("crashes {crashes}, {alike} of them alike; outcome digest {:016x}", out.digest);

@@ -9,8 +9,10 @@ use moon_storage::io::sim::SimRng;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::bugs::Bug;
-use crate::cell::{Activity, Cell, Effort, Run, Trouble};
+use crate::cell::{Activity, Cell, Effort, KEPT, Run, Trouble};
 use crate::figures::{Failure, Figures, Outcome};
+use crate::oracle::Crash;
+use crate::proof::Proof;
 
 /// What was run and what came out.
 #[derive(Debug, Default)]
@@ -38,12 +40,12 @@ pub fn plan(first_seed: u64, seeds: u64, nths: u64) -> Vec<Run> {
         let apart = matches!(cell.activity, Activity::Rewrite | Activity::Save);
         let n = match (cell.trouble, apart) {
             (Trouble::None, _) => seeds,
-            (Trouble::Points | Trouble::Migrate(_), _) => seeds.div_ceil(4),
+            (Trouble::Proof(_) | Trouble::Migrate(_), _) => seeds.div_ceil(4),
             (_, false) => nths,
             (_, true) => nths.div_ceil(3),
         };
         runs.extend((0..n).map(|i| match cell.trouble {
-            Trouble::None | Trouble::Points | Trouble::Migrate(_) => {
+            Trouble::None | Trouble::Proof(_) | Trouble::Migrate(_) => {
                 Run { cell, seed: first_seed + i, nth: 0 }
             }
             _ if apart => Run { cell, seed: first_seed + i % 4, nth: i * 7 + first_seed % 7 },
@@ -67,10 +69,10 @@ pub fn walks(first_seed: u64, seeds: u64) -> Vec<Run> {
     runs
 }
 
-/// Runs that are recovered to points in their past.
-pub fn points(first_seed: u64, seeds: u64) -> Vec<Run> {
+/// Runs of set P in which one of these is proved.
+pub fn proofs(first_seed: u64, seeds: u64, which: &[Proof]) -> Vec<Run> {
     let mut runs = plan(first_seed, seeds * 4, 0);
-    runs.retain(|r| r.cell.trouble == Trouble::Points);
+    runs.retain(|r| matches!(r.cell.trouble, Trouble::Proof(proof) if which.contains(&proof)));
     runs
 }
 
@@ -111,6 +113,18 @@ fn spread(i: u64) -> u64 {
 
 /// Runs everything; with `first`, stops at the first broken promise.
 pub fn execute(runs: &[Run], effort: Effort, bug: Bug, threads: usize, first: bool) -> Report {
+    each(runs, |run| run.execute(effort, bug, first), threads, first)
+}
+
+/// Runs that are kept, each with the way of crashing that found its bug, or every way.
+pub fn replay(runs: &[(Run, Option<Crash>)], threads: usize) -> Report {
+    let (kept, ways): (Vec<Run>, Vec<Option<Crash>>) = runs.iter().copied().unzip();
+    let way = |run: &Run| kept.iter().position(|k| k == run).and_then(|i| ways[i]);
+    let one = |run: &Run| run.execute_only(way(run), KEPT, Bug::default(), false);
+    each(&kept, one, threads, false)
+}
+
+fn each(runs: &[Run], one: impl Fn(&Run) -> Outcome + Sync, threads: usize, first: bool) -> Report {
     let start = Instant::now();
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
@@ -123,7 +137,7 @@ pub fn execute(runs: &[Run], effort: Effort, bug: Bug, threads: usize, first: bo
                     let Some(run) = runs.get(i).filter(|_| !stop.load(Ordering::Relaxed)) else {
                         return;
                     };
-                    let outcome = run.execute(effort, bug, first);
+                    let outcome = one(run);
                     if first && !outcome.failures.is_empty() {
                         stop.store(true, Ordering::Relaxed);
                     }

@@ -16,9 +16,10 @@ use moon_storage::io::sim::{Image, SimDisk, SimRng};
 use moon_storage::io::{Disk, Runtime};
 use moon_storage::log::{LogConfig, Policy};
 use moon_storage::marker;
-use moon_storage::parts::bases;
+use moon_storage::parts::{ShardPaths, bases};
 use moon_storage::recovery::{
-    Origin, Point, RecoveredEnd, RecoveryError, Request, Target, recover_shard, recover_snapshot,
+    FileSummary, Origin, Point, RecoveredEnd, RecoveryError, Request, Target, Unlogged,
+    recover_shard, recover_snapshot, recover_without_log,
 };
 use moon_storage::scan::{Position, ScanError, VisitError, Visitor};
 use xxhash_rust::xxh3::Xxh3;
@@ -146,7 +147,7 @@ impl Visitor for Replay<'_> {
 
 pub(crate) fn request<'a>(
     disk: &'a SimDisk,
-    paths: &'a moon_storage::parts::ShardPaths,
+    paths: &'a ShardPaths,
     cfg: &LogConfig,
 ) -> Request<'a> {
     let request = Request::new(disk, paths, marker_of().shards);
@@ -182,12 +183,25 @@ pub fn start_at(
     apply: bool,
     point: Option<Point>,
 ) -> Result<Recovered, String> {
+    start_in(Path::new(DATA), disk, history, cfg, bug, apply, point)
+}
+
+/// The same in another directory than that of a life.
+pub(crate) fn start_in(
+    data: &Path,
+    disk: &SimDisk,
+    history: &[Rc<Logged>],
+    cfg: &LogConfig,
+    bug: Bug,
+    apply: bool,
+    point: Option<Point>,
+) -> Result<Recovered, String> {
     let rt = disk.runtime();
     let now = Now::new(rt.wall_us(), rt.mono_us());
     let mut shard = empty_shard();
     shard.set_now(now);
     let refused = |e: String| format!("O1: does not start: {e}");
-    let marked = rt.block_on(marker::read(disk, Path::new(DATA)));
+    let marked = rt.block_on(marker::read(disk, data));
     let marked = marked.map_err(|e| refused(e.to_string()))?;
     if marked.as_ref().is_some_and(|m| *m != marker_of()) {
         return Err("D: the marker says something else".into());
@@ -199,7 +213,7 @@ pub fn start_at(
         history,
         next: 0,
     };
-    let paths = paths();
+    let paths = ShardPaths::new(data, 0);
     let request = Request { point, ..request(disk, &paths, cfg) };
     let recovered = rt.block_on(recover_shard(&request, &mut replay, &mut |_| {}));
     let kept = replay.next;
@@ -238,6 +252,30 @@ pub fn load_save(disk: &SimDisk, cfg: &LogConfig) -> Result<Option<(u64, Shard)>
     drop(load);
     let found = found.map_err(|e| format!("O1: the save does not load: {e}"))?;
     Ok(found.map(|summary| (summary.head.preamble.last_lsn, shard)))
+}
+
+/// Starts without a log, as a server does with `appendonly no`: the save that was found, and the shard.
+///
+/// # Errors
+/// Why it does not start, or that it found more than a save.
+pub(crate) fn start_unlogged(
+    disk: &SimDisk,
+    cfg: &LogConfig,
+) -> Result<(Option<FileSummary>, Shard), String> {
+    let rt = disk.runtime();
+    let now = Now::new(rt.wall_us(), rt.mono_us());
+    let mut shard = empty_shard();
+    shard.set_now(now);
+    let mut load =
+        Replay { loader: Some(Loader::new(&mut shard)), now, bug: None, history: &[], next: 0 };
+    let paths = paths();
+    let request = request(disk, &paths, cfg);
+    let found = rt.block_on(recover_without_log(&request, &mut load, &mut |_| {}));
+    drop(load);
+    match found.map_err(|e| format!("O1: does not start: {e}"))? {
+        Unlogged::Save(found, None) => Ok((found, shard)),
+        other => Err(format!("O12: there is more than a save: {other:?}")),
+    }
 }
 
 /// Digest of the state behind an LSN; `None` where none was taken.

@@ -12,13 +12,13 @@ use moon_storage::parts::read_list;
 use moon_storage::recovery::target::resolve;
 use moon_storage::recovery::{Point, PointTarget, RecoveryError, TargetError, TimePolicy, settle};
 use moon_storage::snapshot::Retention;
-use xxhash_rust::xxh3::Xxh3;
 
 use crate::bugs::Bug;
 use crate::cell::{Effort, Run};
-use crate::figures::{Failure, Outcome};
+use crate::figures::{Figures, Outcome};
 use crate::life::{History, Life, empty_shard, marker_of, paths, table};
-use crate::oracle::{Crash, Recovered, digest_at, request, start_at};
+use crate::oracle::{Recovered, digest_at, request, start_at};
+use crate::proof::{Trial, prove};
 use crate::workload::Workload;
 
 /// Parts of a life; each ends with a sync, a moment and perhaps a restore point.
@@ -41,39 +41,26 @@ struct Past {
     moments: Vec<Moment>,
     cfg: LogConfig,
     bug: Bug,
+    /// The cut of the oldest base.
+    oldest: u64,
     /// Highest LSN in use.
     last_lsn: u64,
 }
 
-/// Something that must hold of a life that has ended.
-type Check = fn(&Run, &Past, Effort, &mut Outcome, &mut Xxh3) -> Result<(), String>;
+impl Drop for Past {
+    fn drop(&mut self) {
+        self.disk.runtime().shutdown();
+    }
+}
 
 /// One run of the set.
 pub(crate) fn run(run: &Run, effort: Effort, bug: Bug, first: bool) -> Outcome {
-    let mut out = Outcome::default();
-    let mut hash = Xxh3::new();
     let cfg = run.cell.config(bug);
-    match record(run, cfg, bug, &mut out) {
-        Err(text) => out.failures.push(Failure { again: run.line(), text }),
-        Ok(past) => {
-            let checks: [Check; 3] = [points, moments, forks];
-            for check in checks {
-                if let Err(text) = check(run, &past, effort, &mut out, &mut hash) {
-                    hash.update(text.as_bytes());
-                    out.failures.push(Failure { again: run.line(), text });
-                    if first {
-                        break;
-                    }
-                }
-            }
-            past.disk.runtime().shutdown();
-        }
-    }
-    out.digest = hash.digest();
-    out
+    let record = |figures: &mut Figures| record(run, cfg, bug, figures);
+    prove(run, effort, first, record, &[points, moments, forks])
 }
 
-fn record(run: &Run, cfg: LogConfig, bug: Bug, out: &mut Outcome) -> Result<Past, String> {
+fn record(run: &Run, cfg: LogConfig, bug: Bug, figures: &mut Figures) -> Result<Past, String> {
     let shuffled = SimConfig { shuffle: run.seed % 2 == 1, ..SimConfig::default() };
     let disk = SimDisk::new(shuffled, run.seed);
     let fresh = start_at(&disk, &[], &cfg, bug, false, None)?.found;
@@ -110,11 +97,11 @@ fn record(run: &Run, cfg: LogConfig, bug: Bug, out: &mut Outcome) -> Result<Past
         return Err(finding.clone());
     }
     let history = life.history.borrow().clone();
-    out.figures.runs += 1;
-    out.figures.commands += life.seen.commands;
-    out.figures.records += history.len() as u64;
+    figures.runs += 1;
+    figures.commands += life.seen.commands;
+    figures.records += history.len() as u64;
     let bases = life.seen.snapshots.0;
-    out.figures.seen.add_snapshots(&life.seen);
+    figures.seen.add_snapshots(&life.seen);
     life.shutdown().map_err(|e| format!("O14: no clean shutdown: {e}"))?;
     drop(life);
     if bases < 2 {
@@ -122,7 +109,8 @@ fn record(run: &Run, cfg: LogConfig, bug: Bug, out: &mut Outcome) -> Result<Past
     }
     let disk = disk.power_loss(Image::None, run.seed);
     disk.set_recording(false);
-    Ok(Past { disk, history, moments, cfg, bug, last_lsn })
+    let oldest = oldest(&disk)?;
+    Ok(Past { disk, history, moments, cfg, bug, oldest, last_lsn })
 }
 
 /// The target in the log, as the server looks for it.
@@ -148,7 +136,12 @@ fn show(past: &Past, lsn: u64, fork: bool) -> Result<Recovered, String> {
 }
 
 /// The state is the one behind `lsn`.
-fn is_state(shard: &Shard, history: &History, lsn: u64, what: &str) -> Result<(), String> {
+pub(crate) fn is_state(
+    shard: &Shard,
+    history: &History,
+    lsn: u64,
+    what: &str,
+) -> Result<(), String> {
     match digest_at(history, lsn) {
         Some(want) if want == shard.digest() => Ok(()),
         Some(_) => Err(format!("O14: {what}: the state is not that of lsn {lsn}")),
@@ -157,20 +150,13 @@ fn is_state(shard: &Shard, history: &History, lsn: u64, what: &str) -> Result<()
 }
 
 /// Every LSN, or a sample with both ends.
-fn points(
-    run: &Run,
-    past: &Past,
-    effort: Effort,
-    out: &mut Outcome,
-    hash: &mut Xxh3,
-) -> Result<(), String> {
-    let first = oldest(&past.disk)?;
+fn points(t: &mut Trial<'_, Past>) -> Result<(), String> {
+    let (past, first) = (t.past, t.past.oldest);
     let all: Vec<u64> = (first..=past.last_lsn).collect();
-    let mut rng = SimRng::new(run.seed ^ 0x6c73_6e73);
-    let wanted = effort.stops.unwrap_or(usize::MAX) as u64;
+    let mut rng = SimRng::new(t.run.seed ^ 0x6c73_6e73);
     let last = all.len().saturating_sub(1);
     for (i, lsn) in all.iter().enumerate() {
-        if i > 0 && i < last && rng.below(all.len() as u64) >= wanted {
+        if i > 0 && i < last && !t.takes(&mut rng, all.len()) {
             continue;
         }
         let found = find(past, &PointTarget::Lsn(*lsn)).map_err(|e| format!("O14: {e}"))?;
@@ -179,9 +165,9 @@ fn points(
         }
         let shown = show(past, *lsn, false)?;
         is_state(&shown.shard, &past.history, *lsn, "by lsn")?;
-        hash.update(&lsn.to_le_bytes());
-        out.figures.points.0 += 1;
-        out.figures.replayed += shown.found.records;
+        t.hash.update(&lsn.to_le_bytes());
+        t.out.points.0 += 1;
+        t.out.replayed += shown.found.records;
     }
     // The log goes on behind what the life has noted: the mark of its end.
     for (lsn, what) in [(first.wrapping_sub(1), "before the first"), (past.last_lsn + 9, "later")] {
@@ -197,16 +183,10 @@ fn points(
 }
 
 /// Every moment and restore point behind the oldest base.
-fn moments(
-    _: &Run,
-    past: &Past,
-    _: Effort,
-    out: &mut Outcome,
-    hash: &mut Xxh3,
-) -> Result<(), String> {
-    let first = oldest(&past.disk)?;
+fn moments(t: &mut Trial<'_, Past>) -> Result<(), String> {
+    let past = t.past;
     for (part, moment) in past.moments.iter().enumerate() {
-        if moment.lsn <= first {
+        if moment.lsn <= past.oldest {
             continue;
         }
         let mut targets = vec![PointTarget::Time(moment.wall_us)];
@@ -221,8 +201,8 @@ fn moments(
             }
             let shown = show(past, lsn, false)?;
             is_state(&shown.shard, &past.history, lsn, &target.to_string())?;
-            hash.update(&lsn.to_le_bytes());
-            out.figures.points.1 += 1;
+            t.hash.update(&lsn.to_le_bytes());
+            t.out.points.1 += 1;
         }
     }
     Ok(())
@@ -236,16 +216,11 @@ fn epoch(disk: &SimDisk) -> Result<u64, String> {
 }
 
 /// Forks, goes on, and loses power at operations of both.
-fn forks(
-    run: &Run,
-    past: &Past,
-    effort: Effort,
-    out: &mut Outcome,
-    hash: &mut Xxh3,
-) -> Result<(), String> {
+fn forks(t: &mut Trial<'_, Past>) -> Result<(), String> {
+    let (run, past) = (t.run, t.past);
     let mut rng = SimRng::new(run.seed ^ 0x666f_726b);
-    let first = oldest(&past.disk)?;
-    let lsn = first + 1 + rng.below((past.last_lsn - first).saturating_sub(2).max(1));
+    let ahead = (past.last_lsn - past.oldest).saturating_sub(2).max(1);
+    let lsn = past.oldest + 1 + rng.below(ahead);
     let disk = past.disk.power_loss(Image::None, run.seed);
     disk.set_recording(true);
     let point = Some(Point { lsn, fork: true });
@@ -274,21 +249,17 @@ fn forks(
         return Err(finding.clone());
     }
     let count = disk.stop_count();
-    let wanted = effort.stops.unwrap_or(count) as u64;
-    let crashes: Vec<Crash> = match effort.all_images {
-        true => Crash::all().collect(),
-        false => vec![Crash::Power(Image::None), Crash::Power(Image::Subset), Crash::Kill],
-    };
+    let crashes = t.crashes();
     let (mut old, mut new) = (0, 0);
     for stop in 0..count {
-        if rng.below(count as u64) >= wanted {
+        if !t.takes(&mut rng, count) {
             continue;
         }
         for crash in &crashes {
             let seed = rng.next_u64();
             let at = |e: String| format!("{e} (fork at lsn {lsn}, stop {stop}, {})", crash.name());
             let after = crash.of(&disk, stop, seed).ok_or("no such stop")?;
-            *out.figures.crashes.entry(crash.name()).or_default() += 1;
+            *t.out.crashes.entry(crash.name()).or_default() += 1;
             let is_new = epoch(&after)? > 1;
             let known = if is_new { &history } else { &past.history };
             let again = start_at(&after, known, &past.cfg, past.bug, true, None).map_err(at)?;
@@ -307,16 +278,16 @@ fn forks(
                 true => new += 1,
                 false => old += 1,
             }
-            hash.update(&[u8::from(is_new)]);
-            hash.update(&end.to_le_bytes());
+            t.hash.update(&[u8::from(is_new)]);
+            t.hash.update(&end.to_le_bytes());
             with_the_flag(past, &after, &history, lsn, is_new).map_err(at)?;
             after.runtime().shutdown();
         }
     }
-    if wanted >= count as u64 && (old == 0 || new == 0) {
+    if t.effort.stops.is_none() && (old == 0 || new == 0) {
         return Err(format!("O14: {old} crashes before the fork counts, {new} behind"));
     }
-    out.figures.points.2 += old + new;
+    t.out.points.2 += old + new;
     if let Some(v) = disk.violations().first() {
         return Err(format!("manners of a fork: {v:?}"));
     }
@@ -333,7 +304,7 @@ fn forks(
 }
 
 /// LSN that was acknowledged before a stop; all of the shared past was.
-fn promised(life: &Life, stop: usize, shared: &History) -> u64 {
+pub(crate) fn promised(life: &Life, stop: usize, shared: &History) -> u64 {
     let acks = life.acks.borrow();
     let acked = match life.log.policy() {
         Policy::Always => {

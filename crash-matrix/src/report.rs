@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use moon_formats::json::Object;
+
 use crate::cell::Cell;
+use crate::kill::Killed;
 use crate::matrix::Report;
+use crate::trace::Traced;
 
 /// Broken promises by the number of their check.
 fn broken(report: &Report, check: &str) -> usize {
@@ -12,15 +16,16 @@ fn broken(report: &Report, check: &str) -> usize {
 }
 
 /// The checks whose failures are counted apart.
-const CHECKS: [(&str, &str); 12] = [
+const CHECKS: [(&str, &str); 13] = [
     ("O1:", "did not start"),
     ("O2:", "acknowledged writes lost, or no prefix"),
     ("O3:", "units torn"),
     ("O9:", "recovery not repeatable, live and log differ"),
     ("O10:", "LSN used twice"),
+    ("O11:", "changes missed, repeated or shown too early"),
     ("O12:", "files left"),
     ("O13:", "degraded states hidden, acks while degraded"),
-    ("O14:", "points in time missed, forks undone"),
+    ("O14:", "points in time missed, forks undone, backups not restored"),
     ("O15:", "migrations: trees damaged, or not ended"),
     ("D:", "silent damage"),
     ("manners", "bad manners on the disk"),
@@ -87,6 +92,12 @@ pub fn text(report: &Report) -> String {
     row("recovered to LSNs / times, names / forks crashed", points);
     let (resumed, undone) = f.migrations;
     row("migrations resumed / rolled back after a crash", format!("{resumed} / {undone}"));
+    let b = f.backups;
+    let backups = format!("{} / {} / {} / {}", b.made, b.restored, b.crashed, b.damaged);
+    row("backups made / restored / crashed / damage found", backups);
+    let c = f.changes;
+    let changes = format!("{} / {} / {}", c.events, c.crashed, c.gone);
+    row("events compared / crashes / readers left behind", changes);
     for (check, name) in CHECKS {
         row(&format!("{} {name}", check.trim_end_matches(':')), broken(report, check).to_string());
     }
@@ -136,6 +147,13 @@ pub fn json(report: &Report) -> String {
     number("forks_crashed", f.points.2);
     number("migrations_resumed", f.migrations.0);
     number("migrations_rolled_back", f.migrations.1);
+    number("backups_made", f.backups.made);
+    number("backups_restored", f.backups.restored);
+    number("backups_crashed", f.backups.crashed);
+    number("backups_damage_found", f.backups.damaged);
+    number("events_compared", f.changes.events);
+    number("events_crashed", f.changes.crashed);
+    number("events_readers_gone", f.changes.gone);
     number("failures", report.failures.len() as u64);
     let map = |items: Vec<String>| format!("{{{}}}", items.join(", "));
     let images = f.crashes.iter().map(|(n, c)| format!("\"{n}\": {c}")).collect();
@@ -172,4 +190,68 @@ pub fn json(report: &Report) -> String {
     let _ = writeln!(out, "  \"digest\": \"{:016x}\",", report.digest);
     let _ = writeln!(out, "  \"seconds\": {:.1}\n}}", report.seconds);
     out
+}
+
+/// A series, case or run by its name, with its figures or the promise that it broke.
+pub type Done<T> = (String, Result<T, String>);
+
+/// The document of a layer that runs the binary: how many were done and failed, sums, and each of them.
+fn document<T>(sums: Object, done: &[Done<T>], one: impl Fn(Object, &T) -> Object) -> Vec<u8> {
+    let failed = done.iter().filter(|d| d.1.is_err()).count();
+    let each = done.iter().map(|(name, result)| {
+        let named = Object::default().text("name", name);
+        match result {
+            Ok(figures) => one(named, figures),
+            Err(why) => named.text("failed", why),
+        }
+    });
+    let whole = sums.number("done", done.len() as u64).number("failed", failed as u64);
+    let mut text = whole.list("each", each).close();
+    text.push(b'\n');
+    text
+}
+
+/// The figures of layer K for programs.
+pub fn kill_json(done: &[Done<Killed>]) -> Vec<u8> {
+    let figures = |object: Object, k: &Killed| {
+        object
+            .number("kills", k.kills.into())
+            .number("kills_in_activity", k.in_activity.into())
+            .number("kills_near_sync", k.near_sync.into())
+            .number("commands_acknowledged", k.acked)
+            .number("commands_in_doubt", k.in_doubt.0)
+            .number("commands_in_doubt_applied", k.in_doubt.1)
+            .number("slowest_start_ms", k.start_ms)
+    };
+    let mut sum = Killed::default();
+    done.iter().filter_map(|d| d.1.as_ref().ok()).for_each(|k| sum.add(k));
+    document(figures(Object::default(), &sum), done, figures)
+}
+
+/// Those of layer K-fp, of `there` cases.
+pub fn failpoints_json(there: usize, done: &[Done<()>]) -> Vec<u8> {
+    document(Object::default().number("there", there as u64), done, |object, ()| object)
+}
+
+/// Those of layer T.
+pub fn trace_json(done: &[Done<Traced>]) -> Vec<u8> {
+    let figures = |object: Object, t: &Traced| {
+        object
+            .number("stops", t.stops)
+            .number("log_bytes", t.bytes)
+            .number("commands_acknowledged", t.acked)
+            .number("images", t.images)
+            .number("lost_as_promised", t.lost)
+    };
+    let mut sum = Traced::default();
+    for t in done.iter().filter_map(|d| d.1.as_ref().ok()) {
+        sum = Traced {
+            stops: sum.stops + t.stops,
+            bytes: sum.bytes + t.bytes,
+            acked: sum.acked + t.acked,
+            images: sum.images + t.images,
+            lost: sum.lost + t.lost,
+        };
+    }
+    document(figures(Object::default(), &sum), done, figures)
 }

@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::bugs::{Bug, EngineBug, MigrationBug};
-use crate::cell::{Cell, Effort, KEPT, Run, parse_line};
+use crate::cell::{Cell, Effort, KEPT, Run, Which, parse_line};
+use crate::figures::Figures;
+use crate::kill::Killed;
 use crate::life::table;
 use crate::matrix::{execute, migrations, plan, sample, seed_lines};
 use crate::migrate::Migration;
+use crate::oracle::Crash;
+use crate::report::{failpoints_json, kill_json};
 use crate::workload::{Plane, Workload, write_rows};
 
 const SMALL: Effort = Effort::sample(16);
@@ -45,6 +49,45 @@ fn every_point_of_a_life_is_found_and_a_fork_survives_its_crashes() {
         assert_eq!(report.failures.len(), 0, "{:?}", report.failures.first());
         let (lsns, moments, forks) = report.figures.points;
         assert!(lsns > 30 && moments > 8 && forks > 50, "{name}: {:?}", report.figures.points);
+    }
+}
+
+const EVERY_STOP: Effort = Effort { all_images: false, ..KEPT };
+
+/// The figures of a cell of set P with a seed.
+fn proved(name: &str, seed: u64, effort: Effort) -> Figures {
+    let cell = Cell::named(name).expect("a cell");
+    let report = execute(&[Run { cell, seed, nth: 0 }], effort, Bug::default(), 1, false);
+    assert_eq!(report.failures.len(), 0, "{name}: {:?}", report.failures);
+    report.figures
+}
+
+#[test]
+fn sets_of_a_life_survive_whatever_stops_them_and_restore_to_every_lsn() {
+    for (name, seed) in [("kv-rotate-always+backups", 2), ("mixed-rotate-everysec+backups", 3)] {
+        let b = proved(name, seed, EVERY_STOP).backups;
+        assert!(b.made == 5 && b.restored > 20 && b.crashed > 200 && b.damaged > 40, "{b:?}");
+    }
+}
+
+#[test]
+fn readers_of_changes_go_on_over_any_crash() {
+    for (name, seed) in [
+        ("ttl-rotate-always+reads", 5),
+        ("mixed-rotate-everysec+reads", 6),
+        ("stream-rotate-everysec+pushes", 7),
+        ("mixed-rotate-no+pushes", 8),
+    ] {
+        let c = proved(name, seed, Effort::sample(120)).changes;
+        assert!(c.events > 1000 && c.crashed > 200, "{name}: {c:?}");
+    }
+}
+
+#[test]
+fn a_life_without_a_log_is_its_last_save() {
+    for (name, seed) in [("txn-bgsave-no+unlogged", 9), ("mixed-bgsave-no+unlogged", 10)] {
+        let figures = proved(name, seed, EVERY_STOP);
+        assert!(figures.crashes_total() > 100, "{name}: {}", figures.crashes_total());
     }
 }
 
@@ -104,17 +147,15 @@ fn every_engine_bug_is_noticed() {
     }
 }
 
+/// `quick` replays them; here they are only read.
 #[test]
-fn kept_seeds_stay_fixed() {
+fn kept_seeds_name_runs_and_the_crash_that_found_them() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
     let lines = seed_lines(&dir).expect("the seeds");
     assert!(!lines.is_empty());
     for line in lines {
-        let (run, crash) = parse_line(&line).expect("a line");
-        // Stops move when the command table grows; a whole run stays a run.
-        assert!(crash.is_none(), "{line}: kept lines name runs, not stops");
-        let out = run.execute(KEPT, Bug::default(), true);
-        assert!(out.failures.is_empty(), "{line}: {:?}", out.failures);
+        let which = parse_line(&line).map(|l| l.1);
+        assert!(matches!(which, Ok(Which::Way(_))), "{line}: {which:?}");
     }
 }
 
@@ -126,6 +167,28 @@ fn recovery_takes_no_notice_of_before_images() {
     assert!(runs.iter().all(Run::has_images));
     let report = execute(&runs, effort, Bug::default(), 1, false);
     assert_eq!(report.failures.len(), 0, "{:?}", report.failures.first());
+}
+
+#[test]
+fn the_crashes_of_one_way_are_those_of_the_whole_run() {
+    let (run, _) = parse_line("run --cell kv-rotate-always+write-short --seed 2").expect("a line");
+    let effort = Effort { all_images: true, ..Effort::sample(8) };
+    let all = run.execute(effort, Bug::default(), false).figures;
+    let kills = run.execute_only(Some(Crash::Kill), effort, Bug::default(), false).figures;
+    assert_eq!(kills.crashes.keys().copied().collect::<Vec<_>>(), ["kill"]);
+    assert_eq!(kills.crashes["kill"], all.crashes["kill"]);
+}
+
+#[test]
+fn figures_of_the_binary_are_json() {
+    let killed = Killed { kills: 3, acked: 70, start_ms: 9, ..Killed::default() };
+    let done =
+        [("epoll always".to_owned(), Ok(killed)), ("x".to_owned(), Err("O2: \"gone\"".into()))];
+    let text = String::from_utf8(kill_json(&done)).expect("text");
+    assert!(text.contains("\"kills\":3,") && text.contains("\"done\":2,\"failed\":1,"), "{text}");
+    assert!(text.contains("{\"name\":\"x\",\"failed\":\"O2: \\\"gone\\\"\"}"), "{text}");
+    let cases = String::from_utf8(failpoints_json(9, &[("a".into(), Ok(()))])).expect("text");
+    assert!(cases.starts_with("{\"there\":9,\"done\":1,\"failed\":0,\"each\":["), "{cases}");
 }
 
 /// A write that went to the wrong place, or two blocks that changed places, are as a flipped bit.
@@ -150,8 +213,8 @@ fn names_and_lines_are_read_back() {
     let line = "moon-crash run --cell kv-rotate-no+slow --seed 9 --nth 4 --point 3 --image shorn";
     let (run, crash) = parse_line(line).expect("a line");
     assert_eq!((run.cell.name().as_str(), run.seed, run.nth), ("kv-rotate-no+slow", 9, 4));
-    assert_eq!(crash.map(|c| (c.0, c.1.name(), c.2)), Some((3, "shorn", 0)));
-    for bad in ["run --cell none", "run --seed x", "run", "run --cell kv-idle-no --seed"] {
+    assert_eq!(crash, Which::One((3, Crash::named("shorn").expect("an image"), 0)));
+    for bad in ["run --cell none", "run --seed x", "run", "run --cell kv-idle-no --point 3"] {
         assert!(parse_line(bad).is_err(), "{bad}");
     }
 }

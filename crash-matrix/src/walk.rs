@@ -9,6 +9,32 @@ use moon_storage::snapshot::{Env, Finished, Job, Kind, Rewrite, SnapshotError, S
 use crate::bugs;
 use crate::life::{Life, marker_of, paths};
 
+/// What a snapshot says of itself.
+pub(crate) fn head(cut: u64, seq: u64, wal_first_seq: u64, now_ms: u64) -> (Preamble, Extension) {
+    let marker = marker_of();
+    let preamble = Preamble {
+        version: VERSION,
+        shard_id: 0,
+        epoch: seq,
+        last_lsn: cut,
+        created_at_ms: now_ms,
+    };
+    let extension = Extension {
+        flags: file_flags::SELF_CONTAINED,
+        features: 0,
+        storage_uuid: marker.uuid,
+        timeline: 1,
+        base_seq: seq,
+        last_gtid: 0,
+        wal_first_seq,
+        mono_us: 1,
+        shards: marker.shards,
+        databases: marker.databases,
+        align_log2: 12,
+    };
+    (preamble, extension)
+}
+
 impl Life {
     /// Makes the cut and starts a snapshot, as the server does between two commands. Nothing
     /// happens while one is under way, or a script is paused.
@@ -18,27 +44,8 @@ impl Life {
         }
         let cut = bugs::cut(self.bug.engine, self.log.last_lsn());
         let seq = if rewrite { self.parts.take_seq() } else { 0 };
-        let preamble = Preamble {
-            version: VERSION,
-            shard_id: 0,
-            epoch: seq,
-            last_lsn: cut,
-            created_at_ms: self.now().unix_ms,
-        };
-        let marker = marker_of();
-        let extension = Extension {
-            flags: file_flags::SELF_CONTAINED,
-            features: 0,
-            storage_uuid: marker.uuid,
-            timeline: 1,
-            base_seq: seq,
-            last_gtid: 0,
-            wal_first_seq: self.log.start_for(cut + 1).seq,
-            mono_us: 1,
-            shards: marker.shards,
-            databases: marker.databases,
-            align_log2: 12,
-        };
+        let wal_first_seq = self.log.start_for(cut + 1).seq;
+        let (preamble, extension) = head(cut, seq, wal_first_seq, self.now().unix_ms);
         match self.shard.begin_snapshot(&preamble, &extension) {
             Ok(()) => {}
             Err(SnapshotRefused::ScriptRunning) => return,

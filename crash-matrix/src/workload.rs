@@ -94,10 +94,11 @@ const PICKY: [&str; 16] = [
     "xreadgroup",
 ];
 
-/// Every write row of a table, subcommands included.
+/// Every write row of a table that clients call, subcommands included.
 pub fn write_rows(table: &'static CommandTable) -> impl Iterator<Item = &'static Command> {
     let rows = table.iter().flat_map(|c| std::iter::once(c).chain(c.subs()));
-    rows.filter(|c| matches!(c.spec.run, Run::Write(_)))
+    let calls = |c: &&Command| c.spec.name != moon_engine::commands::slots::SET.name;
+    rows.filter(|c| matches!(c.spec.run, Run::Write(_))).filter(calls)
 }
 
 impl Workload {

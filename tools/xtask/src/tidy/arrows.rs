@@ -28,9 +28,9 @@ const TOOL: &[&str] = &["moon-formats", "moon-storage", "moon-engine", "moon-man
 const ALL: &[&str] =
     &["moon-formats", "moon-storage", "moon-ds", "moon-index", "moon-engine", "moon-server"];
 
-/// The crash matrix runs migrations too.
+/// The crash matrix runs backups and migrations too.
 const CRASH: &[&str] =
-    &["moon-formats", "moon-storage", "moon-engine", "moon-server", "moon-migrate"];
+    &["moon-formats", "moon-storage", "moon-engine", "moon-migrate", "moon-restore"];
 
 /// Foreign crates with a place of their own: only these packages may name them.
 const FENCED: [(&str, &[&str]); 2] =
