@@ -7,6 +7,9 @@
 //! * SAVE is answered when its file is durable, BGSAVE when its file is on its way.
 //! * A failure costs the snapshot and nothing else; it is shown until one succeeds.
 
+mod due;
+mod turn;
+
 use std::rc::Rc;
 
 use moon_engine::exec::Shard;
@@ -15,23 +18,14 @@ use moon_formats::rrdshard::{Extension, Preamble, VERSION, file_flags};
 use moon_storage::io::{Disk, Runtime};
 use moon_storage::log::Log;
 use moon_storage::parts::{Parts, ShardPaths};
-use moon_storage::snapshot::{Env, Job, Kind, Pace, Retention, Rewrite, SnapshotError, State};
+use moon_storage::snapshot::{Env, Job, Kind, Pace, Retention, Rewrite};
 
-use super::ShardService;
-use super::shared::{HowToStop, StopSave};
 use crate::config::{Config, OptionId, Value};
 use crate::net::Slot;
-use crate::net::conn::Next;
-use crate::net::hub::Order;
 
 /// Time after a failure until a save point or growth of the log is tried again (Redis
 /// `CONFIG_BGSAVE_RETRY_DELAY`).
 pub(super) const RETRY_SECS: u64 = 5;
-/// Speed at which a log is taken to be read where no start has measured it.
-const REPLAY_BYTES_PER_SEC: u64 = 32 << 20;
-/// Bases whose age is remembered.
-const BASE_TIMES_MAX: usize = 2000;
-
 /// What one needs to write files, from the start of service on.
 pub(crate) struct Ground {
     pub(crate) disk: Rc<dyn Disk>,
@@ -436,82 +430,6 @@ impl Saver {
         !self.points.is_empty() || (!has_log && !explicit_none)
     }
 
-    fn due_save_point(&self, dirty: u64, now_secs: u64) -> Option<(u64, u64)> {
-        if !self.last_save.ok && now_secs < self.last_save.tried_secs + RETRY_SECS {
-            return None;
-        }
-        let since = now_secs.saturating_sub(self.saved_secs);
-        self.points.iter().copied().find(|(secs, changes)| dirty >= *changes && since >= *secs)
-    }
-
-    /// Bytes of the log behind its base.
-    pub(crate) fn log_since_base(&self, log: &Log) -> u64 {
-        let written = log.status().written_bytes.saturating_sub(self.base_log_bytes);
-        written + self.opened_log_bytes
-    }
-
-    /// Milliseconds for which a start would read so much of the log.
-    pub(crate) fn replay_ms(&self, bytes: u64) -> u64 {
-        let measured = self.ground.as_ref().and_then(|g| g.replay_bytes_per_sec);
-        let rate = measured.unwrap_or(REPLAY_BYTES_PER_SEC).max(1);
-        u64::try_from(u128::from(bytes) * 1000 / u128::from(rate)).unwrap_or(u64::MAX)
-    }
-
-    /// Where a restore to a moment can begin: LSN, and seconds since 1970, 0 if not known.
-    pub(crate) fn oldest_restore(&self) -> Option<(u64, u64)> {
-        let ground = self.ground.as_ref()?;
-        let list = ground.parts.as_ref()?.list();
-        Some(match list.history.last().or(list.base.as_ref()) {
-            None => (list.log_from_lsn, 0),
-            Some(base) => {
-                let made = ground.base_times.iter().find(|(seq, _)| *seq == base.seq);
-                (base.cut, made.map_or(0, |(_, secs)| *secs))
-            }
-        })
-    }
-
-    /// The timeline in force, and the last LSN that it shares with the one before.
-    pub(crate) fn timeline(&self) -> Option<(u64, Option<u64>)> {
-        let list = self.ground.as_ref()?.parts.as_ref()?.list();
-        list.timelines.last().map(|timeline| (timeline.epoch, timeline.forked_at))
-    }
-
-    /// Bases that are kept, the one in force included.
-    pub(crate) fn bases(&self) -> usize {
-        let list = self.ground.as_ref().and_then(|g| Some(g.parts.as_ref()?.list()));
-        list.map_or(0, |list| list.history.len() + usize::from(list.base.is_some()))
-    }
-
-    /// Remembers when a base was made.
-    fn note_base(&mut self, seq: u64, now_secs: u64) {
-        if let Some(ground) = &mut self.ground {
-            ground.base_times.push((seq, now_secs));
-            let excess = ground.base_times.len().saturating_sub(BASE_TIMES_MAX);
-            ground.base_times.sort_unstable();
-            ground.base_times.drain(..excess);
-        }
-    }
-
-    /// Why a new base is due whose log has so many bytes, if it is.
-    fn why_rewrite(&self, grown: u64, now_secs: u64) -> Option<&'static str> {
-        if !self.last_rewrite.ok && now_secs < self.last_rewrite.tried_secs + RETRY_SECS {
-            return None;
-        }
-        let percent = |p: u64| u128::from(self.base_bytes) * u128::from(p) / 100;
-        let is_beyond = |p: u64| u128::from(grown) > percent(p);
-        if self.growth_percent > 0 && grown > self.growth_min && is_beyond(self.growth_percent) {
-            return Some("the log has outgrown its base");
-        }
-        if self.max_wal > 0 && grown > self.max_wal && is_beyond(10) {
-            return Some("the log is longer than max-wal-size");
-        }
-        let target_ms = self.target_secs.saturating_mul(1000);
-        if target_ms > 0 && self.replay_ms(grown) > target_ms && is_beyond(10) {
-            return Some("reading the log would take longer than recovery-target-secs");
-        }
-        None
-    }
-
     /// Makes the cut and begins; with `parts` a rewrite.
     pub(super) fn start(
         &mut self,
@@ -571,208 +489,5 @@ impl Saver {
             log_bytes: log.map_or(0, |log| log.status().written_bytes),
         });
         Ok(())
-    }
-}
-
-impl ShardService {
-    /// Looks whether a save point has been reached or the log has grown long. A few times a second.
-    pub(super) fn look_for_saves(&mut self) {
-        if self.host.saver.running.is_some() || self.shard.loading || self.host.shared.is_stopping()
-        {
-            return;
-        }
-        let now_secs = self.shard.now().unix_ms / 1000;
-        let saver = &mut self.host.saver;
-        if let Some((secs, changes)) = saver.due_save_point(self.shard.journal.dirty, now_secs)
-            && saver.want_save(false).is_ok()
-        {
-            tracing::info!("{changes} changes in {secs} seconds: saving");
-        }
-        if let Some(log) = &self.log
-            && let Some(why) = saver.why_rewrite(saver.log_since_base(log), now_secs)
-            && saver.want_rewrite().is_ok()
-        {
-            tracing::info!("{why}: a new base is written");
-        }
-    }
-
-    /// Begins what is wanted, goes on with what is under way.
-    #[cold]
-    pub(super) fn save_on(&mut self) {
-        let saver = &mut self.host.saver;
-        if saver.running.is_none() {
-            if saver.is_held {
-                return;
-            }
-            let rewrite = !saver.save_wanted && saver.rewrite_wanted;
-            if !rewrite && !saver.save_wanted {
-                return;
-            }
-            let parts = saver.ground().and_then(|g| g.parts.clone()).filter(|_| rewrite);
-            match saver.start(&mut self.shard, self.log.as_ref(), parts) {
-                Ok(()) if rewrite => saver.rewrite_wanted = false,
-                Ok(()) => saver.save_wanted = false,
-                // When the script has ended.
-                Err(SnapshotRefused::ScriptRunning) => return,
-                Err(refused) => {
-                    tracing::warn!("cannot save: {refused}");
-                    saver.rewrite_wanted = false;
-                    saver.save_wanted = false;
-                    self.ended(rewrite, Err(refused.to_string()));
-                    return;
-                }
-            }
-        }
-        if self.host.saver.is_slowed(&self.shard) {
-            return;
-        }
-        let Some(running) = &mut self.host.saver.running else { return };
-        let State::Done(result) = running.job.turn(&mut self.shard) else { return };
-        let rewrite = running.job.is_rewrite();
-        match result {
-            Ok(done) => {
-                tracing::info!(
-                    keys = done.entries,
-                    bytes = done.bytes,
-                    lsn = done.cut,
-                    seconds = %format_args!("{:.3}", done.took_us as f64 / 1e6),
-                    "{}",
-                    if rewrite { "new base" } else { "DB saved on disk" }
-                );
-                if let Some(seq) = done.seq {
-                    let now_secs = self.shard.now().unix_ms / 1000;
-                    self.host.saver.note_base(seq, now_secs);
-                }
-                self.ended(rewrite, Ok((done.bytes, done.took_us)));
-            }
-            Err(SnapshotError::Cancelled) => {
-                tracing::info!("{} given up", if rewrite { "a new base is" } else { "a save is" });
-                self.cancelled();
-            }
-            Err(error) => {
-                tracing::warn!("{}: {error}", if rewrite { "no new base" } else { "save failed" });
-                self.ended(rewrite, Err(error.to_string()));
-            }
-        }
-    }
-
-    /// What was under way was not wanted any more, which is no failure.
-    fn cancelled(&mut self) {
-        let running = self.host.saver.running.take();
-        if running.is_some_and(|running| running.job.is_rewrite()) {
-            return self.rewrite_ended(false);
-        }
-        self.answer_save("-ERR Background save cancelled\r\n");
-    }
-
-    fn answer_save(&mut self, reply: &str) {
-        for slot in std::mem::take(&mut self.host.saver.waiting) {
-            self.host.deliver(slot, reply.as_bytes());
-            self.host.orders.push(Order::Answered(slot, Next::Continue));
-        }
-    }
-
-    fn ended(&mut self, rewrite: bool, result: Result<(u64, u64), String>) {
-        let now_secs = self.shard.now().unix_ms / 1000;
-        let saver = &mut self.host.saver;
-        let running = saver.running.take();
-        let before = if rewrite { saver.last_rewrite } else { saver.last_save };
-        let took_us = result.as_ref().ok().map(|(_, took_us)| *took_us);
-        let last = Last {
-            ok: result.is_ok(),
-            failed: before.failed + u64::from(result.is_err()),
-            took_us: took_us.or(before.took_us),
-            secs: result.as_ref().ok().map(|(_, took_us)| took_us / 1_000_000),
-            tried_secs: now_secs,
-        };
-        if rewrite {
-            saver.last_rewrite = last;
-            if let (Ok((bytes, _)), Some(running)) = (&result, running) {
-                saver.rewrites += 1;
-                saver.base_bytes = *bytes;
-                saver.base_secs = now_secs;
-                saver.base_log_bytes = running.log_bytes;
-                saver.opened_log_bytes = 0;
-            }
-            return self.rewrite_ended(result.is_ok());
-        }
-        saver.last_save = last;
-        if let (Ok(_), Some(running)) = (&result, running) {
-            saver.saves += 1;
-            saver.saved_lsn = Some(running.job.cut());
-            saver.saved_secs = now_secs;
-            let dirty = &mut self.shard.journal.dirty;
-            *dirty = dirty.saturating_sub(running.dirty);
-        }
-        self.shard.save_failed = self.host.saver.stops_writes();
-        let reply = match result {
-            Ok(_) => "+OK\r\n".to_string(),
-            Err(why) => format!("-ERR {}\r\n", why.replace(['\r', '\n'], " ")),
-        };
-        self.answer_save(&reply);
-    }
-
-    /// Begins the save before a stop, if there is to be one.
-    pub(crate) fn save_last(&mut self, how: HowToStop) -> bool {
-        let none = self.host.shared.with_config(|c| c.is_set(OptionId::Save));
-        let saver = &mut self.host.saver;
-        let save = match how.save {
-            StopSave::Yes => true,
-            StopSave::No => false,
-            StopSave::AsConfigured => saver.saves_at_stop(self.host.switch.is_on(), none),
-        };
-        save && saver.ground.is_some() && saver.want_save(false).is_ok()
-    }
-
-    /// Gives up what is under way: the server stops.
-    pub(crate) fn stop_saving(&mut self) {
-        self.host.saver.save_wanted = false;
-        self.host.saver.rewrite_wanted = false;
-        self.host.saver.slow_until_ms = 0;
-        // Without the base that is on its way a start would not find what was logged.
-        let is_founding = self.host.switch.is_founding();
-        if let Some(running) = &mut self.host.saver.running
-            && !(is_founding && running.job.is_rewrite())
-        {
-            running.job.cancel(&mut self.shard);
-            running.is_cancelled = true;
-        }
-    }
-
-    /// Whether nothing is being written any more.
-    pub(crate) fn has_saved(&self) -> bool {
-        self.host.saver.is_idle() && self.has_switched()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn when_a_new_base_is_due() {
-        const MIB: u64 = 1 << 20;
-        let saver = Saver {
-            growth_percent: 100,
-            growth_min: 64 * MIB,
-            max_wal: 256 * MIB,
-            target_secs: 10,
-            base_bytes: 100 * MIB,
-            ..Saver::default()
-        };
-        let why = |saver: &Saver, mib: u64| saver.why_rewrite(mib * MIB, 100).unwrap_or("no");
-        assert_eq!(why(&saver, 99), "no");
-        assert!(why(&saver, 101).contains("outgrown"));
-        let large = Saver { base_bytes: 1000 * MIB, ..saver };
-        assert_eq!(why(&large, 256), "no");
-        assert!(why(&large, 257).contains("max-wal-size"));
-        let huge = Saver { base_bytes: 10_000 * MIB, max_wal: 0, ..large };
-        assert_eq!(why(&huge, 999), "no", "less than a tenth of the base");
-        assert!(why(&huge, 1001).contains("recovery-target-secs"));
-        let never = Saver { target_secs: 0, growth_percent: 0, ..huge };
-        assert_eq!(why(&never, 100_000), "no");
-        let failed = Last { ok: false, tried_secs: 97, ..Last::default() };
-        let failed = Saver { last_rewrite: failed, growth_percent: 1, ..never };
-        assert_eq!(why(&failed, 100_000), "no", "not so soon after a failure");
     }
 }
