@@ -92,7 +92,7 @@ fn record(run: &Run, cfg: LogConfig, bug: Bug, figures: &mut Figures) -> Result<
     life.plan.retention = Retention { bases: 3, window_ms: 0 };
     let mut work = Workload::new(table(), run.cell.plane, run.seed);
     let mut rng = SimRng::new(run.seed ^ 0x6261_636b);
-    let codec = if run.seed % 2 == 0 { Codec::None } else { Codec::Zstd };
+    let codec = if run.seed.is_multiple_of(2) { Codec::None } else { Codec::Zstd };
     let (mut sets, mut first_lsn) = (Vec::new(), 0);
     for (i, incremental) in SETS.into_iter().enumerate() {
         life.drive(&mut work, 16, &mut rng);
@@ -340,7 +340,7 @@ fn after_backup(
     if end < least {
         return Err(format!("O2: acknowledged lsn {least} is lost, the log ends at {end}"));
     }
-    if seed % DEEP == 0 {
+    if seed.is_multiple_of(DEEP) {
         next_backup(past, after, source.shard.digest())?;
     }
     Ok(names.len() > i)
@@ -440,7 +440,7 @@ fn half_restored(t: &mut Trial<'_, Past>) -> Result<(), String> {
             if bytes_below(&after, REPO)? != sets {
                 return Err(at("O14: a restore changes the repository".into()));
             }
-            if seed % DEEP == 0 {
+            if seed.is_multiple_of(DEEP) {
                 restores_to(past, &after, &past.history, "/again", None, lsn).map_err(at)?;
                 let source = start_at(&after, &past.history, &past.cfg, past.bug, true, None);
                 if source.map_err(at)?.kept != past.history.len() {

@@ -253,7 +253,7 @@ fn after_crash(
     if shard.digest() != digest {
         return Err(format!("O2: the state is not that of save {save}"));
     }
-    if seed % DEEP == 0 {
+    if seed.is_multiple_of(DEEP) {
         go_on(run, past, &disk, shard, seed)?;
     }
     disk.runtime().shutdown();

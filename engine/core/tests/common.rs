@@ -250,7 +250,7 @@ impl Harness {
                 }
                 let whole = ["FLUSHDB", "FLUSHALL", "SWAPDB"].contains(&name.as_str());
                 let few = other.shard.dbs().iter().map(|db| db.len()).sum::<usize>() < 300;
-                let all = |h: &Harness| -> Vec<((usize, Vec<u8>), Option<Row>)> {
+                let all = |h: &Harness| -> Vec<_> {
                     let rows = h.names().into_iter();
                     rows.map(|(n, key)| ((n, key.clone()), h.row(n, &key))).collect()
                 };

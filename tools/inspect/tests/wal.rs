@@ -334,7 +334,7 @@ fn tail_shows_the_events_of_cdc_read() {
     encode_command(&mut resp, [&b"INCR"[..], b"n"].into_iter());
     unit.extend((resp.len() as u32).to_le_bytes());
     unit.extend(&resp);
-    let image = BeforeImage { kind: 0, ttl_ms: Some(77), body: Some(b"\x02\0\0\041") };
+    let image = BeforeImage { kind: 0, ttl_ms: Some(77), body: Some(b"\x02\0\0\x0041") };
     EffectMeta { before: Some(image), ..EffectMeta::default() }.put(&mut unit);
     w.append(1, record_flags::EFFECT_META, 0, &unit);
     w.append(0xc1, 0, 0, b"of a newer Moon");
