@@ -354,6 +354,106 @@ fn a_plan_counts_and_refuses_what_a_run_would() {
     carried(&[&["verify"], &args[..], &["--shards", "1"]].concat());
 }
 
+/// A directory of the reference with one key.
+fn reference(dir: &Path) {
+    fs::create_dir_all(dir).unwrap();
+    let resp = "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n";
+    fs::write(dir.join("appendonly.aof"), resp).unwrap();
+}
+
+#[test]
+fn an_upgrade_takes_the_place_of_what_was_there() {
+    let scratch = TempDir::new().unwrap();
+    let (dir, backup) = (scratch.path().join("data"), scratch.path().join("data.v1.bak"));
+    reference(&dir);
+    // A server of the reference that left its lock behind.
+    fs::write(dir.join("moon.lock"), "").unwrap();
+    fs::write(dir.join("vector-indexes.meta"), "VMIX").unwrap();
+    let to = dir.to_str().unwrap();
+    let (code, said) = migrate(&["upgrade", "--to", to]);
+    assert!(code == 4 && said.contains("vector") && !backup.exists(), "{code} {said}");
+    let accept = ["--accept-loss", "vector"];
+    carried(&[&["upgrade", "--to", to, "--dry-run"], &accept[..]].concat());
+    assert!(!backup.exists() && !dir.join("moon.storage").exists());
+    let said = carried(&[&["upgrade", "--to", to], &accept[..]].concat());
+    assert!(said.contains("data.v1.bak"), "{said}");
+    assert!(backup.join("appendonly.aof").exists() && dir.join("moon.storage").exists());
+    let mut server = moon(&dir);
+    let mut client = server.client().unwrap();
+    client.line("SELECT 3").unwrap();
+    assert_eq!(client.line("GET a").unwrap().to_string(), "\"1\"");
+    server.terminate().unwrap();
+    // There is no older revision of Moon's own than this one.
+    let said = carried(&["upgrade", "--to", to]);
+    assert!(said.contains("revision 1, the newest: nothing to do"), "{said}");
+    carried(&["rollback", "--to", to]);
+    assert!(dir.join("appendonly.aof").exists() && !dir.join("moon.storage").exists());
+    let (code, said) = migrate(&["upgrade", "--to", scratch.path().to_str().unwrap()]);
+    assert!(code == 2 && said.contains("no data directory"), "{code} {said}");
+}
+
+/// CRC32C, bit by bit.
+fn crc32c(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0u32, |crc, byte| {
+        (0..8)
+            .fold(crc ^ u32::from(*byte), |c, _| (c >> 1) ^ (0x82f6_3b78 & (c & 1).wrapping_neg()))
+    })
+}
+
+#[test]
+fn what_a_later_version_has_written_is_refused_by_number() {
+    let scratch = TempDir::new().unwrap();
+    let dir = scratch.path().join("data");
+    fs::create_dir(&dir).unwrap();
+    moon(&dir).terminate().unwrap();
+    let marker = dir.join("moon.storage");
+    let good = fs::read_to_string(&marker).unwrap();
+    for (line, newer) in [
+        ("moon-storage 1", "moon-storage 2"),
+        ("revision 1", "revision 7"),
+        ("min-reader 1", "min-reader 7"),
+    ] {
+        assert!(good.contains(line), "{good}");
+        let body = good.rsplit_once("end ").unwrap().0.replacen(line, newer, 1);
+        let sum = crc32c(body.as_bytes());
+        fs::write(&marker, format!("{body}end {sum:08x}\n")).unwrap();
+        let to = dir.to_str().unwrap();
+        let elsewhere = scratch.path().join("new");
+        let from = place("moon", &dir);
+        for args in [
+            &["upgrade", "--to", to][..],
+            &["run", "--from", &from, "--to", elsewhere.to_str().unwrap()],
+        ] {
+            let (code, said) = migrate(args);
+            let number = newer.rsplit_once(' ').unwrap().1;
+            let told = format!("0x{number} is unknown: written by a newer Moon");
+            assert!(code == 2 && said.contains(&told) && said.contains("moon.storage"), "{said}");
+        }
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn global_numbers_go_on_in_a_new_directory() {
+    let scratch = TempDir::new().unwrap();
+    let (old, new) = (scratch.path().join("old"), scratch.path().join("new"));
+    fs::create_dir(&old).unwrap();
+    let number = |dir: &Path, name: &str| {
+        let mut server = moon(dir);
+        let point = server.client().unwrap().line(&format!("MOON.RESTOREPOINT {name}")).unwrap();
+        server.terminate().unwrap();
+        point.elements().expect("pairs")[1].to_string()
+    };
+    assert_eq!(number(&old, "one"), ":1");
+    let from = place("moon", &old);
+    carried(&["run", "--from", &from, "--to", new.to_str().unwrap()]);
+    assert_eq!(number(&new, "two"), ":2");
+    // Written again in its own place.
+    carried(&["run", "--from", &from, "--to", old.to_str().unwrap()]);
+    assert!(scratch.path().join("old.v1.bak/moon.storage").exists());
+    assert_eq!(number(&old, "two"), ":2");
+}
+
 /// Bytes of all files below a directory.
 fn size_of(dir: &Path) -> u64 {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());

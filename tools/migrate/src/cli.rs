@@ -60,6 +60,12 @@ pub(crate) enum Verb {
         after_help = "EXAMPLES:\n  moon-migrate verify --from redis:/var/lib/redis --to /var/lib/moon"
     )]
     Verify(Run),
+    /// Carry a directory of an older format into the newest one, in its place; the old tree stays as
+    /// <dir>.v<n>.bak. A directory of the newest format is left as it is.
+    #[command(
+        after_help = "EXAMPLES:\n  moon-migrate upgrade --to /var/lib/moon --dry-run\n  moon-migrate upgrade --to /var/lib/moon"
+    )]
+    Upgrade(Upgrade),
     /// Go on with a run that was interrupted.
     #[command(after_help = "EXAMPLES:\n  moon-migrate resume --to /var/lib/moon")]
     Resume(Undo),
@@ -96,6 +102,26 @@ pub(crate) struct Run {
     #[arg(long)]
     pub(crate) ignore_free_space: bool,
     /// Do what plan does.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Which directory.
+#[derive(Debug, Args)]
+pub(crate) struct Upgrade {
+    /// The directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: Target,
+    /// Databases that it is to have; by default 16, and never fewer than it uses.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=65534))]
+    pub(crate) databases: Option<u16>,
+    /// Losses that are accepted, as the report names them.
+    #[arg(long, value_name = "LOSS", value_delimiter = ',')]
+    pub(crate) accept_loss: Vec<String>,
+    /// Write although the new tree seems not to fit beside the old one.
+    #[arg(long)]
+    pub(crate) ignore_free_space: bool,
+    /// Read everything and say what would be done. Writes nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

@@ -14,6 +14,7 @@ use crate::fail::Failure;
 
 /// See the module page. Directories of Moon are read and written through it; files of Redis and directories of the
 /// reference are read where they are.
+#[derive(Clone)]
 pub struct Host {
     /// Where directories of Moon are.
     pub disk: Rc<dyn Disk>,
@@ -43,6 +44,11 @@ impl Host {
     /// Takes a directory, whose server must have stopped.
     pub(crate) fn locked(&self, dir: &Path) -> Result<Option<DirLock>, Failure> {
         (self.lock)(dir).map_err(|e| Failure::environment(format!("{e}; stop it first")))
+    }
+
+    /// The same for one who holds the lock of a directory already.
+    pub(crate) fn holding(&self) -> Host {
+        Host { lock: |_| Ok(None), ..self.clone() }
     }
 
     /// Milliseconds since 1970.

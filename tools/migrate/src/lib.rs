@@ -20,6 +20,7 @@ mod rdb;
 mod reference;
 mod room;
 mod source;
+mod upgrade;
 mod whole;
 mod write;
 
@@ -27,13 +28,15 @@ use std::io::Write;
 use std::path::Path;
 
 use moon_formats::migration::State;
+use moon_formats::redis_rdb;
 use moon_storage::migration::new_tree;
 
-use cli::{Kind, Place, Run, Target, Undo, Verb};
-use facts::{Losses, Measure};
+use cli::{Kind, Place, Run, Target, Undo, Upgrade, Verb};
+use facts::{Losses, Measure, SHARDS};
 use journal::{Journal, is_taken};
 use room::{Room, known_shards};
 use source::Source;
+use upgrade::{Stamp, nothing_to_do};
 
 pub use cli::Cli;
 pub use fail::Failure;
@@ -52,6 +55,7 @@ pub async fn run(cli: &Cli, host: &Host, out: &mut dyn Write) -> Result<(), Fail
         Verb::Run(run) if run.dry_run => plan(run, host, out).await,
         Verb::Run(run) => carry(run, host, out).await,
         Verb::Verify(run) => verify(run, host, out).await,
+        Verb::Upgrade(of) => upgrade(of, host, out).await,
         Verb::Resume(undo) => resume(undo, host, out).await,
         Verb::Rollback(undo) => roll_back(undo, host, out).await,
     }
@@ -155,12 +159,13 @@ async fn carry(run: &Run, host: &Host, out: &mut dyn Write) -> Result<(), Failur
              and the journal",
         ));
     }
+    let stamp = Stamp::in_place(&run.from.path, &to)?;
     let (source, databases) = accepted(run, host, out).await?;
     let from = run.from.absolute()?.to_string();
     let mut journal = Journal::new(to, from, run.databases, run.accept_loss.clone())?;
-    journal.is_free(host).await?;
+    journal.is_free(&of_names(host, &source, stamp.as_ref())).await?;
     journal.enter(host, State::Planned).await?;
-    copy_and_swap(journal, source, databases, host, out).await
+    copy_and_swap(journal, source, databases, stamp, host, out).await
 }
 
 /// The source, once it is settled that it can go over.
@@ -172,10 +177,19 @@ async fn accepted(run: &Run, host: &Host, out: &mut dyn Write) -> Result<(Source
     Ok((source, databases))
 }
 
+/// The host for changes of names: a source that is the target is locked already.
+fn of_names(host: &Host, source: &Source, stamp: Option<&Stamp>) -> Host {
+    match stamp.is_some() && source.is_locked() {
+        true => host.holding(),
+        false => host.clone(),
+    }
+}
+
 async fn copy_and_swap(
     mut journal: Journal,
     mut source: Source,
     databases: u16,
+    stamp: Option<Stamp>,
     host: &Host,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
@@ -183,8 +197,9 @@ async fn copy_and_swap(
     journal.begin_copy(host).await?;
     write::directory(host, &new, databases, source.stream()).await?;
     compare(&source, host, &new).await?;
+    stamp.as_ref().map_or(Ok(()), Stamp::check)?;
     journal.enter(host, State::Verified).await?;
-    journal.swap(host).await?;
+    journal.swap(&of_names(host, &source, stamp.as_ref())).await?;
     let end = format!("{} keys are in {}\n", source.facts.keys(), journal.to.display());
     say(out, &end)?;
     match &journal.said.backup {
@@ -205,6 +220,28 @@ async fn compare(source: &Source, host: &Host, target: &Path) -> Result<(), Fail
     }
 }
 
+/// Carries a directory into the newest format, in its place.
+async fn upgrade(of: &Upgrade, host: &Host, out: &mut dyn Write) -> Result<(), Failure> {
+    let place = &of.to.0;
+    if let Some(why) = nothing_to_do(host, place).await? {
+        return say(out, &why);
+    }
+    let run = Run {
+        from: place.clone(),
+        to: of.to.clone(),
+        shards: SHARDS,
+        databases: of.databases,
+        rdb_version: redis_rdb::VERSION,
+        accept_loss: of.accept_loss.clone(),
+        ignore_free_space: of.ignore_free_space,
+        dry_run: of.dry_run,
+    };
+    match of.dry_run {
+        true => plan(&run, host, out).await,
+        false => carry(&run, host, out).await,
+    }
+}
+
 async fn export_to(run: &Run, host: &Host, out: &mut dyn Write) -> Result<(), Failure> {
     let (source, _) = accepted(run, host, out).await?;
     let to = &run.to.0;
@@ -215,7 +252,9 @@ async fn export_to(run: &Run, host: &Host, out: &mut dyn Write) -> Result<(), Fa
         Kind::RedisRdb => export::rdb(&to.path, shard, run.rdb_version)?,
         _ => export::aof(&to.path, shard, run.rdb_version)?,
     }
-    say(out, &format!("{} keys are in {}\n", source.facts.keys(), to.path.display()))
+    let left_out = source.facts.losses.get("value").map_or(0, |loss| loss.count);
+    let keys = source.facts.keys() - left_out;
+    say(out, &format!("{keys} keys are in {}\n", to.path.display()))
 }
 
 async fn verify(run: &Run, host: &Host, out: &mut dyn Write) -> Result<(), Failure> {
@@ -254,17 +293,18 @@ async fn resume(undo: &Undo, host: &Host, out: &mut dyn Write) -> Result<(), Fai
             let run = Run {
                 from,
                 to: undo.to.clone(),
-                shards: 1,
+                shards: SHARDS,
                 databases: journal.said.databases,
-                rdb_version: 11,
+                rdb_version: redis_rdb::VERSION,
                 accept_loss: journal.said.accepted.clone(),
                 // What the interrupted copy takes is free again in a moment.
                 ignore_free_space: true,
                 dry_run: false,
             };
+            let stamp = Stamp::in_place(&run.from.path, &journal.to)?;
             let (source, databases) = accepted(&run, host, out).await?;
-            journal.is_free(host).await?;
-            copy_and_swap(journal, source, databases, host, out).await
+            journal.is_free(&of_names(host, &source, stamp.as_ref())).await?;
+            copy_and_swap(journal, source, databases, stamp, host, out).await
         }
         State::Verified | State::Swapping | State::Back => {
             journal.swap(host).await?;

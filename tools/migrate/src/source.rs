@@ -131,6 +131,11 @@ impl Source {
         self.directory.as_ref().map(|directory| directory.marker.databases)
     }
 
+    /// Whether the lock of the directory is in our hands.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.directory.is_some() || self.shared.is_some()
+    }
+
     /// The shard, if there is one.
     pub(crate) fn shard(&self) -> Option<&Shard> {
         match &self.keys {

@@ -135,10 +135,8 @@ impl Target for Replay<'_> {
 
 impl Visitor for Replay<'_> {
     fn record(&mut self, r: &wal::Record<'_>, _: Position) -> Result<ControlFlow<()>, VisitError> {
-        if r.code == wal::RecordType::Command.code() {
-            let applied = self.loader.shard().apply(r.db, r.flags, r.payload);
-            applied.map_err(|e| format!("record at lsn {} does not apply: {e}", r.lsn))?;
-        }
+        let applied = self.loader.shard().apply_record(r.code, r.flags, r.db, r.payload);
+        applied.map_err(|e| format!("record at lsn {} does not apply: {e}", r.lsn))?;
         Ok(ControlFlow::Continue(()))
     }
 }
