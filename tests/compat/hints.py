@@ -21,6 +21,7 @@ def screen(text):
 
 class Terminal:
     def __init__(self, port):
+        self.prompt = f"127.0.0.1:{port}> "
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             # Otherwise redis-cli asks the terminal how wide it is.
@@ -32,20 +33,32 @@ class Terminal:
     def type(self, text):
         os.write(self.fd, text.encode())
 
-    def wait_for(self, *texts):
-        """Waits until all of the texts have been written since the last call."""
+    def wait_until(self, what, is_there):
+        """Reads what is written until that is so."""
         end = time.monotonic() + PATIENCE
-        while not all(text in screen(self.seen) for text in texts):
+        while not is_there(screen(self.seen)):
             left = end - time.monotonic()
             if left <= 0 or not select.select([self.fd], [], [], left)[0]:
-                sys.exit(f"not all of {texts!r} in {screen(self.seen)!r}")
+                sys.exit(f"not {what} in {screen(self.seen)!r}")
             self.seen += os.read(self.fd, 1 << 16)
         self.seen = b""
+
+    def wait_for(self, *texts):
+        """Waits until all of the texts have been written since the last call."""
+        self.wait_until(f"all of {texts!r}", lambda seen: all(text in seen for text in texts))
+
+    def wait_for_answer(self, *texts):
+        """The same, and until the next line can be typed: what is typed before is thrown away."""
+        self.wait_until(
+            f"all of {texts!r} and a prompt",
+            lambda seen: all(text in seen for text in texts)
+            and seen.rstrip("\r").endswith("\n" + self.prompt),
+        )
 
 
 def main(port):
     terminal = Terminal(port)
-    terminal.wait_for(f"127.0.0.1:{port}> ")
+    terminal.wait_for(terminal.prompt)
     # Names and arguments, behind what has been typed.
     for typed, hint in [
         ("hset", "key field value [field value ...]"),
@@ -64,9 +77,9 @@ def main(port):
     terminal.type("\x15")
     # Help of a command and of a group.
     terminal.type("help xack\r")
-    terminal.wait_for("XACK key group id [id ...]", "summary: ", "group: stream")
+    terminal.wait_for_answer("XACK key group id [id ...]", "summary: ", "group: stream")
     terminal.type("help @hyperloglog\r")
-    terminal.wait_for("PFCOUNT key [key ...]")
+    terminal.wait_for_answer("PFCOUNT key [key ...]")
     terminal.type("quit\r")
     os.waitpid(terminal.pid, 0)
 

@@ -80,7 +80,7 @@ b> CONFIG SET requirepass ""
 -EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command
 > EXEC
 -ERR EXEC without MULTI
-> GET k
-"2"
+> EXISTS k
+:0
 > EXEC now
 -EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command
