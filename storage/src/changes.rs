@@ -18,7 +18,7 @@ use moon_formats::resp::Reply;
 use crate::log::{ReadError, Reader, Shown};
 
 /// Bytes of the log turned into events within one turn.
-const PIECE_BYTES: usize = 128 << 10;
+const PIECE_BYTES: usize = 16 << 10;
 /// Bytes of the log looked at for one page.
 const SCAN_BYTES: u64 = 16 << 20;
 

@@ -19,7 +19,7 @@ use super::page::{Cursor, Page, Query, Source, Trouble};
 /// Bytes read at once.
 const READ_BYTES: usize = 256 << 10;
 /// Rows passed over or turned into events within one turn.
-const PIECE_ROWS: u64 = 2000;
+const PIECE_ROWS: u64 = 256;
 
 /// A row on its way.
 struct Held {
