@@ -103,7 +103,7 @@ def catch_up(port, stop, out):
     first = slot_cursor(c)
     cursor, n, begun = first, 0, time.monotonic()
     while not stop.is_set():
-        cursor, *events = c.call("CDC.READ", 0, cursor, "LIMIT", 10000, "BYTES", 8 << 20)
+        cursor, *events = c.call("CDC.READ", 0, cursor, "LIMIT", 10000)
         n += len(events)
         if not events:
             cursor = first
