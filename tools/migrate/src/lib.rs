@@ -29,7 +29,7 @@ use std::path::Path;
 
 use moon_formats::migration::State;
 use moon_formats::redis_rdb;
-use moon_storage::migration::new_tree;
+use moon_storage::migration::{self, new_tree};
 
 use cli::{Kind, Place, Run, Target, Undo, Upgrade, Verb};
 use facts::{Losses, Measure, SHARDS};
@@ -280,9 +280,15 @@ async fn directory(undo: &Undo, host: &Host) -> Result<Journal, Failure> {
     if *kind != Kind::Moon {
         return Err(Failure::refused("only a run into a directory of Moon has a journal"));
     }
-    Journal::read(host, &undo.to.0.absolute()?.path).await?.ok_or_else(|| {
-        Failure::refused(format!("there is no journal of a run into {}", path.display()))
-    })
+    let to = undo.to.0.absolute()?.path;
+    let Some(journal) = Journal::read(host, &to).await? else {
+        let text = format!("there is no journal of a run into {}", path.display());
+        return Err(Failure::refused(text));
+    };
+    // A run that was killed may have left a state that a power loss still takes back: nothing is built on it before.
+    let parent = migration::parent(&to);
+    host.disk.sync_dir(parent).await.map_err(|e| Failure::io("sync", parent, e))?;
+    Ok(journal)
 }
 
 async fn resume(undo: &Undo, host: &Host, out: &mut dyn Write) -> Result<(), Failure> {
