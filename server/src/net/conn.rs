@@ -171,7 +171,9 @@ impl Conn {
         self.out.capacity()
     }
 
-    /// Takes bytes that arrived and executes every complete request among them.
+    /// Takes bytes that arrived and executes every complete request among them. Refuses more than
+    /// `input_max` bytes of an unfinished request, or behind one that waits for its reply; how much
+    /// comes behind one that is held back is the caller's to bound ([`Self::held_input`]).
     pub(crate) fn feed(
         &mut self,
         slot: Slot,
@@ -195,17 +197,19 @@ impl Conn {
             self.reserve(bytes.len());
             self.input.extend_from_slice(bytes);
             // Also if these bytes complete the request: its size is what counts.
-            if self.input.len() > input_max {
-                return Err(Refusal::QueryBuffer);
-            }
+            self.check_input(input_max)?;
             if !self.is_held() {
                 self.run_input(slot, exec);
             }
         }
-        if self.input.len() > input_max {
-            return Err(Refusal::QueryBuffer);
+        self.check_input(input_max)
+    }
+
+    fn check_input(&self, max: usize) -> Result<(), Refusal> {
+        match self.input.len() > max && self.held.is_none() {
+            true => Err(Refusal::QueryBuffer),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Executes the request that is held back and those that came behind it.
@@ -245,6 +249,11 @@ impl Conn {
     /// True between [`Next::Hold`] and [`Self::resume`], [`Next::Wait`] and [`Self::answered`].
     pub(crate) fn is_held(&self) -> bool {
         self.waiting || self.held.is_some()
+    }
+
+    /// Bytes that wait behind a request that is held back.
+    pub(crate) fn held_input(&self) -> usize {
+        if self.held.is_some() { self.input.len() } else { 0 }
     }
 
     /// True between [`Next::Wait`] and [`Self::answered`].

@@ -30,6 +30,16 @@ struct Sock {
     sent: usize,
     /// No more is read: the peer has finished or failed.
     read_done: bool,
+    /// No more is read for now.
+    stopped: bool,
+}
+
+impl Sock {
+    /// What epoll is to look for. Level-triggered readiness that nobody serves would spin.
+    fn interest(&self) -> u32 {
+        let receive = if self.read_done || self.stopped { 0 } else { IN };
+        receive | if self.sending.is_empty() { 0 } else { OUT }
+    }
 }
 
 /// The driver.
@@ -78,10 +88,7 @@ impl Epoll {
         match sys::recv(&sock.fd, &mut self.scratch) {
             Ok(0) => {
                 sock.read_done = true;
-                // Level-triggered readiness of a finished peer would spin.
-                let interest = if sock.sending.is_empty() { 0 } else { OUT };
-                let _ =
-                    sys::epoll_set(&self.ep, sock.fd.as_raw_fd(), interest, u64::from(slot), false);
+                let _ = watch(&self.ep, slot, sock);
                 sink(Event::Eof { slot });
             }
             Ok(n) => sink(Event::Data { slot, bytes: &mut self.scratch[..n] }),
@@ -104,14 +111,7 @@ impl Epoll {
                 if done {
                     sock.sending.clear();
                     sock.sent = 0;
-                    let interest = if sock.read_done { 0 } else { IN };
-                    let _ = sys::epoll_set(
-                        &self.ep,
-                        sock.fd.as_raw_fd(),
-                        interest,
-                        u64::from(slot),
-                        false,
-                    );
+                    let _ = watch(&self.ep, slot, sock);
                 }
                 sink(Event::Sent { slot, bytes: n, done });
             }
@@ -121,6 +121,10 @@ impl Epoll {
             },
         }
     }
+}
+
+fn watch(ep: &OwnedFd, slot: Slot, sock: &Sock) -> io::Result<()> {
+    sys::epoll_set(ep, sock.fd.as_raw_fd(), sock.interest(), SOCKET | u64::from(slot), false)
 }
 
 impl Driver for Epoll {
@@ -158,8 +162,13 @@ impl Driver for Epoll {
         if self.socks.len() <= index {
             self.socks.resize_with(index + 1, || None);
         }
-        self.socks[index] =
-            Some(Sock { fd: socket, sending: Vec::new(), sent: 0, read_done: false });
+        self.socks[index] = Some(Sock {
+            fd: socket,
+            sending: Vec::new(),
+            sent: 0,
+            read_done: false,
+            stopped: false,
+        });
         Ok(())
     }
 
@@ -182,8 +191,7 @@ impl Driver for Epoll {
         }
         std::mem::swap(&mut sock.sending, out);
         sock.sent = sent;
-        let interest = if sock.read_done { OUT } else { IN | OUT };
-        sys::epoll_set(&self.ep, sock.fd.as_raw_fd(), interest, u64::from(slot), false)?;
+        watch(&self.ep, slot, sock)?;
         Ok(false)
     }
 
@@ -200,6 +208,12 @@ impl Driver for Epoll {
         {
             sock.sending = Vec::new();
         }
+    }
+
+    fn receive(&mut self, slot: Slot, on: bool) -> io::Result<()> {
+        let Some(Some(sock)) = self.socks.get_mut(slot as usize) else { return Ok(()) };
+        sock.stopped = !on;
+        watch(&self.ep, slot, sock)
     }
 
     fn close(&mut self, slot: Slot) {

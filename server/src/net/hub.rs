@@ -5,6 +5,7 @@
 //! * Replies are looked at once per turn, after the flush, so a pipeline costs one send and
 //!   a turn one group commit.
 //! * A slot is reused only after the driver has let go of it.
+//! * Requests that are held back take a bounded room: behind [`INPUT_HELD`] their client waits.
 
 mod limits;
 mod secured;
@@ -32,6 +33,8 @@ struct Peer {
     queued: bool,
     /// The driver was told to close it.
     closed: bool,
+    /// The driver was told to receive no more for now.
+    stopped: bool,
     parked: bool,
     /// Last bytes from the client.
     active_ms: u64,
@@ -53,6 +56,9 @@ pub(crate) struct ConnFigures {
     pub(crate) requests: u64,
     pub(crate) active_ms: u64,
 }
+
+/// A connection whose requests are held back is received from until so many bytes wait.
+const INPUT_HELD: usize = 1 << 20;
 
 /// The connections of a shard.
 pub(crate) struct Hub<D, S> {
@@ -253,6 +259,7 @@ impl<D: Driver, S: Service> Hub<D, S> {
             sending: false,
             queued: false,
             closed: false,
+            stopped: false,
             parked: false,
             active_ms: self.now_ms,
             progress_ms: 0,
@@ -362,6 +369,13 @@ impl<D: Driver, S: Service> Hub<D, S> {
         if peer.closed {
             return self.drop_peer(slot);
         }
+        let stop = peer.conn.held_input() > input_max(&self.service, peer, slot).min(INPUT_HELD);
+        if stop != peer.stopped && !peer.conn.is_closing() {
+            peer.stopped = stop;
+            if self.driver.receive(slot, !stop).is_err() {
+                return self.drop_peer(slot);
+            }
+        }
         if !peer.sending {
             let n = peer.conn.release(watermark);
             if n > 0 || peer.secure.is_some() {
@@ -444,15 +458,21 @@ fn feed<S: Service>(service: &mut S, peer: &mut Peer, slot: Slot, bytes: &mut [u
     if peer.conn.is_link {
         service.link_received(slot, bytes);
     }
-    let limits = service.hub_limits();
-    let max = match () {
-        () if peer.conn.is_link => usize::MAX,
-        () if service.limits(slot).authenticated => limits.input_max,
-        () => limits.input_max_preauth,
-    };
+    let max = input_max(service, peer, slot);
     if let Err(Refusal::QueryBuffer) = peer.conn.feed(slot, bytes, service, max) {
         service.note(slot, Note::QueryBufferLimit(peer.conn.input_len()));
         peer.closed = true;
+    }
+}
+
+/// Bytes of input that a connection may have.
+#[inline]
+fn input_max<S: Service>(service: &S, peer: &Peer, slot: Slot) -> usize {
+    let limits = service.hub_limits();
+    match () {
+        () if peer.conn.is_link => usize::MAX,
+        () if service.limits(slot).authenticated => limits.input_max,
+        () => limits.input_max_preauth,
     }
 }
 

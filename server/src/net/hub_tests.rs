@@ -14,9 +14,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Answers each request with its last argument; `zeros N` with N zeros.
+/// Answers each request with its last argument; `zeros N` with N zeros. `hold` and what follows
+/// it wait until somebody says `free`.
 struct Mirror {
     limits: HubLimits,
+    held: Vec<Slot>,
+    is_free: bool,
+    /// The most input that a connection kept.
+    input_most: Arc<AtomicUsize>,
     orders: Vec<Order>,
     outbox: Outbox,
     notes: Arc<AtomicUsize>,
@@ -46,6 +51,15 @@ impl Executor for Mirror {
                 return Next::Close;
             }
             [b"length", value] => reply.int(value.len() as i64),
+            [b"hold"] if !self.is_free => {
+                self.held.push(slot);
+                return Next::Hold;
+            }
+            [b"free"] => {
+                self.is_free = true;
+                self.orders.extend(self.held.drain(..).map(Order::Resume));
+                reply.ok();
+            }
             _ => reply.bulk(args.last().unwrap()),
         }
         self.slot_of_last.set(slot);
@@ -117,7 +131,9 @@ impl Service for Mirror {
         Vec::new()
     }
 
-    fn figures(&mut self, _: Slot, _: ConnFigures) {}
+    fn figures(&mut self, _: Slot, figures: ConnFigures) {
+        self.input_most.fetch_max(figures.input, SeqCst);
+    }
 
     fn traffic(&mut self, _: u64, _: u64) {}
 
@@ -136,6 +152,9 @@ fn handshakes_of_a_storm_are_spread_over_turns() {
     let zero = || Arc::new(AtomicUsize::new(0));
     let mut service = Mirror {
         limits: limits(),
+        held: Vec::new(),
+        is_free: false,
+        input_most: zero(),
         orders: Vec::new(),
         outbox: Outbox::default(),
         notes: zero(),
@@ -150,6 +169,7 @@ fn handshakes_of_a_storm_are_spread_over_turns() {
             sending: false,
             queued: false,
             closed: false,
+            stopped: false,
             parked: false,
             active_ms: 0,
             progress_ms: 0,
@@ -194,6 +214,7 @@ struct Server {
     wake: Arc<OwnedFd>,
     open: Arc<AtomicUsize>,
     notes: Arc<AtomicUsize>,
+    input_most: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -238,13 +259,22 @@ fn start<D: Make>(limits: HubLimits, clients_max: usize) -> Server {
     let wake = Arc::new(sys::eventfd().unwrap());
     let open = Arc::new(AtomicUsize::new(0));
     let notes = Arc::new(AtomicUsize::new(0));
-    let shared = (stop.clone(), wake.clone(), open.clone(), notes.clone());
+    let input_most = Arc::new(AtomicUsize::new(0));
+    let shared = (stop.clone(), wake.clone(), open.clone(), notes.clone(), input_most.clone());
     let thread = std::thread::spawn(move || {
-        let (stop, wake, open, notes) = shared;
-        let orders = Vec::new();
-        let slot_of_last = Cell::new(0);
-        let outbox = Outbox::default();
-        let service = Mirror { limits, orders, outbox, notes, open, slot_of_last, clients_max };
+        let (stop, wake, open, notes, input_most) = shared;
+        let service = Mirror {
+            limits,
+            held: Vec::new(),
+            is_free: false,
+            input_most,
+            orders: Vec::new(),
+            outbox: Outbox::default(),
+            notes,
+            open,
+            slot_of_last: Cell::new(0),
+            clients_max,
+        };
         let mut hub = Hub::new(D::make(&wake), service);
         hub.driver.listen(0, OwnedFd::from(listener)).unwrap();
         let start = Instant::now();
@@ -262,7 +292,7 @@ fn start<D: Make>(limits: HubLimits, clients_max: usize) -> Server {
             }
         }
     });
-    Server { port, stop, wake, open, notes, thread: Some(thread) }
+    Server { port, stop, wake, open, notes, input_most, thread: Some(thread) }
 }
 
 impl Server {
@@ -542,3 +572,6 @@ a_thousand_connections(limits(), 2000) |server| {
 }
 
 }
+
+#[path = "hub_tests/held.rs"]
+mod held;

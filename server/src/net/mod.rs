@@ -81,6 +81,10 @@ pub(crate) trait Driver {
     /// Gives back buffers kept for an idle connection.
     fn park(&mut self, slot: Slot);
 
+    /// Stops or goes on receiving from a connection, so that its peer has to wait. Bytes that are
+    /// on their way may still come; the peer's end may be seen only when it goes on.
+    fn receive(&mut self, slot: Slot, on: bool) -> io::Result<()>;
+
     /// Closes a connection; [`Event::Gone`] follows.
     fn close(&mut self, slot: Slot);
 

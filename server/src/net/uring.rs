@@ -34,6 +34,8 @@ fn tag(op: u64, index: u32) -> u64 {
 struct Sock {
     fd: OwnedFd,
     receiving: bool,
+    /// No receive is to be started until [`Driver::receive`] says so.
+    stopped: bool,
     in_send: bool,
     sending: Vec<u8>,
     sent: usize,
@@ -112,7 +114,7 @@ impl Uring {
 
     fn arm_recv(&mut self, slot: Slot) -> io::Result<()> {
         let Some(Some(sock)) = self.socks.get_mut(slot as usize) else { return Ok(()) };
-        if sock.closing || sock.receiving {
+        if sock.closing || sock.receiving || sock.stopped {
             return Ok(());
         }
         sock.receiving = true;
@@ -120,6 +122,14 @@ impl Uring {
             .build()
             .user_data(tag(OP_RECV, slot));
         // SAFETY: the buffers are those of the group, which outlive the ring.
+        unsafe { self.push(&entry) }
+    }
+
+    /// Asks for the end of an operation. Its completion follows, early or not.
+    fn cancel(&mut self, op: u64, index: u32) -> io::Result<()> {
+        let entry =
+            opcode::AsyncCancel::new(tag(op, index)).build().user_data(tag(OP_CANCEL, index));
+        // SAFETY: the operation names no memory.
         unsafe { self.push(&entry) }
     }
 
@@ -209,7 +219,10 @@ impl Uring {
         match result {
             0 => sink(Event::Eof { slot }),
             n if n > 0 => self.rearm.push(slot),
-            n if matches!(-n, libc::ENOBUFS | libc::EINTR | libc::EAGAIN) => self.rearm.push(slot),
+            // Cancelled to be stopped, and perhaps to go on since.
+            n if matches!(-n, libc::ENOBUFS | libc::EINTR | libc::EAGAIN | libc::ECANCELED) => {
+                self.rearm.push(slot);
+            }
             n => sink(Event::Failed { slot, error: io::Error::from_raw_os_error(-n) }),
         }
     }
@@ -292,11 +305,7 @@ impl Driver for Uring {
         let Some(listener) = self.listeners.get_mut(index as usize).and_then(Option::take) else {
             return;
         };
-        let entry = opcode::AsyncCancel::new(tag(OP_ACCEPT, index))
-            .build()
-            .user_data(tag(OP_CANCEL, index));
-        // SAFETY: the operation names no memory.
-        let _ = unsafe { self.push(&entry) };
+        let _ = self.cancel(OP_ACCEPT, index);
         // The kernel knows of it before the descriptor is free for another use.
         let _ = self.ring.submit();
         drop(listener);
@@ -314,6 +323,7 @@ impl Driver for Uring {
         self.socks[index] = Some(Sock {
             fd: socket,
             receiving: false,
+            stopped: false,
             in_send: false,
             sending: Vec::new(),
             sent: 0,
@@ -350,6 +360,16 @@ impl Driver for Uring {
             && !sock.in_send
         {
             sock.sending = Vec::new();
+        }
+    }
+
+    fn receive(&mut self, slot: Slot, on: bool) -> io::Result<()> {
+        let Some(Some(sock)) = self.socks.get_mut(slot as usize) else { return Ok(()) };
+        sock.stopped = !on;
+        match (on, sock.receiving) {
+            (true, _) => self.arm_recv(slot),
+            (false, true) => self.cancel(OP_RECV, slot),
+            (false, false) => Ok(()),
         }
     }
 
