@@ -28,11 +28,13 @@ pub(crate) fn run(root: &Path) -> Result<String, String> {
     };
     let program = if works(Path::new("cargo-deny")) { "cargo-deny".into() } else { local };
     if !works(&program) {
+        // Unoptimised it is there in half the time, and the check itself is short.
         println!("installing cargo-deny {VERSION} (once; a few minutes)");
         let mut install = Command::new(cargo());
         install.args([
             "install",
             "--locked",
+            "--debug",
             "--quiet",
             "--version",
             VERSION,
