@@ -28,6 +28,7 @@ mod stream;
 mod stream_idempotence;
 mod stream_replay;
 mod string;
+mod string_compare;
 mod waiting;
 mod zset;
 mod zset_algebra;

@@ -1,19 +1,12 @@
 //! The server as the executor and the server's own commands see it.
 
-use std::any::Any;
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-use moon_engine::acl::{Context, Denial, Users};
-use moon_engine::args::Args;
-use moon_engine::clock::Now;
-use moon_engine::command::{Command, Flags};
-use moon_engine::error::{CmdError, CmdResult};
+use moon_engine::acl::Users;
 use moon_engine::event::Class;
-use moon_engine::exec::{Host, Sample, Session};
-use moon_engine::journal::{Origin, Unit};
 use moon_storage::log::{Log, LogConfig, Policy};
 
 use super::acks::Acks;
@@ -40,7 +33,6 @@ use crate::config::{Config, OptionId};
 use crate::net::hub::{HubLimits, Order};
 use crate::net::outbox::Outbox;
 use crate::net::{Slot, sys};
-use crate::process::crash;
 
 /// No connection: the shard works on its own.
 pub(crate) const NOBODY: Slot = Slot::MAX;
@@ -162,7 +154,7 @@ pub(crate) struct ServerHost {
     /// Messages for connections whose request does not run.
     pub(crate) outbox: Outbox,
     /// Messages for the current connection: they follow the reply of its request.
-    own: Vec<u8>,
+    pub(super) own: Vec<u8>,
     /// Hard output limits by class.
     output_max: [u64; 3],
     pub(crate) orders: Vec<Order>,
@@ -201,7 +193,7 @@ pub(crate) struct ServerHost {
     /// Which files backups hold.
     pub(crate) backups: Backups,
     /// `slowlog-log-slower-than` in microseconds; `None` logs nothing.
-    slow_us: Option<u64>,
+    pub(super) slow_us: Option<u64>,
     /// Rows of the recovery for INFO: records and microseconds.
     pub(crate) recovered: Option<(u64, u64)>,
     /// The log of the shard.
@@ -221,7 +213,7 @@ pub(crate) struct ServerHost {
     pub(super) certificate_names: CertificateNames,
     /// `requirepass` as it was taken over last.
     password: String,
-    debug: Guard,
+    pub(super) debug: Guard,
     protected_configs: Guard,
     protected_mode: bool,
     bind_given: bool,
@@ -229,7 +221,7 @@ pub(crate) struct ServerHost {
     /// `log-user-data`.
     log_user_data: bool,
     /// How long a script may run before others are told that the server is busy; 0 is for ever.
-    script_max_us: u64,
+    pub(super) script_max_us: u64,
     pub(crate) clients_max: usize,
     pub(crate) keepalive_secs: i64,
 }
@@ -398,7 +390,7 @@ impl ServerHost {
         self.guard_ok(self.protected_configs)
     }
 
-    fn guard_ok(&self, guard: Guard) -> bool {
+    pub(super) fn guard_ok(&self, guard: Guard) -> bool {
         match guard {
             Guard::No => false,
             Guard::Yes => true,
@@ -479,126 +471,5 @@ impl ServerHost {
     pub(crate) fn ticks_to_us(&self, count: u64) -> u64 {
         let (elapsed, elapsed_us) = self.pace();
         (u128::from(count) * u128::from(elapsed_us) / u128::from(elapsed)) as u64
-    }
-}
-
-impl Host for ServerHost {
-    #[inline]
-    fn admit(
-        &mut self,
-        session: &Session,
-        command: &Command,
-        _: Args<'_>,
-        from: Context,
-    ) -> CmdResult {
-        if !self.monitors.is_empty()
-            && self.is_monitor(self.current)
-            && (command.spec.is_read()
-                || command.spec.is_write()
-                || command.spec.flags.has(Flags::MAY_REPLICATE))
-        {
-            return Err(CmdError::fixed("ERR Replica can't interact with the keyspace"));
-        }
-        if command.spec.flags.has(Flags::PROTECTED) && !self.guard_ok(self.debug) {
-            return Err(CmdError::text(format!(
-                "ERR {0} command not allowed. If the enable-debug-command option is set to \
-                 \"local\", you can run it from a local connection, otherwise you need to set \
-                 this option in the configuration file, and then restart the server.",
-                command.spec.name.split('|').next().unwrap_or_default().to_ascii_uppercase()
-            )));
-        }
-        crash::note(command.spec.name);
-        // What EXEC and scripts run is not the client's own command.
-        if from != Context::Lua
-            && !session.in_exec()
-            && let Some(Some(client)) = self.clients.get_mut(self.current as usize)
-        {
-            client.last_command = command.spec.name;
-        }
-        Ok(())
-    }
-
-    fn denied(
-        &mut self,
-        session: &Session,
-        command: &Command,
-        args: Args<'_>,
-        denial: Denial,
-        context: Context,
-    ) {
-        self.note_denied(session, command, args, denial, context);
-    }
-
-    #[inline]
-    fn ticks(&self) -> u64 {
-        ticks()
-    }
-
-    fn clock_us(&self) -> u64 {
-        self.shared.facts.started.elapsed().as_micros() as u64
-    }
-
-    fn script_is_slow(&mut self, started_us: u64) -> bool {
-        if self.script_max_us == 0 {
-            return false;
-        }
-        let now_us = self.clock_us();
-        // Others get a turn soon, so the thread is not stuck.
-        self.shared.pulse.beat(now_us);
-        now_us - started_us >= self.script_max_us
-    }
-
-    fn script_log(&mut self, level: u8, text: &str) {
-        match level {
-            0 | 1 => tracing::debug!(target: "script", "{text}"),
-            2 => tracing::info!(target: "script", "{text}"),
-            _ => tracing::warn!(target: "script", "{text}"),
-        }
-    }
-
-    fn committed(&mut self, unit: &Unit, origin: Origin) {
-        self.unit_committed(unit, origin);
-    }
-
-    fn executed(&mut self, _: &Session, command: &Command, args: Args<'_>, touched: usize) {
-        self.command_executed(command, args, touched);
-    }
-
-    fn evicted(&mut self, out: &mut Vec<u8>) {
-        out.append(&mut self.own);
-    }
-
-    fn show(&mut self, session: &Session, command: &Command, args: Args<'_>) {
-        self.show_command(session, command, args);
-    }
-
-    #[cold]
-    fn stream_error(&mut self, args: Args<'_>, reply: &[u8]) {
-        let command = String::from_utf8_lossy(args.get(0)).to_ascii_lowercase();
-        let error = String::from_utf8_lossy(reply);
-        tracing::warn!(%command, "a command of the master failed here: {}", error.trim_end());
-    }
-
-    #[cold]
-    fn slow(&mut self, command: &Command, args: Args<'_>, ticks: u64, now: Now) {
-        let micros = self.ticks_to_us(ticks);
-        let fast = command.spec.flags.has(Flags::FAST);
-        let event = if fast { "fast-command" } else { "command" };
-        self.latency.add(event, now.unix_ms / 1000, micros);
-        if self.slow_us.is_none_or(|limit| micros < limit) {
-            return;
-        }
-        let who = self.client(self.current);
-        let who = who.map(|c| (c.peer.addr.clone(), c.name.clone())).unwrap_or_default();
-        self.slow_log.add(command, args, micros, now.unix_ms / 1000, who);
-    }
-
-    #[cold]
-    fn sampled(&mut self, command: &Command, args: Args<'_>, sample: &Sample, now: Now) -> u32 {
-        self.hot_keys.sampled(command, args, sample, now.unix_ms)
-    }
-
-    fn as_any(&mut self) -> &mut dyn Any {
-        self
     }
 }

@@ -1,6 +1,7 @@
 //! Clients that speak TLS: what they are accepted with, and who they are.
 
-use super::{DENIED, ShardService};
+use super::ShardService;
+use super::connections::DENIED;
 use crate::net::Slot;
 use crate::net::secure::Secure;
 

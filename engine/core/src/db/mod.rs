@@ -16,16 +16,18 @@ mod load;
 mod read;
 mod removal;
 mod watch;
+mod whole;
 
 pub(crate) use access::Access;
 pub use access::Lfu;
 pub use edit::{Collection, Edit};
 pub use garbage::{Garbage, LazyFree, Trash};
 pub(crate) use keys::Keys;
-pub use keyspace::{CopiedValue, Keyspace, Stored, Ttl};
+pub use keyspace::{Keyspace, Ttl};
 pub(crate) use read::{Overdue, OverduePart};
 pub use read::{ReadSpace, StrValue, encoding, entry_bytes, type_name};
 pub use watch::{WatchFlag, WatchId};
+pub use whole::{CopiedValue, Stored};
 
 use crate::types::Object;
 use moon_ds::{HashSeed, Table};
