@@ -15,6 +15,44 @@ pub fn crc32c_append(crc: u32, bytes: &[u8]) -> u32 {
     ::crc32c::crc32c_append(crc, bytes)
 }
 
+const CRC32C_POLY: u32 = 0x82F6_3B78;
+
+/// Product of two polynomials modulo that of CRC32C, bits reflected: the highest bit is x^0.
+const fn times(mut a: u32, mut b: u32) -> u32 {
+    let mut product = 0;
+    while a != 0 {
+        if a & 1 << 31 != 0 {
+            product ^= b;
+        }
+        a <<= 1;
+        b = if b & 1 == 1 { b >> 1 ^ CRC32C_POLY } else { b >> 1 };
+    }
+    product
+}
+
+/// `POWERS[k]` is x^(8 * 2^k): `2^k` bytes of zeros behind something.
+static POWERS: [u32; 64] = {
+    let mut table = [0; 64];
+    table[0] = 1 << 23;
+    let mut k = 1;
+    while k < 64 {
+        table[k] = times(table[k - 1], table[k - 1]);
+        k += 1;
+    }
+    table
+};
+
+/// CRC32C of two pieces in a row, from that of each and the length of the second: a checksum over what was
+/// checked piece by piece, without reading it again. Shifts by powers of two, as zlib's `crc32_combine`.
+pub fn crc32c_join(first: u32, second: u32, second_len: usize) -> u32 {
+    let (mut shifted, mut len) = (first, second_len);
+    while len > 0 {
+        shifted = times(POWERS[len.trailing_zeros() as usize], shifted);
+        len &= len - 1;
+    }
+    shifted ^ second
+}
+
 const fn reflected32(poly: u32) -> [u32; 256] {
     let mut table = [0; 256];
     let mut i = 0;
@@ -153,6 +191,16 @@ mod tests {
         assert_eq!(crc32_append(crc32(b"12345"), b"6789"), 0xcbf4_3926);
         assert_eq!(crc64(0, b"123456789"), 0xe9c6_d914_c4b8_d9ca);
         assert_eq!(crc16(b"123456789"), 0x31c3);
+    }
+
+    #[test]
+    fn checksums_of_pieces_join() {
+        let data: Vec<u8> = (0..70_000u32).map(|n| (n.wrapping_mul(n) >> 3) as u8).collect();
+        let whole = crc32c(&data);
+        for at in (0..data.len()).step_by(997).chain([1, 4096, 65536, data.len()]) {
+            let (first, second) = data.split_at(at);
+            assert_eq!(crc32c_join(crc32c(first), crc32c(second), second.len()), whole, "{at}");
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub use samples::{
     sample_salvage_plan, sample_values,
 };
 pub use snapshot::{
-    moon_snapshot, old_snapshot, read_snapshot, reseal, rewrite, rrdshard, sample_head,
+    hand_in, moon_snapshot, old_snapshot, read_snapshot, reseal, rewrite, rrdshard, sample_head,
     sample_snapshot,
 };
 

@@ -16,8 +16,9 @@ use super::legacy::{self, Old};
 use super::{HASH_END, MOON_MAGIC, section};
 use crate::bytes::Reader;
 use crate::compress;
-use crate::crc::{crc32, crc32c, crc32c_append};
+use crate::crc::{crc32, crc32c, crc32c_append, crc32c_join};
 use crate::error::{Cause, DecodeError};
+use std::ops::Range as Span;
 
 /// A block of keys: what stands before its entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +103,9 @@ pub enum Item<'a> {
     End(Summary),
 }
 
+/// Joining the checksum of a block to that of the file is cheaper than reading so many bytes twice.
+const JOIN_FROM: usize = 4096;
+
 #[derive(Debug, Clone, Copy)]
 enum State {
     Head,
@@ -133,8 +137,10 @@ enum State {
 /// feeds again needs memory for one block and one piece.
 #[derive(Debug)]
 pub struct Decoder {
+    /// What was handed in and not read is `buf[start..end]`.
     buf: Vec<u8>,
     start: usize,
+    end: usize,
     /// Offset of `buf[start]` in the file.
     offset: u64,
     /// Offset of the last item.
@@ -170,6 +176,7 @@ impl Decoder {
         Decoder {
             buf: Vec::new(),
             start: 0,
+            end: 0,
             offset: 0,
             item_at: 0,
             closed: false,
@@ -198,11 +205,30 @@ impl Decoder {
 
     /// Hands in the bytes that follow.
     pub fn feed(&mut self, bytes: &[u8]) {
+        self.buf.truncate(self.end);
         if self.start > 0 {
             self.buf.drain(..self.start);
             self.start = 0;
         }
         self.buf.extend_from_slice(bytes);
+        self.end = self.buf.len();
+    }
+
+    /// Hands in the bytes `span` of `storage`, which are not copied, and gives back the storage that they
+    /// take the place of. What was not read of that is put before the span; if it has no room there, the
+    /// bytes are copied after all. A span beyond the storage ends with it.
+    pub fn exchange(&mut self, mut storage: Vec<u8>, span: Span<usize>) -> Vec<u8> {
+        let (rest, end) = (self.rest(), span.end.min(storage.len()));
+        let start = span.start.checked_sub(rest.len());
+        match start.and_then(|start| storage.get_mut(start..span.start)) {
+            Some(room) => room.copy_from_slice(rest),
+            None => {
+                self.feed(storage.get(span.start..end).unwrap_or_default());
+                return storage;
+            }
+        }
+        (self.start, self.end) = (span.start - rest.len(), end);
+        std::mem::replace(&mut self.buf, storage)
     }
 
     /// Says that no more bytes follow: a file that has not ended by then is refused as truncated.
@@ -224,7 +250,7 @@ impl Decoder {
 
     /// Bytes fed and not read: what follows the end of a snapshot that something else is appended to.
     pub fn rest(&self) -> &[u8] {
-        self.buf.get(self.start..).unwrap_or_default()
+        self.buf.get(self.start..self.end).unwrap_or_default()
     }
 
     /// The next item; `None` if more bytes are needed, or after the end. Bytes behind the end are refused.
@@ -337,7 +363,10 @@ impl Decoder {
             let cause = Cause::Checksum { stored: stored.into(), computed: computed.into() };
             return Err(DecodeError::new(at, block.name(), cause));
         }
-        self.crc = crc32c_append(self.crc, bytes);
+        self.crc = match body.len() {
+            0..JOIN_FROM => crc32c_append(self.crc, bytes),
+            n => crc32c_append(crc32c_join(self.crc, computed, n), tail),
+        };
         match block {
             Block::Select { db } => self.select(db, len),
             Block::Range { hash_lo, hash_hi, count, packed } => {

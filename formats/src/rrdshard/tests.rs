@@ -8,7 +8,7 @@ use super::*;
 use crate::bytes::Put;
 use crate::error::{Cause, DecodeError};
 use crate::testing::{
-    moon_snapshot, old_snapshot, read_snapshot, rewrite, sample_head, sample_snapshot,
+    hand_in, moon_snapshot, old_snapshot, read_snapshot, rewrite, sample_head, sample_snapshot,
 };
 use crate::value::{self, Value, ValueType};
 use proptest::prelude::*;
@@ -244,7 +244,7 @@ fn lines(data: &[u8], step: usize) -> Vec<String> {
             Some(_) => {}
             None if done => break,
             // Bytes of an unfinished block are all that is kept.
-            None => decoder.feed(pieces.next().unwrap()),
+            None => hand_in(&mut decoder, pieces.next().unwrap(), pieces.len()),
         }
     }
     lines.sort_unstable();

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::{Access, Caching, Disk, Runtime};
+use super::{Access, Caching, Disk, File, Piece, Runtime};
 
 /// Runs everything in an existing, empty directory.
 pub(crate) async fn run(disk: Rc<dyn Disk>, rt: Rc<dyn Runtime>, dir: &Path) {
@@ -30,6 +30,19 @@ fn pattern(seed: u8, len: usize) -> Vec<u8> {
     (0..len).map(|i| (i / 512) as u8 ^ (i as u8).wrapping_mul(31) ^ seed).collect()
 }
 
+/// What is read in place is what is read into a buffer of its own.
+async fn same_in_place(f: &dyn File, offset: u64, len: usize) {
+    let mut storage = Vec::new();
+    for front in [0, 100, 5000] {
+        let piece = f.read_into(offset, Piece::new(storage, front, len)).await.expect("in place");
+        let (read, span) = piece.into_parts();
+        assert!(span.start >= front);
+        let want = f.read_at(offset, len.next_multiple_of(4096)).await.expect("read");
+        assert_eq!(read[span], want, "{len} bytes at {offset}");
+        storage = read;
+    }
+}
+
 async fn read_write(disk: &dyn Disk, dir: &Path, via: Caching) {
     let a = disk.alignment();
     assert!(a.is_power_of_two() && a >= 4096);
@@ -48,6 +61,9 @@ async fn read_write(disk: &dyn Disk, dir: &Path, via: Caching) {
     let tail = f.read_at(2 * a as u64, 4 * a).await.expect("over the end");
     assert_eq!(tail, &bytes[2 * a..]);
     assert_eq!(f.read_at(8 * a as u64, a).await.expect("past the end"), b"");
+    for (offset, len) in [(0, a), (a, 2 * a), (2 * a, 4 * a), (8 * a, a)] {
+        same_in_place(&*f, offset as u64, len).await;
+    }
     // A hole reads as zeros.
     f.write_at(6 * a as u64, &second).await.expect("hole");
     assert_eq!(f.read_at(4 * a as u64, a).await.expect("hole"), vec![0; a]);
@@ -215,6 +231,7 @@ async fn cached_bytes(disk: &dyn Disk, dir: &Path) {
     assert_eq!(f.write_at(6, b"there").await.expect("write"), 5);
     f.sync().await.expect("sync");
     assert_eq!(f.read_at(3, 5).await.expect("read"), b"lo th");
+    same_in_place(&*f, 3, 5).await;
     let direct = disk.open(&path, Access::ReadWrite, Caching::Direct).await;
     assert!(direct.expect("open").write_now(0, &[0; 4096]).is_none());
 }

@@ -24,6 +24,8 @@ mod task;
 #[cfg(feature = "failpoints")]
 pub(crate) use sys::raise;
 
+pub use aligned::Piece;
+
 use std::future::Future;
 use std::io;
 use std::path::Path;
@@ -121,6 +123,14 @@ pub trait File {
 
     /// Reads up to `len` bytes at `offset`; fewer only at the end of the file.
     fn read_at(&self, offset: u64, len: usize) -> LocalFuture<'_, io::Result<Vec<u8>>>;
+
+    /// Reads as [`File::read_at`] as much as `piece` has room for. A driver that can reads there; others copy.
+    fn read_into(&self, offset: u64, mut piece: Piece) -> LocalFuture<'_, io::Result<Piece>> {
+        Box::pin(async move {
+            piece.fill(&self.read_at(offset, piece.room()).await?);
+            Ok(piece)
+        })
+    }
 
     /// Writes at `offset`; returns the bytes written, which may be fewer than asked.
     fn write_at<'a>(&'a self, offset: u64, bytes: &'a [u8]) -> LocalFuture<'a, io::Result<usize>>;

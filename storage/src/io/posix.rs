@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::aligned::{ALIGNMENT, AlignedBuf, BufCache};
 use super::pool::BlockingPool;
-use super::{Access, Caching, DirEntry, Disk, File, LocalFuture, Space, sys};
+use super::{Access, Caching, DirEntry, Disk, File, LocalFuture, Piece, Space, sys};
 
 /// Largest piece of a preallocation, in bytes.
 const ZEROS_BYTES: usize = 1 << 20;
@@ -322,6 +322,18 @@ impl PosixFile {
         bytes
     }
 
+    async fn read_into(&self, offset: u64, mut piece: Piece) -> io::Result<Piece> {
+        let len = self.readable(offset, piece.room())?;
+        let asked = if self.bypass { len.next_multiple_of(ALIGNMENT) } else { len };
+        let file = Arc::clone(&self.file);
+        let job = move || {
+            let (room, filled) = piece.parts_mut();
+            *filled = read_full(&file, &mut room[..asked], offset)?.min(len);
+            Ok(piece)
+        };
+        self.shared.pool.run(job).await
+    }
+
     async fn write_direct(&self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         let file = Arc::clone(&self.file);
         let mut buf = self.shared.bufs.take(bytes.len());
@@ -342,6 +354,10 @@ impl File for PosixFile {
 
     fn read_at(&self, offset: u64, len: usize) -> LocalFuture<'_, io::Result<Vec<u8>>> {
         Box::pin(self.read(offset, len))
+    }
+
+    fn read_into(&self, offset: u64, piece: Piece) -> LocalFuture<'_, io::Result<Piece>> {
+        Box::pin(PosixFile::read_into(self, offset, piece))
     }
 
     fn write_at<'a>(&'a self, offset: u64, bytes: &'a [u8]) -> LocalFuture<'a, io::Result<usize>> {

@@ -7,13 +7,15 @@ use std::task::Poll;
 
 use moon_formats::rrdshard::{Decoder, Head, Item, section};
 
-use crate::io::{Access, Caching, Disk, LocalFuture};
+use crate::io::{Access, Caching, Disk, LocalFuture, Piece};
 
 use super::BaseError;
 use super::shard::Target;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 2 << 20;
+/// Room before them for the beginning of a block whose rest they bring.
+const FRONT_BYTES: usize = 256 << 10;
 
 /// What a whole snapshot file says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,13 +32,13 @@ pub struct FileSummary {
 
 /// A read that was started.
 struct Ahead<'a> {
-    read: LocalFuture<'a, io::Result<Vec<u8>>>,
-    done: Option<io::Result<Vec<u8>>>,
+    read: LocalFuture<'a, io::Result<Piece>>,
+    done: Option<io::Result<Piece>>,
 }
 
 impl<'a> Ahead<'a> {
     /// Polls the read once: it is under way while the caller works.
-    async fn start(read: LocalFuture<'a, io::Result<Vec<u8>>>) -> Ahead<'a> {
+    async fn start(read: LocalFuture<'a, io::Result<Piece>>) -> Ahead<'a> {
         let mut ahead = Ahead { read, done: None };
         poll_fn(|cx| {
             if let Poll::Ready(result) = ahead.read.as_mut().poll(cx) {
@@ -48,7 +50,7 @@ impl<'a> Ahead<'a> {
         ahead
     }
 
-    async fn finish(self) -> io::Result<Vec<u8>> {
+    async fn finish(self) -> io::Result<Piece> {
         match self.done {
             Some(result) => result,
             None => self.read.await,
@@ -75,21 +77,24 @@ pub async fn read_file(
     decoder.planes(target.sections());
     let mut head = None;
     let mut pos = 0;
-    let mut ahead = Ahead::start(file.read_at(0, READ_BYTES)).await;
+    let most = usize::try_from(size).unwrap_or(usize::MAX);
+    let room = |storage| Piece::new(storage, FRONT_BYTES.min(most), READ_BYTES.min(most));
+    let mut spare = Vec::new();
+    let mut ahead = Ahead::start(file.read_into(0, room(Vec::new()))).await;
     loop {
         let piece = ahead.finish().await.map_err(BaseError::Io)?;
         pos += piece.len() as u64;
-        if piece.is_empty() && pos < size {
+        if piece.len() == 0 && pos < size {
             return Err(BaseError::Io(io::ErrorKind::UnexpectedEof.into()));
         }
         // The next read runs while this piece is decoded.
         ahead = Ahead::start(match pos < size {
-            true => file.read_at(pos, READ_BYTES),
-            false => Box::pin(std::future::ready(Ok(Vec::new()))),
+            true => file.read_into(pos, room(spare)),
+            false => Box::pin(std::future::ready(Ok(Piece::new(spare, 0, 0)))),
         })
         .await;
-        decoder.feed(&piece);
-        drop(piece);
+        let (storage, span) = piece.into_parts();
+        spare = decoder.exchange(storage, span);
         if pos >= size {
             decoder.close();
         }

@@ -71,11 +71,12 @@ impl Decoder {
     }
 
     pub(super) fn old_entry(&mut self) -> Result<Option<Item<'_>>, DecodeError> {
-        let Decoder { buf, start, offset, state, old, db, crc, wait, closed, entries, .. } = self;
+        let Decoder { buf, start, end, offset, state, old, db, crc, wait, closed, entries, .. } =
+            self;
         let State::OldEntries { left, crc: range_crc } = state else {
             unreachable!("entries are read in a range only");
         };
-        let rest = buf.get(*start..).unwrap_or_default();
+        let rest = buf.get(*start..*end).unwrap_or_default();
         if rest.len() < *wait {
             return Ok(None);
         }
