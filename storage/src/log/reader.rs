@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use moon_formats::names;
-use moon_formats::wal::Record;
+use moon_formats::wal::{Cut, Record};
 
 use crate::io::{Access, Caching, File};
 use crate::scan::window::{Found, Window};
@@ -269,26 +269,43 @@ impl Reader {
         Ok(())
     }
 
-    /// The log begins behind the next LSN. If a crash lies between, nothing is missing.
+    /// The log begins behind the next LSN. If only crashes lie between, nothing is missing. Each of them may
+    /// have been followed by segments without a record, and it is the first one that tells of it.
     async fn pass_gap_before_all(&mut self, infos: &[SegmentInfo]) -> Result<(), ReadError> {
-        let first = infos.iter().find(|s| holds_any(s)).or(infos.last());
-        let Some(first) = first.filter(|s| s.base_lsn > self.next) else {
+        let first = infos.iter().position(holds_any).unwrap_or(infos.len().saturating_sub(1));
+        let Some(base_lsn) = infos.get(first).map(|s| s.base_lsn).filter(|lsn| *lsn > self.next)
+        else {
             return Err(ReadError::Gone { oldest: self.next });
         };
-        let gone = Err(ReadError::Gone { oldest: first.base_lsn });
-        let (path, file, _) = self.open(first).await?;
+        let gone = Err(ReadError::Gone { oldest: base_lsn });
+        // No record has an LSN from here up to the first one that is left.
+        let mut unused_from = base_lsn;
+        for info in infos[..=first].iter().rev().filter(|s| !s.void) {
+            if info.base_lsn < unused_from {
+                return gone;
+            }
+            if let Some(cut) = self.cut_of(info).await? {
+                unused_from = unused_from.min(cut.keep_lsn + 1);
+            }
+            if !is_current(&self.log, info.seq) {
+                return gone;
+            }
+            if unused_from <= self.next {
+                self.next = base_lsn;
+                return Ok(());
+            }
+        }
+        gone
+    }
+
+    /// What a segment says of the LSNs before it. Nothing, if it is only there to be removed: it was written
+    /// for others than those that it counts for.
+    async fn cut_of(&self, info: &SegmentInfo) -> Result<Option<Cut>, ReadError> {
+        let (path, file, _) = self.open(info).await?;
         let block = file.read_at(0, FIRST_BLOCK).await;
         let block = block.map_err(|cause| ReadError::Io { path, cause })?;
-        if !is_current(&self.log, first.seq) {
-            return gone;
-        }
-        match read_opening(&block, first.seq, &ScanOptions::default()) {
-            Ok((_, Some(cut))) if cut.keep_lsn < self.next => {
-                self.next = first.base_lsn;
-                Ok(())
-            }
-            _ => gone,
-        }
+        let opening = read_opening(&block, info.seq, &ScanOptions::default());
+        Ok(opening.ok().filter(|(header, _)| header.base_lsn == info.base_lsn).and_then(|o| o.1))
     }
 
     async fn open(&self, info: &SegmentInfo) -> Result<(PathBuf, Rc<dyn File>, u64), ReadError> {

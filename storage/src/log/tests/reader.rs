@@ -149,6 +149,47 @@ fn a_reader_behind_a_base_waits_where_nothing_has_followed_a_crash() {
 }
 
 #[test]
+fn segments_without_records_behind_crashes_hide_nothing() {
+    // Crashed before the first record, and behind two of them that a base holds.
+    for had in [0, 2] {
+        let mut run = Run::new(sim(13), config(Policy::Always));
+        let mut log = run.open(&RecoveredEnd::fresh(1));
+        for _ in 0..had {
+            run.drive(&log, &[Step::Append(10), Step::Flush, Step::Sync]);
+        }
+        for crash in 0..2 {
+            run.close(&log);
+            run = run.on(run.disk.power_loss(Image::None, 1));
+            let (end, _) = run.recover(crash * had).expect("recovers");
+            log = run.open(&end);
+            log.set_floor(Floor::Base, Some(had + 1));
+            run.drive(&log, &[Step::Sleep(1_000_000)]);
+        }
+        let next = log.last_lsn() + 1;
+        assert!(next > 1 << 25);
+        for written in 0..2 {
+            for from in [had + 1, had + 2, 1 << 24, 1 << 25, next] {
+                let mut reader = log.reader(from);
+                let seen = follow(&run, &log, &mut reader, 1000);
+                assert_eq!((seen.len(), reader.next_lsn()), (written, next + written as u64));
+            }
+            let rt = run.disk.runtime();
+            let all = rt.block_on(log.reader(1).read(1, &mut |_| ControlFlow::Continue(())));
+            match had {
+                0 => assert!(all.is_ok(), "{all:?}"),
+                _ => assert!(
+                    matches!(all, Err(ReadError::Gone { oldest }) if oldest == next),
+                    "{all:?}"
+                ),
+            }
+            // It does not fit, so what was begun stays without a record.
+            let large = 2 * SEGMENT as usize;
+            run.drive(&log, &[Step::Append(large), Step::Flush, Step::Sync]);
+        }
+    }
+}
+
+#[test]
 fn what_is_recycled_is_gone_and_what_is_damaged_is_said_to_be() {
     let run = Run::new(sim(9), config(Policy::EverySec));
     let log = run.open(&RecoveredEnd::fresh(1));
