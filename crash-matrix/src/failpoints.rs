@@ -21,6 +21,8 @@ use crate::workload::Plane;
 /// Rows of a file table that has overflow pages, and the status of a file that is gone.
 const ROWS: u64 = 100;
 const TOMBSTONE: u8 = 5;
+/// The restore point that is forked at.
+const FORK_AT: &str = "fork-here";
 /// Longest time until a point is reached.
 const REACHED: Duration = Duration::from_secs(30);
 
@@ -120,7 +122,7 @@ impl Case {
     /// Whether the point is met before the server serves.
     fn is_at_start(&self) -> bool {
         let tables = [Point::ManifestOverflowSynced, Point::ManifestCompactRenamed];
-        self.group() == "start" || tables.contains(&self.point)
+        matches!(self.group(), "start" | "fork") || tables.contains(&self.point)
     }
 
     fn activity(&self) -> Activity {
@@ -165,11 +167,22 @@ impl Case {
             based
         })??;
         // Now it is known what is there: a look at the armed server could meet the point itself.
-        drop(promises.start(&plain)?);
+        let server = promises.start(&plain)?;
+        if self.group() == "fork" {
+            // The end of what was promised, so that the fork loses nothing of it.
+            let named = Client::connect(server.port)
+                .map_err(|e| e.to_string())
+                .and_then(|mut c| c.line(&format!("MOON.RESTOREPOINT {FORK_AT}")));
+            named.map(drop)?;
+        }
+        drop(server);
         let stderr = promises.dir.with_extension("stderr");
         let mut armed = Setup { policy: self.policy, ..plain.clone() };
         armed.env = vec![("MOON_FAILPOINT".into(), self.environment(&mut rng))];
         armed.stderr = Some(stderr.clone());
+        if self.group() == "fork" {
+            armed.more.extend(["--recovery-target-name".to_owned(), FORK_AT.to_owned()]);
+        }
         promises.manner.patient =
             matches!(self.action, Action::Error | Action::Full) || self.group() == "heal";
         let table = ShardPaths::new(&promises.dir, 0).table();

@@ -72,6 +72,14 @@ pub enum Point {
     ManifestRootWritten,
     /// A file table that was written anew has its name.
     ManifestCompactRenamed,
+    /// The part list of the timeline that a fork leaves is kept beside what goes with it.
+    ForkKept,
+    /// The part list of the new timeline is in force.
+    ForkCommitted,
+    /// What only the old timeline has is set aside.
+    ForkMoved,
+    /// The first segment of the new timeline is there.
+    ForkSegment,
     /// The base was loaded, the log not read.
     StartAfterBase,
     /// The log was read, nothing was written.
@@ -80,7 +88,7 @@ pub enum Point {
 
 impl Point {
     /// All of them with their names.
-    pub const ALL: [(&'static str, Point); 30] = [
+    pub const ALL: [(&'static str, Point); 34] = [
         ("log.before-append", Point::LogBeforeAppend),
         ("log.after-append-before-write", Point::LogAfterAppendBeforeWrite),
         ("log.after-write-before-sync", Point::LogAfterWriteBeforeSync),
@@ -109,6 +117,10 @@ impl Point {
         ("manifest.overflow-synced", Point::ManifestOverflowSynced),
         ("manifest.root-written", Point::ManifestRootWritten),
         ("manifest.compact-renamed", Point::ManifestCompactRenamed),
+        ("fork.kept", Point::ForkKept),
+        ("fork.committed", Point::ForkCommitted),
+        ("fork.moved", Point::ForkMoved),
+        ("fork.segment", Point::ForkSegment),
         ("start.after-base", Point::StartAfterBase),
         ("start.before-new-segment", Point::StartBeforeNewSegment),
     ];
@@ -267,7 +279,7 @@ mod tests {
     fn every_point_has_one_name() {
         let names: std::collections::BTreeSet<_> = Point::ALL.iter().map(|p| p.0).collect();
         let points: std::collections::HashSet<_> = Point::ALL.iter().map(|p| p.1).collect();
-        assert_eq!((names.len(), points.len()), (30, 30));
+        assert_eq!((names.len(), points.len()), (34, 34));
         assert!(Point::ALL.iter().all(|p| p.1.name() == p.0));
     }
 

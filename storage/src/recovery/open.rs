@@ -10,6 +10,7 @@ use std::rc::Rc;
 use moon_formats::aof::PartList;
 use moon_formats::names;
 
+use crate::failpoint::{Point, reach};
 use crate::files::Files;
 use crate::io::{Disk, Runtime};
 use crate::log::{Log, LogConfig};
@@ -60,6 +61,7 @@ impl Recovered {
         disk.create_dir_all(&dir).await.map_err(|e| RecoveryError::Io(dir.clone(), e))?;
         // Before the log leaves a gap: what is told of it must be found by the next start.
         let recovered_lsn = self.end.last_lsn;
+        let is_fork = self.fork.is_some();
         if let Some(fork) = self.fork.take() {
             fork.carry_out(&*disk, &self.paths, &cfg, &self.end, &self.orphans).await?;
             // Bases among them belong to the timeline that was left.
@@ -74,9 +76,12 @@ impl Recovered {
         if let Some(list) = &self.list {
             clear_void(&*disk, &self.paths, list, &mut end).await?;
         }
-        let log = Log::open(Rc::clone(&disk), Rc::clone(&rt), dir, cfg, &end)
+        let log = Log::open(Rc::clone(&disk), Rc::clone(&rt), dir.clone(), cfg, &end)
             .await
             .map_err(RecoveryError::Log)?;
+        if is_fork {
+            reach(Point::ForkSegment).map_err(|e| RecoveryError::Io(dir, e))?;
+        }
         let first_seq = log.segments().first().map_or(0, |s| s.seq);
         let is_written = |l: &PartList| l.log_from_seq != 0 && l.ended.is_none();
         let written = self.list.as_ref().is_some_and(is_written);

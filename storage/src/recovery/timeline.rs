@@ -26,6 +26,7 @@ use moon_formats::aof::{PartList, Timeline};
 use moon_formats::names;
 use moon_formats::wal::UnverifiedHeader;
 
+use crate::failpoint::{Point as Step, reach};
 use crate::io::{Access, Caching, DirEntry, Disk, Runtime};
 use crate::log::LogConfig;
 use crate::parts::{ShardPaths, bases};
@@ -149,13 +150,19 @@ impl Fork {
         }
         if let Some(old) = &self.old {
             let (left, now) = (names::AOF_MANIFEST_LEFT, names::AOF_MANIFEST);
-            for (dir, name, list) in [(&aside, left, old), (&parts, now, &self.list)] {
+            let steps = [
+                (&aside, left, old, Step::ForkKept),
+                (&parts, now, &self.list, Step::ForkCommitted),
+            ];
+            for (dir, name, list, point) in steps {
                 let text = list.encode();
                 let done = whole::replace(disk, dir, name, text.as_bytes(), How::default()).await;
                 done.map_err(|(_, e)| RecoveryError::Io(dir.join(name), e))?;
+                reach(point).map_err(at(dir))?;
             }
         }
-        set_aside(disk, paths, &self.list, &aside, &later, unnamed).await
+        set_aside(disk, paths, &self.list, &aside, &later, unnamed).await?;
+        reach(Step::ForkMoved).map_err(at(&aside))
     }
 }
 
