@@ -26,6 +26,9 @@ from cdc_follow import connect  # noqa: E402
 
 KEYS = 10000
 PIPELINE = 100
+# Whether the cores are shared out, and who goes before whom on the clients' one then.
+PIN = multiprocessing.Value("b", False)
+PROBE, LOAD, READER = (os.SCHED_FIFO, 20), (os.SCHED_FIFO, 10), (os.SCHED_OTHER, 0)
 
 
 def free_port():
@@ -43,8 +46,39 @@ def sets(first, value):
     return out
 
 
+def settle(priority):
+    """Binds this process to the clients' core, if cores are shared out (`--pin`), with a priority there."""
+    if PIN.value:
+        os.sched_setaffinity(0, {1})
+        policy, number = priority
+        os.sched_setscheduler(0, policy, os.sched_param(number))
+
+
+def shard_thread(pid):
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/comm") as f:
+            if f.read().startswith("shard-"):
+                return int(task)
+    raise RuntimeError("the server has no thread of a shard")
+
+
+def pin_server(pid):
+    """The server has a core of its own, and on it the shard's thread goes before the server's others."""
+    for task in os.listdir(f"/proc/{pid}/task"):
+        os.sched_setaffinity(int(task), {0})
+    first = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
+    os.sched_setscheduler(shard_thread(pid), first, os.sched_param(10))
+
+
+def cpu_seconds(pid):
+    """CPU of the shard's thread."""
+    with open(f"/proc/{pid}/task/{shard_thread(pid)}/schedstat") as f:
+        return int(f.read().split()[0]) / 1e9
+
+
 def write(port, seconds, rate, value, out):
     """Pipelines of writes, `rate` a second of them or as fast as it goes; hands out how many."""
+    settle(LOAD)
     s = socket.create_connection(("127.0.0.1", port))
     batches = [sets(i * PIPELINE, value) for i in range(KEYS // PIPELINE)]
     n, begun = 0, time.monotonic()
@@ -65,6 +99,7 @@ def write(port, seconds, rate, value, out):
 
 def probe(port, seconds, out):
     """One write at a time; hands out their latencies in microseconds."""
+    settle(PROBE)
     c = connect("127.0.0.1", port)
     took, end = [], time.monotonic() + seconds
     while (begun := time.monotonic()) < end:
@@ -75,6 +110,7 @@ def probe(port, seconds, out):
 
 
 def follow(port, stop, out):
+    settle(READER)
     c = connect("127.0.0.1", port)
     cursor, n, begun = "$", 0, time.monotonic()
     while not stop.is_set():
@@ -84,6 +120,7 @@ def follow(port, stop, out):
 
 
 def listen(port, stop, out):
+    settle(READER)
     c = connect("127.0.0.1", port)
     c.call("CDC.SUBSCRIBE", 0, "$")
     c.sock.settimeout(0.2)
@@ -99,6 +136,7 @@ def listen(port, stop, out):
 
 def catch_up(port, stop, out):
     """From the beginning of the log, again and again; events are counted and not taken apart."""
+    settle(READER)
     c = connect("127.0.0.1", port)
     first = slot_cursor(c)
     cursor, n, begun = first, 0, time.monotonic()
@@ -119,8 +157,8 @@ def slot_cursor(c):
 READERS = {"alone": None, "CDC.READ": follow, "SUBSCRIBE": listen, "catching up": catch_up}
 
 
-def phase(port, args, reader):
-    """p50 and p99 of the probe in microseconds, writes and events per second."""
+def phase(port, pid, args, reader):
+    """p50 and p99 of the probe in microseconds, writes and events per second, the shard's share of a core."""
     queue = multiprocessing.Queue
     written, times, events, stop = queue(), queue(), queue(), multiprocessing.Event()
     follower = reader and multiprocessing.Process(target=reader, args=(port, stop, events))
@@ -131,9 +169,11 @@ def phase(port, args, reader):
     load = [(port, args.seconds, rate, b"v" * 100, written)] * args.writers
     workers = [multiprocessing.Process(target=write, args=words) for words in load]
     workers.append(multiprocessing.Process(target=probe, args=(port, args.seconds, times)))
+    cpu, begun = cpu_seconds(pid), time.monotonic()
     for worker in workers:
         worker.start()
     took = sorted(times.get())
+    share = (cpu_seconds(pid) - cpu) / (time.monotonic() - begun)
     writes = sum(written.get() for _ in range(args.writers))
     for worker in workers:
         worker.join()
@@ -143,7 +183,7 @@ def phase(port, args, reader):
         n, seconds = events.get()
         seen = n / seconds
         follower.join()
-    return statistics.median(took), took[len(took) * 99 // 100], writes / args.seconds, seen
+    return statistics.median(took), took[len(took) * 99 // 100], writes / args.seconds, seen, share
 
 
 def spread(values, form="{:.2f}"):
@@ -151,23 +191,25 @@ def spread(values, form="{:.2f}"):
     return f"{mid} ({low}..{high})"
 
 
-def readers(port, args):
-    rounds = {name: [] for name in READERS}
-    names = list(READERS)
+def readers(port, pid, args):
+    rounds = {name: [] for name in args.readers}
+    names = args.readers
     for n in range(args.rounds):
         for name in names[n % len(names) :] + names[: n % len(names)]:
-            rounds[name].append(phase(port, args, READERS[name]))
-    print("| | probe p50, us | p99, us | p99 to alone | writes/s | events/s |\n|---|---:|---:|---:|---:|---:|")
+            rounds[name].append(phase(port, pid, args, READERS[name]))
+    print("| | probe p50, us | p99, us | p99 to alone | writes/s | events/s | shard's CPU |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
     for name, figures in rounds.items():
-        p50, p99, writes, seen = zip(*figures)
-        ratio = [a / b[1] for a, b in zip(p99, rounds["alone"])]
+        p50, p99, writes, seen, share = zip(*figures)
+        ratio = [a / b[1] for a, b in zip(p99, rounds[args.readers[0]])]
         print(
             f"| {name} | {statistics.median(p50):.0f} | {spread(p99, '{:.0f}')} | {spread(ratio)}"
-            f" | {statistics.median(writes):.0f} | {spread(seen, '{:.0f}') if any(seen) else ''} |"
+            f" | {statistics.median(writes):.0f} | {spread(seen, '{:.0f}') if any(seen) else ''}"
+            f" | {statistics.median(share) * 100:.0f} % |"
         )
 
 
-def images(port, args):
+def images(port, _pid, args):
     c = connect("127.0.0.1", port)
     # No base in between: what is written since the last one is what is counted.
     for option in ("auto-aof-rewrite-percentage", "max-wal-size", "recovery-target-secs"):
@@ -205,8 +247,17 @@ def main():
     parser.add_argument("--server", required=True, help="command line with {port} and {dir}")
     parser.add_argument("--scratch", help="directory of the server's files")
     parser.add_argument("--only", choices=["readers", "images"], nargs="+", default=["readers", "images"])
+    parser.add_argument(
+        "--readers", choices=list(READERS), nargs="+", default=list(READERS), help="the first is the measure"
+    )
     parser.add_argument("--writers", type=int, default=1)
     parser.add_argument("--rate", type=float, default=50000, help="writes a second of all writers beside readers")
+    parser.add_argument(
+        "--pin",
+        action="store_true",
+        help="server and clients have a core each; the one that is timed goes before all else there, readers"
+        " get what is left (root)",
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3)
     args = parser.parse_args()
@@ -215,13 +266,17 @@ def main():
         command = shlex.split(args.server.format(port=port, dir=directory))
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
+            if args.pin:
+                connect("127.0.0.1", port).call("PING")
+                pin_server(server.pid)
+                PIN.value = True
             # Every key is there, and the log is long enough to catch up with, and kept.
             connect("127.0.0.1", port).call("CDC.SLOT", "CREATE", "bench", 0, 0)
             out = multiprocessing.Queue()
             write(port, 2, 0, b"v" * 100, out)
             for name, run in (("readers", readers), ("images", images)):
                 if name in args.only:
-                    run(port, args)
+                    run(port, server.pid, args)
         finally:
             server.terminate()
             server.wait()

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use moon_engine::slots::Slot;
 use moon_formats::cdc::{At, Changes, Encoder, Format, Plane};
 use moon_formats::wal::RecordType;
-use moon_storage::changes::{Cursor, Keep, Page, PageError, Query, read_page};
+use moon_storage::changes::{Cursor, Form, Keep, Page, PageError, Query, read_page};
 use moon_storage::io::Runtime;
 use moon_storage::io::sim::{SimConfig, SimDisk, SimRng};
 use moon_storage::log::{Floor, Log, LogConfig, Policy, ReadError};
@@ -124,13 +124,29 @@ fn is_push(run: &Run) -> bool {
 
 fn encoder(log: &Log) -> Encoder<'static> {
     let epoch = log.epoch();
-    Encoder { name: "sim", shard: 0, epoch, format: Format::Debezium, before: false, now_ms: 1 }
+    Encoder {
+        name: "sim".into(),
+        shard: 0,
+        epoch,
+        format: Format::Debezium,
+        before: false,
+        now_ms: 1,
+    }
 }
 
 fn query(habit: &Habit, (lsn, offset): (u64, usize)) -> Query<Effects> {
     let Habit { limit, bytes, .. } = *habit;
     let (cursor, format) = (Cursor::Lsn(lsn), Format::Debezium);
-    Query { cursor, offset, limit, bytes, filter: Effects, format, before: false }
+    Query {
+        cursor,
+        offset,
+        limit,
+        bytes,
+        filter: Effects,
+        format,
+        before: false,
+        form: Form::Element,
+    }
 }
 
 fn lsn_of(cursor: Cursor) -> u64 {

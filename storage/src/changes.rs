@@ -6,19 +6,20 @@
 //! Invariants:
 //! * Only records up to [`Log::shown_lsn`](crate::log::Log::shown_lsn) are turned into events.
 //! * A unit is never split over two pages, unless it alone exceeds what a page may hold.
-//! * At most [`PIECE_BYTES`] of the log are parsed and encoded without giving others their turn; a page ends
+//! * Records are parsed and encoded beside the shard's thread, [`PIECE_BYTES`] of the log at a time. A page ends
 //!   after [`SCAN_BYTES`] even if nothing passed the filter: the cursor has moved, and the reader asks again.
+//! * A page holds the bytes that its reader is sent; whoever sends it encodes nothing.
 
 use std::ops::ControlFlow;
 
 use moon_formats::DecodeError;
 use moon_formats::cdc::{At, Changes, Encoder, Format, Plane};
-use moon_formats::resp::Reply;
+use moon_formats::resp::{Proto, Reply};
 
-use crate::log::{ReadError, Reader, Shown};
+use crate::log::{ReadError, Reader, Shown, Visitor};
 
-/// Bytes of the log turned into events within one turn.
-const PIECE_BYTES: usize = 16 << 10;
+/// Bytes of the log turned into events in one go: what other readers wait for.
+const PIECE_BYTES: usize = 256 << 10;
 /// Bytes of the log looked at for one page.
 const SCAN_BYTES: u64 = 16 << 20;
 
@@ -65,6 +66,15 @@ impl Cursor {
     }
 }
 
+/// What an event is sent as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// An element of a reply.
+    Element,
+    /// A push of its own: `cdc event <shard> <cursor> <envelope>`.
+    Push(Proto),
+}
+
 /// What a reader asks for.
 #[derive(Debug, Clone)]
 pub struct Query<F> {
@@ -82,6 +92,8 @@ pub struct Query<F> {
     pub format: Format,
     /// With what was there before, where that is known.
     pub before: bool,
+    /// As what they are sent.
+    pub form: Form,
 }
 
 impl<F> Query<F> {
@@ -98,6 +110,22 @@ impl<F> Query<F> {
         self.cursor = page.next;
         self.offset = page.offset;
     }
+
+    /// The same question with another filter.
+    pub fn with<G>(&self, filter: G) -> Query<G> {
+        let Query { cursor, offset, limit, bytes, filter: _, format, before, form } = *self;
+        Query { cursor, offset, limit, bytes, filter, format, before, form }
+    }
+}
+
+/// An event of a page: where its envelope and its frame end, and the cursor behind it with which nothing is
+/// missed.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    start: usize,
+    end: usize,
+    frame_end: usize,
+    next: Cursor,
 }
 
 /// Events, and where the next ones are.
@@ -107,22 +135,29 @@ pub struct Page {
     pub next: Cursor,
     /// Changes of the unit at `next` that were in this page.
     pub offset: usize,
-    bytes: Vec<u8>,
-    /// Where each event ends, and the cursor behind it with which nothing is missed.
-    ends: Vec<(usize, Cursor)>,
+    form: Form,
+    shard: u16,
+    /// The events as they are sent.
+    frames: Vec<u8>,
+    places: Vec<Place>,
+    /// Bytes of the envelopes.
+    size: usize,
     /// There is no more for now.
     pub is_last: bool,
     scanned: u64,
 }
 
 impl Page {
-    /// A page without events that leaves its reader where it is.
-    pub fn empty<F>(query: &Query<F>) -> Page {
+    /// A page of a shard without events, that leaves its reader where it is.
+    pub fn empty<F>(query: &Query<F>, shard: u16) -> Page {
         Page {
             next: query.cursor,
             offset: query.offset,
-            bytes: Vec::new(),
-            ends: Vec::new(),
+            form: query.form,
+            shard,
+            frames: Vec::new(),
+            places: Vec::new(),
+            size: 0,
             is_last: false,
             scanned: 0,
         }
@@ -130,48 +165,61 @@ impl Page {
 
     /// Number of events.
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.places.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.places.is_empty()
     }
 
-    /// The events, each with the cursor behind it with which nothing is missed.
+    /// The envelopes, each with the cursor behind it with which nothing is missed.
     pub fn events(&self) -> impl Iterator<Item = (&[u8], Cursor)> {
-        let starts = std::iter::once(0).chain(self.ends.iter().map(|(end, _)| *end));
-        starts
-            .zip(&self.ends)
-            .map(|(start, (end, next))| (self.bytes.get(start..*end).unwrap_or_default(), *next))
+        let envelope = |p: &Place| self.frames.get(p.start..p.end).unwrap_or_default();
+        self.places.iter().map(move |p| (envelope(p), p.next))
     }
 
-    /// Writes it as the reply of CDC.READ.
-    pub fn reply(&self, out: &mut Reply<'_>) {
+    /// Writes what precedes the events in the reply of CDC.READ.
+    pub fn head(&self, out: &mut Reply<'_>) {
         out.array(1 + self.len());
         self.next.reply(out);
-        self.events().for_each(|(event, _)| out.bulk(event));
     }
 
-    /// Where the next event is appended.
-    pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
+    /// The events as they are sent, behind the head of a reply or one by one.
+    pub fn frames(&self) -> &[u8] {
+        &self.frames
     }
 
-    /// Ends an event that was appended.
-    pub fn close(&mut self, next: Cursor) {
-        self.ends.push((self.bytes.len(), next));
+    /// Where the last event ends that begins before byte `at` of the frames.
+    pub fn frame_end(&self, at: usize) -> usize {
+        let ended = self.places.partition_point(|p| p.frame_end < at);
+        self.places.get(ended).map_or(self.frames.len(), |p| p.frame_end)
+    }
+
+    /// Appends an event.
+    pub fn push(&mut self, envelope: &[u8], next: Cursor) {
+        let proto = match self.form {
+            Form::Element => Proto::Resp2,
+            Form::Push(proto) => proto,
+        };
+        let mut out = Reply::new(&mut self.frames, proto);
+        if self.form != Form::Element {
+            out.push(5);
+            out.bulk(b"cdc");
+            out.bulk(b"event");
+            out.int(i64::from(self.shard));
+            next.reply(&mut out);
+        }
+        out.bulk(envelope);
+        let frame_end = self.frames.len();
+        let end = frame_end - b"\r\n".len();
+        self.places.push(Place { start: end - envelope.len(), end, frame_end, next });
+        self.size += envelope.len();
     }
 
     /// Whether it holds as much as was asked for.
     pub fn is_full<F>(&self, query: &Query<F>) -> bool {
-        self.len() >= query.limit || self.bytes.len() >= query.bytes
-    }
-
-    /// Takes back all events but the first `count`.
-    fn truncate(&mut self, count: usize) {
-        self.ends.truncate(count);
-        self.bytes.truncate(self.ends.last().map_or(0, |(end, _)| *end));
+        self.len() >= query.limit || self.size >= query.bytes
     }
 }
 
@@ -205,17 +253,21 @@ impl PageError {
 ///
 /// # Errors
 /// The next record cannot be shown; a page that has events ends before it.
-pub async fn read_page<F: Keep>(
+pub async fn read_page<F: Keep + Clone + Send + 'static>(
     reader: &mut Reader,
     query: &Query<F>,
-    encoder: Encoder<'_>,
+    encoder: Encoder<'static>,
 ) -> Result<Page, PageError> {
     let start = reader.next_lsn();
-    let mut page = Page::empty(query);
+    let mut page = Page::empty(query, encoder.shard);
     page.next = Cursor::Lsn(start);
-    let mut filling = Filling { encoder, query, page, start, full: false, trouble: None };
+    let query = query.clone();
+    let (unit, ends) = (Vec::new(), Vec::new());
+    let mut filling =
+        Filling { encoder, query, page, start, unit, ends, full: false, trouble: None };
     let more = loop {
-        let read = reader.read(PIECE_BYTES, &mut |shown| filling.add(shown)).await;
+        let (back, read) = reader.read(PIECE_BYTES, filling).await;
+        filling = back;
         let more = match read {
             Ok(more) => more,
             Err(error) => return filling.end_early(PageError::Read(error)),
@@ -236,19 +288,22 @@ pub async fn read_page<F: Keep>(
 }
 
 /// A page while it fills.
-struct Filling<'a, F> {
-    encoder: Encoder<'a>,
-    query: &'a Query<F>,
+struct Filling<F> {
+    encoder: Encoder<'static>,
+    query: Query<F>,
     page: Page,
     /// LSN at which the reader has had some changes already.
     start: u64,
+    /// Envelopes of the unit that is looked at, and where each ends.
+    unit: Vec<u8>,
+    ends: Vec<usize>,
     full: bool,
     trouble: Option<PageError>,
 }
 
-impl<F: Keep> Filling<'_, F> {
+impl<F: Keep + Send + 'static> Visitor for Filling<F> {
     /// Adds the changes of a record, or leaves it to the next page.
-    fn add(&mut self, shown: &Shown<'_>) -> ControlFlow<()> {
+    fn show(&mut self, shown: &Shown<'_>) -> ControlFlow<()> {
         let record = &shown.record;
         let damaged = |e: DecodeError| PageError::Damaged { lsn: record.lsn, text: e.to_string() };
         let payload = match record.raw_payload() {
@@ -266,7 +321,8 @@ impl<F: Keep> Filling<'_, F> {
             }
         };
         let had = if record.lsn == self.start { self.query.offset } else { 0 };
-        let before = self.page.len();
+        self.unit.clear();
+        self.ends.clear();
         let at = At { lsn: record.lsn, previous: shown.previous, wall_us: shown.wall_us };
         for (i, (change, unit)) in changes.placed().enumerate() {
             let db = change.db.map(u32::from);
@@ -274,37 +330,51 @@ impl<F: Keep> Filling<'_, F> {
             if i < had || !self.query.filter.keeps(db, change.key.as_deref(), plane) {
                 continue;
             }
-            if self.page.is_full(self.query) {
-                return self.overflow(record.lsn, before, i);
+            if self.is_full() {
+                return self.overflow(record.lsn, i);
             }
-            self.encoder.put_change(&mut self.page.bytes, change, &at, &unit);
-            self.page.close(Cursor::Lsn(record.lsn));
-            if self.page.bytes.len() > self.query.bytes && self.page.len() > before + 1 {
-                self.page.truncate(self.page.len() - 1);
-                return self.overflow(record.lsn, before, i);
+            self.encoder.put_change(&mut self.unit, change, &at, &unit);
+            if self.page.size + self.unit.len() > self.query.bytes && !self.ends.is_empty() {
+                return self.overflow(record.lsn, i);
             }
+            self.ends.push(self.unit.len());
         }
-        if self.page.len() > before
-            && let Some((_, next)) = self.page.ends.last_mut()
-        {
-            *next = Cursor::Lsn(record.lsn + 1);
-        }
+        self.close(Cursor::Lsn(record.lsn), Cursor::Lsn(record.lsn + 1));
         self.page.offset = 0;
         self.page.scanned += record.record_len() as u64;
         ControlFlow::Continue(())
     }
+}
+
+impl<F: Keep> Filling<F> {
+    fn is_full(&self) -> bool {
+        self.page.len() + self.ends.len() >= self.query.limit
+            || self.page.size + self.unit.len() >= self.query.bytes
+    }
+
+    /// Moves the events of the unit into the page; the last of them with the cursor `last`, the others with
+    /// that of the unit.
+    fn close(&mut self, unit: Cursor, last: Cursor) {
+        let mut start = 0;
+        for (i, &end) in self.ends.iter().enumerate() {
+            let next = if i + 1 == self.ends.len() { last } else { unit };
+            self.page.push(self.unit.get(start..end).unwrap_or_default(), next);
+            start = end;
+        }
+    }
 
     /// The page is full at change `i` of a unit. What came before it waits for the next page, unless the unit
     /// is alone in this one.
-    fn overflow(&mut self, lsn: u64, before: usize, i: usize) -> ControlFlow<()> {
+    fn overflow(&mut self, lsn: u64, i: usize) -> ControlFlow<()> {
         self.full = true;
-        if before > 0 {
-            self.page.truncate(before);
-            self.page.offset = 0;
-        } else {
+        let unit = Cursor::Lsn(lsn);
+        if self.page.is_empty() {
+            self.close(unit, unit);
             self.page.offset = i;
+        } else {
+            self.page.offset = 0;
         }
-        self.page.next = Cursor::Lsn(lsn);
+        self.page.next = unit;
         ControlFlow::Break(())
     }
 

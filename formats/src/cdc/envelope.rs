@@ -1,5 +1,7 @@
 //! From a change, or a row of a snapshot, to its envelope.
 
+use std::borrow::Cow;
+
 use super::change::{Change, Effect, Kind, Op, Plane, Reason};
 use crate::bytes::Put;
 use crate::json::{put_base64, put_bytes, put_f64, put_i64, put_list, put_text, put_u64};
@@ -21,7 +23,7 @@ pub enum Format {
 #[derive(Debug, Clone)]
 pub struct Encoder<'a> {
     /// Name of the source: the uuid of the data directory, or what it was given.
-    pub name: &'a str,
+    pub name: Cow<'a, str>,
     /// Shard.
     pub shard: u16,
     /// Timeline.
@@ -259,7 +261,7 @@ impl Encoder<'_> {
         reason: Option<&str>,
     ) {
         out.put(b",\"source\":{\"version\":\"moon-1\",\"connector\":\"moon\",\"name\":");
-        put_text(out, self.name);
+        put_text(out, &self.name);
         out.put(b",\"ts_ms\":");
         put_i64(out, at.wall_us.div_euclid(1000));
         out.put(b",\"ts_us\":");

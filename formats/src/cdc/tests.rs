@@ -33,7 +33,7 @@ fn unit(effects: &[(&str, &[EffectMeta<'_>])]) -> (u8, Vec<u8>) {
 }
 
 fn encoder(format: Format) -> Encoder<'static> {
-    Encoder { name: "n", shard: 0, epoch: 1, format, before: true, now_ms: 99 }
+    Encoder { name: "n".into(), shard: 0, epoch: 1, format, before: true, now_ms: 99 }
 }
 
 const AT: At = At { lsn: 42, previous: 41, wall_us: 1_700_000_000_123_456 };

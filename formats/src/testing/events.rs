@@ -23,7 +23,8 @@ fn check(code: u8, flags: u8, db: u16, payload: &[u8]) {
     let all = changes.list.len();
     for (i, change) in changes.list.iter().enumerate().take(100) {
         for (format, before) in [(Format::Debezium, true), (Format::Raw, false)] {
-            let encoder = Encoder { name: "n", shard: 1, epoch: 1, format, before, now_ms: 0 };
+            let encoder =
+                Encoder { name: "n".into(), shard: 1, epoch: 1, format, before, now_ms: 0 };
             let unit = Unit { gtid: changes.gtid, changes: all, order: i + 1, order_in_db: 1 };
             let mut out = Vec::new();
             encoder.put_change(&mut out, change, &at, &unit);

@@ -11,7 +11,7 @@ use moon_formats::cdc::Format;
 use moon_formats::number::{parse_i64, parse_u64};
 
 use super::row;
-use crate::service::cdc::{Cursor, Desk, Filter, NO_LOG, Planes, Query, Trouble};
+use crate::service::cdc::{Cursor, Desk, Filter, Form, NO_LOG, Planes, Query, Trouble};
 use crate::service::host::ServerHost;
 
 const GROUP: Group = Group::Server;
@@ -148,6 +148,9 @@ fn subscribe(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
 
 /// CDC.UNSUBSCRIBE [shard|*]
 fn unsubscribe(cx: &mut SessionCx<'_>, a: Args<'_>) -> CmdResult {
+    if a.len() > 2 {
+        return Err(CmdError::arity(cx.command.spec.name));
+    }
     let desk = desk(cx)?;
     if let Some(shard) = a.opt(1).filter(|word| *word != b"*") {
         check_shard(&desk, shard)?;
@@ -352,6 +355,7 @@ fn options(
         filter,
         format: Format::Debezium,
         before: true,
+        form: Form::Element,
     };
     let (pairs, rest) = words.as_chunks::<2>();
     for [name, value] in pairs {

@@ -192,7 +192,9 @@ impl ServerHost {
         if let Some(client) = self.client_mut(slot) {
             client.waits_for_acks = false;
         }
-        self.deliver(slot, reply);
+        if !reply.is_empty() {
+            self.deliver(slot, reply);
+        }
         self.orders.push(Order::Answered(slot, Next::Continue));
     }
 }

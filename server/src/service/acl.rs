@@ -272,19 +272,20 @@ impl ServerHost {
     }
 
     /// Closes the connections of users that are gone, and those that listen to what their user may
-    /// not any more. True if the current one is among them.
+    /// not any more: channels, and changes. True if the current one is among them.
     pub(crate) fn drop_unentitled(&mut self, gone: &[Handle]) -> bool {
         let doomed: Vec<Slot> = self
             .clients()
-            .filter(|(_, c)| {
+            .filter(|(slot, c)| {
                 let Some(user) = &c.user else { return false };
                 gone.iter().any(|g| Rc::ptr_eq(g, user)) || {
                     let user = user.borrow();
-                    [Kind::Channel, Kind::Pattern, Kind::Shard].into_iter().any(|kind| {
-                        let is_pattern = kind == Kind::Pattern;
-                        let mut topics = c.topics[kind as usize].iter();
-                        topics.any(|t| !user.may_use_channel(t, is_pattern))
-                    })
+                    self.reads_unentitled(*slot, &user)
+                        || [Kind::Channel, Kind::Pattern, Kind::Shard].into_iter().any(|kind| {
+                            let is_pattern = kind == Kind::Pattern;
+                            let mut topics = c.topics[kind as usize].iter();
+                            topics.any(|t| !user.may_use_channel(t, is_pattern))
+                        })
                 }
             })
             .map(|(slot, _)| slot)

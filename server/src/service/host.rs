@@ -406,7 +406,14 @@ impl ServerHost {
             self.own.extend_from_slice(message);
             return;
         }
-        let lsn = self.log.as_ref().map_or(0, Log::last_lsn);
+        if self.cdc.is_sending(slot) {
+            self.send_rest(slot);
+        }
+        self.deliver_at(slot, message, self.log.as_ref().map_or(0, Log::last_lsn));
+    }
+
+    /// The same for what waits for the write of another record, or with 0 for none.
+    pub(crate) fn deliver_at(&mut self, slot: Slot, message: &[u8], lsn: u64) {
         let max = self.output_max[self.output_class(slot)];
         self.outbox.push(slot, message, lsn, max);
     }

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::pool::BlockingPool;
 use super::task::{Notify, TaskSet, WakeFlag};
 use super::{LocalFuture, Runtime, sys};
 
@@ -46,6 +47,8 @@ struct Inner {
     timer_seq: Cell<u64>,
     start: Instant,
     event: Arc<EventFd>,
+    /// Computes for the tasks. Not the threads of a disk: a sync must not wait behind a computation.
+    computing: BlockingPool,
 }
 
 /// A single-thread [`Runtime`] over the real clock; cloning gives another handle to the same one.
@@ -69,6 +72,7 @@ impl LocalRuntime {
             timer_seq: Cell::new(0),
             start: Instant::now(),
             event,
+            computing: BlockingPool::new(1),
         })))
     }
 
@@ -185,6 +189,10 @@ impl Runtime for LocalRuntime {
 
     fn spawn(&self, task: LocalFuture<'static, ()>) {
         self.0.tasks.spawn(task);
+    }
+
+    fn offload(&self, job: Box<dyn FnOnce() + Send>) {
+        self.0.computing.submit(job);
     }
 }
 

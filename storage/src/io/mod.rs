@@ -164,4 +164,17 @@ pub trait Runtime {
 
     /// Runs a task on this thread until it ends.
     fn spawn(&self, task: LocalFuture<'static, ()>);
+
+    /// Runs a computation on another thread. It must not wait for anything: those given later wait for it.
+    fn offload(&self, job: Box<dyn FnOnce() + Send>);
+}
+
+/// Runs a computation beside the thread of a shard ([`Runtime::offload`]) and completes with what it comes to.
+pub async fn beside<T: Send + 'static>(
+    rt: &dyn Runtime,
+    job: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let (answer, future) = pool::answer();
+    rt.offload(Box::new(move || answer.give(job())));
+    future.await
 }

@@ -53,7 +53,8 @@ impl BlockingPool {
         future
     }
 
-    fn submit(&self, job: Job) {
+    /// The same for a job whose end nobody waits for.
+    pub(crate) fn submit(&self, job: Job) {
         let mut q = lock(&self.shared.queue);
         q.jobs.push_back(job);
         if q.idle >= q.jobs.len() || q.threads >= self.max_threads {

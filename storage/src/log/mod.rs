@@ -52,7 +52,7 @@ use crate::scan::LogStart;
 
 use buffer::Tail;
 pub use floor::{Floor, Floors};
-pub use reader::{ReadError, Reader, Shown};
+pub use reader::{ReadError, Reader, Shown, Visitor};
 use segment::{OldFile, Segment, Spare};
 use status::{Counters, StateBits};
 pub use status::{LogError, LogState, LogStatus, Refusal, SyncTimes};

@@ -10,6 +10,7 @@
 //! * LSNs that no record has, behind a crash, are passed over. LSNs that had one and are gone, or that a
 //!   fork has left, are an error.
 //! * Memory is one chunk or one record, and what a call reads is bounded by its caller.
+//! * The shard's thread finds and reads; checking records and what is made of them runs beside it.
 
 use std::fmt;
 use std::io;
@@ -20,15 +21,17 @@ use std::rc::Rc;
 use moon_formats::names;
 use moon_formats::wal::{Cut, Record};
 
-use crate::io::{Access, Caching, File};
-use crate::scan::window::{Found, Window};
+use crate::io::{Access, Caching, File, beside};
+use crate::scan::window::{Found, View, Window};
 use crate::scan::{Control, FIRST_BLOCK, ScanOptions, control, read_opening};
 
 use super::{Log, SegmentInfo};
 
-/// Bytes read at once: at least a few records, at most what is parsed within a turn of the shard.
+/// Bytes read at once: at least a few records, at most what other computations wait for.
 const CHUNK_MIN: u64 = 64 << 10;
 const CHUNK_MAX: u64 = 1 << 20;
+/// Pause between two looks for the end of a segment that is being removed, microseconds.
+const RECLAIM_US: u64 = 500;
 
 /// Why a record cannot be read.
 #[derive(Debug)]
@@ -95,12 +98,24 @@ pub struct Shown<'a> {
     pub previous: u64,
 }
 
-/// Where in which file the next record is looked for.
+/// What records are shown to. It is taken to another thread for that, and comes back.
+pub trait Visitor: Send + 'static {
+    /// Takes a record, or breaks: then the record is shown again by the next call.
+    fn show(&mut self, shown: &Shown<'_>) -> ControlFlow<()>;
+}
+
+/// In which file the next record is looked for.
 struct Place {
-    seq: u64,
     path: PathBuf,
     file: Rc<dyn File>,
     align: u64,
+    walk: Walk,
+}
+
+/// Where in a segment the next record is looked for.
+#[derive(Clone, Copy)]
+struct Walk {
+    seq: u64,
     pos: u64,
     /// LSN of the record at `pos`.
     lsn: u64,
@@ -158,37 +173,39 @@ impl Reader {
         self.next
     }
 
-    /// Shows records to `f`, from the next one on, until it breaks, about `bytes_max` bytes have been shown
-    /// or there are no more. A record at which `f` breaks is shown again by the next call. False if there
-    /// are no more for now.
+    /// Shows records to `visitor`, from the next one on, until it breaks, about `bytes_max` bytes have been
+    /// shown or there are no more. Gives the visitor back, and false if there are no more for now.
     ///
     /// # Errors
     /// The next record cannot be read; the position stays, so the same call fails again until that changes.
-    pub async fn read(
+    pub async fn read<V: Visitor>(
         &mut self,
         bytes_max: usize,
-        f: &mut dyn FnMut(&Shown<'_>) -> ControlFlow<()>,
-    ) -> Result<bool, ReadError> {
+        mut visitor: V,
+    ) -> (V, Result<bool, ReadError>) {
         for timeline in &self.log.inner.timelines {
             let Some(forked_at) = timeline.forked_at else { continue };
             if (forked_at + 2..timeline.from_lsn).contains(&self.next) {
-                return Err(ReadError::Left { epoch: timeline.epoch, forked_at });
+                return (visitor, Err(ReadError::Left { epoch: timeline.epoch, forked_at }));
             }
         }
+        let rt = Rc::clone(&self.log.inner.rt);
         let mut left = bytes_max.max(1) as u64;
         let mut retried = None;
         loop {
             if self.next > self.log.shown_lsn() {
-                return Ok(false);
+                return (visitor, Ok(false));
             }
             if left == 0 {
-                return Ok(true);
+                return (visitor, Ok(true));
             }
             let wanted = self.next;
-            self.locate().await?;
+            if let Err(error) = self.locate().await {
+                return (visitor, Err(error));
+            }
             let Some(place) = &mut self.place else {
                 if self.next == wanted {
-                    return Ok(false);
+                    return (visitor, Ok(false));
                 }
                 continue;
             };
@@ -197,16 +214,29 @@ impl Reader {
             let mut window = Window::reading(&*file, place.align, chunk);
             let mut want = FIRST_BLOCK as u64;
             let step = loop {
-                let slid = window.slide(place.pos, want).await;
-                if !is_current(&self.log, place.seq) {
+                let slid = window.slide(place.walk.pos, want).await;
+                if !is_current(&self.log, place.walk.seq) {
                     break Step::Again;
                 }
                 if let Err(cause) = slid {
-                    return Err(ReadError::Io { path: place.path.clone(), cause });
+                    let path = place.path.clone();
+                    return (visitor, Err(ReadError::Io { path, cause }));
                 }
                 let shown = self.log.shown_lsn();
-                let end = end_of(&self.log, place.seq);
-                match place.walk(&window, &mut self.next, shown.min(end), &mut left, f) {
+                let end = shown.min(end_of(&self.log, place.walk.seq));
+                let view = std::mem::take(window.view_mut());
+                let mut stage = Stage { view, walk: place.walk, next: self.next, left, visitor };
+                let (done, step) = beside(&*rt, move || {
+                    let step = stage.walk(end);
+                    (stage, step)
+                })
+                .await;
+                *window.view_mut() = done.view;
+                (place.walk, self.next, left, visitor) =
+                    (done.walk, done.next, done.left, done.visitor);
+                match step {
+                    // What is left of the call would be read for the sake of a few records.
+                    Step::Slide(_) if self.next > wanted => return (visitor, Ok(true)),
                     Step::Slide(bytes) if left > 0 && self.next <= shown => want = bytes,
                     Step::Slide(_) => break Step::Again,
                     other => break other,
@@ -214,14 +244,15 @@ impl Reader {
             };
             match step {
                 Step::Again | Step::Slide(_) => {}
-                Step::Enough => return Ok(true),
+                Step::Enough => return (visitor, Ok(true)),
                 Step::Nothing => {
                     // It may have been read while it was written.
-                    let at = (place.seq, place.pos);
+                    let at = (place.walk.seq, place.walk.pos);
                     if retried == Some(at) {
-                        let (lsn, path, offset) = (place.lsn, place.path.clone(), place.pos);
+                        let (lsn, offset) = (place.walk.lsn, place.walk.pos);
+                        let path = place.path.clone();
                         self.place = None;
-                        return Err(ReadError::Damaged { lsn, path, offset });
+                        return (visitor, Err(ReadError::Damaged { lsn, path, offset }));
                     }
                     retried = Some(at);
                 }
@@ -247,17 +278,14 @@ impl Reader {
             self.place = None;
             return Ok(());
         }
-        if self.place.as_ref().is_some_and(|p| p.seq == info.seq && p.lsn <= self.next) {
+        if self.place.as_ref().is_some_and(|p| p.walk.seq == info.seq && p.walk.lsn <= self.next) {
             return Ok(());
         }
         let before = infos[..home].iter().rev().find(|s| holds_any(s));
         let before = before.map_or(info.base_lsn - 1, |s| s.last_lsn);
         let (path, file, align) = self.open(info).await?;
-        self.place = Some(Place {
+        let walk = Walk {
             seq: info.seq,
-            path,
-            file,
-            align,
             pos: align,
             lsn: info.base_lsn,
             left: 0,
@@ -265,7 +293,8 @@ impl Reader {
             wall_us: 0,
             before: before.min(info.base_lsn - 1),
             base: info.base_lsn,
-        });
+        };
+        self.place = Some(Place { path, file, align, walk });
         Ok(())
     }
 
@@ -311,7 +340,16 @@ impl Reader {
     async fn open(&self, info: &SegmentInfo) -> Result<(PathBuf, Rc<dyn File>, u64), ReadError> {
         let inner = &self.log.inner;
         let path = inner.dir.join(names::wal_segment(info.seq));
-        match inner.disk.open(&path, Access::Read, Caching::Cached).await {
+        let mut opened = inner.disk.open(&path, Access::Read, Caching::Cached).await;
+        // A segment that goes loses its name before it leaves the list.
+        while opened.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::NotFound)
+            && inner.reclaiming.get()
+            && is_current(&self.log, info.seq)
+        {
+            inner.rt.sleep_us(RECLAIM_US).await;
+            opened = inner.disk.open(&path, Access::Read, Caching::Cached).await;
+        }
+        match opened {
             Ok(file) => Ok((path, file, inner.align)),
             Err(_) if !is_current(&self.log, info.seq) => {
                 Err(ReadError::Gone { oldest: self.log.oldest_lsn() })
@@ -342,60 +380,65 @@ fn end_of(log: &Log, seq: u64) -> u64 {
     later.map(|s| s.base_lsn - 1).chain(own).min().unwrap_or(u64::MAX)
 }
 
-impl Place {
-    /// Goes through what the window holds. `next` is moved behind what was shown, nothing above `end` is.
-    fn walk(
-        &mut self,
-        window: &Window<'_>,
-        next: &mut u64,
-        end: u64,
-        left: &mut u64,
-        f: &mut dyn FnMut(&Shown<'_>) -> ControlFlow<()>,
-    ) -> Step {
+/// What a walk through a view needs on another thread.
+struct Stage<V> {
+    view: View,
+    walk: Walk,
+    /// LSN of the next record to be shown.
+    next: u64,
+    /// Bytes that may be shown yet.
+    left: u64,
+    visitor: V,
+}
+
+impl<V: Visitor> Stage<V> {
+    /// Goes through what the view holds. `next` is moved behind what was shown, nothing above `end` is.
+    fn walk(&mut self, end: u64) -> Step {
+        let at = &mut self.walk;
         loop {
-            if *next > end || *left == 0 {
+            if self.next > end || self.left == 0 {
                 return Step::Again;
             }
-            let record = match window.record(self.pos) {
+            let record = match self.view.record(at.pos) {
                 Found::Record(record) => record,
                 Found::More(bytes) => return Step::Slide(bytes),
                 Found::Nothing => return Step::Nothing,
             };
             let len = record.record_len() as u64;
-            if self.left == 0 {
-                match control(&record, self.seq, self.lsn, None, false) {
-                    Control::Pad => self.pos += len,
-                    Control::Batch(head) if head.last_lsn < *next => {
-                        self.pos += u64::from(head.batch_bytes);
-                        self.lsn = head.last_lsn + 1;
+            if at.left == 0 {
+                match control(&record, at.seq, at.lsn, None, false) {
+                    Control::Pad => at.pos += len,
+                    Control::Batch(head) if head.last_lsn < self.next => {
+                        at.pos += u64::from(head.batch_bytes);
+                        at.lsn = head.last_lsn + 1;
                     }
                     Control::Batch(head) => {
-                        self.left = head.data_records;
-                        self.batch_end = self.pos + u64::from(head.batch_bytes);
-                        self.wall_us = head.wall_us;
-                        self.pos += len;
+                        at.left = head.data_records;
+                        at.batch_end = at.pos + u64::from(head.batch_bytes);
+                        at.wall_us = head.wall_us;
+                        at.pos += len;
                     }
                     Control::End(_) | Control::None => return Step::Nothing,
                 }
                 continue;
             }
-            let fits = self.pos + len <= self.batch_end
-                && (self.left > 1 || self.pos + len == self.batch_end);
-            if !record.is_data() || record.lsn != self.lsn || !fits {
+            let fits =
+                at.pos + len <= at.batch_end && (at.left > 1 || at.pos + len == at.batch_end);
+            if !record.is_data() || record.lsn != at.lsn || !fits {
                 return Step::Nothing;
             }
-            if record.lsn >= *next {
-                let previous = if record.lsn == self.base { self.before } else { record.lsn - 1 };
-                let shown = Shown { record, wall_us: self.wall_us, previous };
-                if f(&shown).is_break() {
+            if record.lsn >= self.next {
+                let previous = if record.lsn == at.base { at.before } else { record.lsn - 1 };
+                let shown = Shown { record, wall_us: at.wall_us, previous };
+                if self.visitor.show(&shown).is_break() {
                     return Step::Enough;
                 }
-                *next = record.lsn + 1;
-                *left = left.saturating_sub(len);
+                self.next = record.lsn + 1;
+                self.left = self.left.saturating_sub(len);
             }
-            self.pos += len;
-            self.lsn += 1;
-            self.left -= 1;
+            at.pos += len;
+            at.lsn += 1;
+            at.left -= 1;
         }
     }
 }

@@ -19,14 +19,21 @@ pub(crate) enum Found<'a> {
     Nothing,
 }
 
+/// Bytes of a file in memory, and what they are of it.
+#[derive(Default)]
+pub(crate) struct View {
+    /// Size of the file.
+    size: u64,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
 /// The part of a file in memory.
 pub(crate) struct Window<'a> {
     file: &'a dyn File,
-    size: u64,
     align: u64,
     chunk: u64,
-    start: u64,
-    bytes: Vec<u8>,
+    view: View,
 }
 
 impl<'a> Window<'a> {
@@ -37,17 +44,51 @@ impl<'a> Window<'a> {
 
     /// The same, `chunk` bytes at once.
     pub(crate) fn reading(file: &'a dyn File, align: u64, chunk: u64) -> Window<'a> {
-        Window { size: file.size(), file, align, chunk, start: 0, bytes: Vec::new() }
+        let view = View { size: file.size(), start: 0, bytes: Vec::new() };
+        Window { file, align, chunk, view }
     }
 
     /// Size of the file.
     pub(crate) fn size(&self) -> u64 {
-        self.size
+        self.view.size
     }
 
     /// Whether the file ends at `pos`, or nothing was written there: a length of zero. `None` if
     /// the window must be moved to tell.
     pub(super) fn is_blank(&self, pos: u64) -> Option<bool> {
+        self.view.is_blank(pos)
+    }
+
+    /// The record at `pos`, if the window reaches far enough. A length is believed only as far
+    /// as the file goes.
+    #[inline]
+    pub(crate) fn record(&self, pos: u64) -> Found<'_> {
+        self.view.record(pos)
+    }
+
+    /// What it holds, for another thread; to be put back.
+    pub(crate) fn view_mut(&mut self) -> &mut View {
+        &mut self.view
+    }
+
+    /// Moves the window so that it holds `len` bytes from `pos`.
+    pub(crate) async fn slide(&mut self, pos: u64, len: u64) -> io::Result<()> {
+        let start = pos - pos % self.align;
+        let want = (pos - start + len).next_multiple_of(self.align).max(self.chunk);
+        let view = &mut self.view;
+        view.bytes = self.file.read_at(start, want as usize).await?;
+        view.start = start;
+        let held = (start + view.bytes.len() as u64).saturating_sub(pos);
+        if held < len {
+            // The file is shorter than it said; what is missing cannot be a record.
+            view.size = start + view.bytes.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+impl View {
+    fn is_blank(&self, pos: u64) -> Option<bool> {
         let len = self.size.saturating_sub(pos).min(4) as usize;
         if len == 0 {
             return Some(true);
@@ -57,8 +98,7 @@ impl<'a> Window<'a> {
         Some(held.iter().all(|b| *b == 0))
     }
 
-    /// The record at `pos`, if the window reaches far enough. A length is believed only as far
-    /// as the file goes.
+    /// The record at `pos`, if the bytes reach far enough.
     #[inline]
     pub(crate) fn record(&self, pos: u64) -> Found<'_> {
         let left = self.size.saturating_sub(pos);
@@ -83,19 +123,5 @@ impl<'a> Window<'a> {
             Ok(record) => Found::Record(record),
             Err(_) => Found::Nothing,
         }
-    }
-
-    /// Moves the window so that it holds `len` bytes from `pos`.
-    pub(crate) async fn slide(&mut self, pos: u64, len: u64) -> io::Result<()> {
-        let start = pos - pos % self.align;
-        let want = (pos - start + len).next_multiple_of(self.align).max(self.chunk);
-        self.bytes = self.file.read_at(start, want as usize).await?;
-        self.start = start;
-        let held = (start + self.bytes.len() as u64).saturating_sub(pos);
-        if held < len {
-            // The file is shorter than it said; what is missing cannot be a record.
-            self.size = start + self.bytes.len() as u64;
-        }
-        Ok(())
     }
 }

@@ -1,8 +1,9 @@
 //! Which changes a reader wants, and may see.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
-use moon_engine::acl::Handle;
+use moon_engine::acl::{Handle, User};
 use moon_engine::glob::glob_match;
 use moon_formats::cdc::Plane;
 use moon_storage::changes::Keep;
@@ -25,11 +26,11 @@ impl Planes {
 
 /// What a reader wants to see, and whose rights it has.
 #[derive(Clone)]
-pub(crate) struct Filter {
+pub(crate) struct Filter<U = Handle> {
     pub(crate) db: Option<u16>,
-    pub(crate) pattern: Option<Rc<[u8]>>,
+    pub(crate) pattern: Option<Arc<[u8]>>,
     pub(crate) planes: Planes,
-    pub(crate) user: Option<Handle>,
+    pub(crate) user: Option<U>,
 }
 
 impl Filter {
@@ -42,9 +43,16 @@ impl Filter {
         let what = |f: &Filter| (f.db, f.pattern.clone(), f.planes);
         same_user && what(self) == what(other)
     }
+
+    /// With the rights that its user has now, for another thread.
+    pub(super) fn as_of_now(&self) -> Filter<User> {
+        let Filter { db, pattern, planes, user } = self;
+        let user = user.as_ref().map(|user| user.borrow().clone());
+        Filter { db: *db, pattern: pattern.clone(), planes: *planes, user }
+    }
 }
 
-impl Keep for Filter {
+impl Keep for Filter<User> {
     fn keeps(&self, db: Option<u32>, key: Option<&[u8]>, plane: Option<Plane>) -> bool {
         let db = db.map(|db| u16::try_from(db).unwrap_or(u16::MAX));
         if self.db.is_some_and(|wanted| db.is_some_and(|db| db != wanted)) {
@@ -58,7 +66,7 @@ impl Keep for Filter {
         {
             return false;
         }
-        self.user.as_ref().is_none_or(|user| user.borrow().may_read(db, key))
+        self.user.as_ref().is_none_or(|user| user.may_read(db, key))
     }
 }
 
@@ -70,8 +78,8 @@ mod tests {
     fn planes_and_patterns() {
         assert_eq!(Planes::of(b"kv,STREAM"), Some(Planes(3)));
         assert_eq!(Planes::of(b"kv,"), None);
-        let filter =
-            Filter { db: Some(1), pattern: Some(b"a*"[..].into()), planes: Planes(1), user: None };
+        let pattern = Some(b"a*"[..].into());
+        let filter: Filter<User> = Filter { db: Some(1), pattern, planes: Planes(1), user: None };
         for (db, key, plane, kept) in [
             (Some(1), Some(&b"ab"[..]), Some(Plane::Kv), true),
             (Some(0), Some(b"ab"), Some(Plane::Kv), false),

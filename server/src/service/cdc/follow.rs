@@ -1,22 +1,20 @@
 //! Subscribers: changes that are pushed as they become durable (durability §14).
 //!
-//! A subscriber that is slow costs nothing: no page is read for it while its credit is used up or its
-//! connection has not taken what was sent. Those that are at the same place and want the same share a page.
+//! A subscriber that is slow costs nothing but a page: none is read for it while its credit is used up or its
+//! connection has not taken the last. Those that are at the same place and want the same share a page.
 
 use std::rc::Rc;
 
 use moon_formats::resp::{Proto, Reply};
 use moon_storage::log::Log;
 
-use super::page::{Page, Query, Trouble, is_same};
-use super::{Cursor, Desk, Reading};
+use super::page::{Form, Page, Query, Trouble, is_same};
+use super::{Cursor, Desk, PIECE_BYTES, Reading};
 use crate::net;
 use crate::net::conn::Next;
 use crate::net::hub::Order;
 use crate::service::host::ServerHost;
 
-/// Bytes that a connection may have to take before it is read for again.
-const OUTPUT_MAX: usize = 1 << 20;
 /// Most events, and bytes, of a page for subscribers.
 const PAGE_EVENTS: usize = 256;
 const PAGE_BYTES: usize = 256 << 10;
@@ -32,6 +30,8 @@ pub(super) struct Follower {
     credit: Option<u64>,
     proto: Proto,
     reading: bool,
+    /// A page of which the events from a byte on are to be sent.
+    page: Option<(Rc<Page>, usize)>,
     /// When it was told anything last.
     told_us: u64,
 }
@@ -40,6 +40,19 @@ impl Follower {
     /// When it wants to hear that there is nothing.
     pub(super) fn due_us(&self) -> u64 {
         self.told_us + HEARTBEAT_US
+    }
+
+    /// Takes a page that was read for it.
+    fn take(&mut self, page: &Rc<Page>, now_us: u64) {
+        self.reading = false;
+        if page.is_empty() {
+            return self.query.go_on(page);
+        }
+        self.told_us = now_us;
+        if let Some(credit) = &mut self.credit {
+            *credit = credit.saturating_sub(page.len() as u64);
+        }
+        self.page = Some((Rc::clone(page), 0));
     }
 
     /// Records that there are for it and that it has not been sent.
@@ -72,7 +85,7 @@ impl ServerHost {
     /// Pushes changes to the current client from here on, in place of what it had before.
     pub(crate) fn follow_changes(
         &mut self,
-        query: Query,
+        mut query: Query,
         credit: Option<u64>,
         proto: Proto,
         now_us: u64,
@@ -80,6 +93,7 @@ impl ServerHost {
         let slot = self.current;
         self.unfollow_changes(slot);
         self.cdc.number += 1;
+        query.form = Form::Push(proto);
         self.cdc.followers.push(Follower {
             number: self.cdc.number,
             slot,
@@ -87,6 +101,7 @@ impl ServerHost {
             credit,
             proto,
             reading: false,
+            page: None,
             told_us: now_us,
         });
     }
@@ -130,50 +145,51 @@ impl ServerHost {
         })
     }
 
-    /// Sends a page to those that it was read for.
+    /// Gives a page to those that it was read for.
     pub(super) fn push_page(
         &mut self,
-        desk: &Desk,
+        shard: u16,
         numbers: &[u64],
-        page: &Result<Page, Trouble>,
+        page: Result<Page, Trouble>,
         now_us: u64,
     ) {
+        let page = page.map(Rc::new);
         for number in numbers {
             let Some(at) = self.cdc.followers.iter().position(|f| f.number == *number) else {
                 continue;
             };
-            match page {
-                Ok(page) => self.push_events(desk, at, page, now_us),
-                Err(trouble) => self.end_following(desk.paths.shard, at, trouble),
+            match &page {
+                Ok(page) => self.cdc.followers[at].take(page, now_us),
+                Err(trouble) => self.end_following(shard, at, trouble),
             }
         }
-        // What is sent frees the way for the next page.
-        (desk.wake)();
     }
 
-    fn push_events(&mut self, desk: &Desk, at: usize, page: &Page, now_us: u64) {
-        let shard = desk.paths.shard;
-        let follower = &mut self.cdc.followers[at];
-        follower.reading = false;
-        follower.query.go_on(page);
-        if let Some(credit) = &mut follower.credit {
-            *credit = credit.saturating_sub(page.len() as u64);
+    /// Hands out the next events of pages to connections that have taken the last. Whether there are more for
+    /// them, or a page is to be read.
+    pub(super) fn push_pieces(&mut self) -> bool {
+        let mut more = false;
+        for at in 0..self.cdc.followers.len() {
+            let follower = &self.cdc.followers[at];
+            let slot = follower.slot;
+            let Some((page, sent)) = follower.page.clone() else { continue };
+            if !self.has_taken(slot) {
+                continue;
+            }
+            let end = page.frame_end(sent + PIECE_BYTES);
+            self.deliver_shown(slot, page.frames().get(sent..end).unwrap_or_default());
+            more = true;
+            let follower = &mut self.cdc.followers[at];
+            match end < page.frames().len() {
+                true => follower.page = Some((page, end)),
+                false => {
+                    follower.page = None;
+                    follower.query.go_on(&page);
+                    self.cdc.sent += page.len() as u64;
+                }
+            }
         }
-        if page.is_empty() {
-            return;
-        }
-        follower.told_us = now_us;
-        let (slot, proto) = (follower.slot, follower.proto);
-        let mut bytes = Vec::new();
-        for (event, next) in page.events() {
-            let tail = |out: &mut Reply<'_>| {
-                next.reply(out);
-                out.bulk(event);
-            };
-            bytes.extend(push(proto, shard, "event", tail, 2));
-        }
-        self.cdc.sent += page.len() as u64;
-        self.deliver(slot, &bytes);
+        more
     }
 
     /// Nothing is pushed to anybody any more.
@@ -223,9 +239,7 @@ impl ServerHost {
                 }
                 continue;
             }
-            let waiting = self.clients.get(follower.slot as usize).and_then(Option::as_ref);
-            if follower.credit == Some(0) || waiting.is_none_or(|c| c.figures.output >= OUTPUT_MAX)
-            {
+            if follower.credit == Some(0) || follower.page.is_some() {
                 // It hears again when it can be sent something.
                 follower.told_us = now_us;
                 continue;

@@ -1,14 +1,17 @@
 //! Changes out of the log, to whoever asks for them (CDC.READ, CDC.SUBSCRIBE).
 //!
-//! The one idea: a reader is a cursor. A task of its own reads a page of the log, through files and pool
-//! threads, and turns it into events, a bounded piece per turn of the shard; what it has found waits in the
-//! tray until the turn takes it out. Nothing is queued for a reader that is slow, and a reader that waits is a
-//! row in a list that the turn looks at when the watermark has moved.
+//! The one idea: a reader is a cursor. A task of its own has a page of the log read, and made into the bytes that
+//! are sent, on other threads ([`moon_storage::changes`]); what it has found waits in the tray until the turn
+//! takes it out, and is sent a piece a turn. Nothing is queued for a reader that is slow, and a reader that waits
+//! is a row in a list that the turn looks at when the watermark has moved.
 //!
 //! Invariants:
 //! * Only records up to [`Log::shown_lsn`] are turned into events.
 //! * A unit is never split over two pages, unless it alone exceeds what a page may hold.
 //! * A subscriber is a cursor too: while its credit or its connection is used up nothing is read for it.
+//! * A turn hands a connection at most a piece of a page ([`PIECE_BYTES`], or one event), and the next when the
+//!   connection has taken it.
+//! * Nothing else stands between two pieces of a reply.
 //! * A server whose log nobody follows does one comparison a turn.
 
 mod base;
@@ -22,6 +25,8 @@ use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use moon_engine::acl::{self, User};
+use moon_engine::args::Args;
 use moon_engine::exec::{ClientReply, Deadline, Session};
 use moon_engine::slots::Slot;
 use moon_formats::resp::{Proto, Reply};
@@ -38,12 +43,16 @@ use crate::net;
 pub(crate) use figures::CdcFigures;
 pub(crate) use filter::{Filter, Planes};
 use follow::Follower;
-pub(crate) use page::{Cursor, Page, Query, Trouble};
+pub(crate) use page::{Cursor, Form, Page, Query, Trouble};
 use page::{Shelf, Source};
 use retain::Retention;
 
 pub(crate) const NO_LOG: &str =
     "ERR there is no log to read changes from: the server runs with appendonly no";
+/// Bytes of a page that a connection is handed in one turn, and may have to take yet when it is handed more.
+const PIECE_BYTES: usize = 64 << 10;
+/// The command that stands for all that show changes, where rights are looked at.
+const READ: &[u8] = b"cdc.read";
 const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 
 /// What reading needs, from the start of service on.
@@ -91,11 +100,19 @@ struct Waiter {
     reading: bool,
 }
 
+/// A reply that is being sent: events of its page from byte `sent` on are to come.
+struct Sending {
+    slot: net::Slot,
+    page: Page,
+    sent: usize,
+}
+
 /// All readers of changes.
 #[derive(Default)]
 pub(crate) struct Cdc {
     desk: Option<Desk>,
     waiters: Vec<Waiter>,
+    sending: Vec<Sending>,
     followers: Vec<Follower>,
     number: u64,
     /// The running request asks to wait.
@@ -128,7 +145,18 @@ impl Cdc {
     /// Whether a turn has anything to do here.
     #[inline]
     pub(super) fn is_active(&self) -> bool {
-        !self.waiters.is_empty() || !self.followers.is_empty()
+        !self.waiters.is_empty() || !self.followers.is_empty() || !self.sending.is_empty()
+    }
+
+    /// Whether a client waits for changes, or they are pushed to it.
+    fn has_reader(&self, slot: net::Slot) -> bool {
+        self.waiters.iter().any(|w| w.slot == slot) || self.followers.iter().any(|f| f.slot == slot)
+    }
+
+    /// Whether a part of a reply to a client is still to be sent.
+    #[inline]
+    pub(super) fn is_sending(&self, slot: net::Slot) -> bool {
+        !self.sending.is_empty() && self.sending.iter().any(|s| s.slot == slot)
     }
 
     /// Clients that wait.
@@ -145,6 +173,7 @@ impl Cdc {
     /// Forgets a client that is gone.
     pub(super) fn forget(&mut self, slot: net::Slot) {
         self.waiters.retain(|w| w.slot != slot);
+        self.sending.retain(|s| s.slot != slot);
         self.followers.retain(|f| f.slot != slot);
     }
 }
@@ -176,7 +205,7 @@ impl Desk {
 
     /// Has a page read.
     fn read(&self, to: Reading, query: &Query, name: String) {
-        let (desk, query) = (self.clone(), query.clone());
+        let (desk, query) = (self.clone(), query.with(query.filter.as_of_now()));
         self.rt.spawn(Box::pin(async move {
             let source = Source { desk: &desk, name: &name };
             let page = source.page(&query).await;
@@ -213,6 +242,18 @@ impl ServerHost {
         self.end_all_following(&Trouble::text(NO_LOG));
     }
 
+    /// Whether a client reads changes, and its user may not do so any more. Which keys it is shown is looked at
+    /// for each page.
+    pub(super) fn reads_unentitled(&self, slot: net::Slot, user: &User) -> bool {
+        if !self.cdc.has_reader(slot) {
+            return false;
+        }
+        let words: [&[u8]; 3] = [READ, b"0", b"$"];
+        let command = crate::commands::table().find(READ);
+        let denied = command.and_then(|c| acl::check(user, c, Args::new(&words), 0).err());
+        denied.is_some_and(|denial| denial.reason == acl::Reason::Command)
+    }
+
     /// Answers the running request with a page of changes: as soon as it is read, or with `until` as soon as
     /// there is a change, at the latest then.
     pub(crate) fn read_changes(
@@ -247,7 +288,7 @@ impl ServerHost {
         let waiter = self.cdc.waiters.remove(at);
         let page = match error {
             true => Err(Trouble::text(UNBLOCKED)),
-            false => Ok(Page::empty(&waiter.query)),
+            false => Ok(Page::empty(&waiter.query, 0)),
         };
         self.answer_page(&waiter, page);
         true
@@ -256,14 +297,70 @@ impl ServerHost {
     fn answer_page(&mut self, waiter: &Waiter, page: Result<Page, Trouble>) {
         let mut reply = Vec::new();
         self.cdc.sent += page.as_ref().map_or(0, |page| page.len() as u64);
-        if !waiter.silent {
-            let mut out = Reply::new(&mut reply, waiter.proto);
-            match page {
-                Err(trouble) => out.error(&trouble.to_string()),
-                Ok(page) => page.reply(&mut out),
+        if waiter.silent {
+            return self.end_reading(waiter.slot, &reply);
+        }
+        let mut out = Reply::new(&mut reply, waiter.proto);
+        match page {
+            Err(trouble) => out.error(&trouble.to_string()),
+            Ok(page) => {
+                page.head(&mut out);
+                if page.frames().len() > PIECE_BYTES {
+                    self.deliver_shown(waiter.slot, &reply);
+                    return self.cdc.sending.push(Sending { slot: waiter.slot, page, sent: 0 });
+                }
+                reply.extend_from_slice(page.frames());
             }
         }
-        self.end_waiting(waiter.slot, &reply);
+        self.end_reading(waiter.slot, &reply);
+    }
+
+    /// Hands out the next pieces of replies whose connections have taken the last. Whether there are more for
+    /// them.
+    fn send_pieces(&mut self) -> bool {
+        let mut more = false;
+        let (mut all, mut at) = (std::mem::take(&mut self.cdc.sending), 0);
+        while let Some(Sending { slot, page, sent }) = all.get_mut(at) {
+            if !self.has_taken(*slot) {
+                at += 1;
+                continue;
+            }
+            let rest = page.frames().get(*sent..).unwrap_or_default();
+            if let Some(piece) = rest.get(..PIECE_BYTES) {
+                self.deliver_shown(*slot, piece);
+                *sent += PIECE_BYTES;
+                (more, at) = (true, at + 1);
+            } else {
+                self.end_reading(*slot, rest);
+                all.swap_remove(at);
+            }
+        }
+        self.cdc.sending = all;
+        more
+    }
+
+    /// Sends the rest of a reply at once: something else is to be said on its connection.
+    #[cold]
+    pub(crate) fn send_rest(&mut self, slot: net::Slot) {
+        let Some(at) = self.cdc.sending.iter().position(|s| s.slot == slot) else { return };
+        let Sending { page, sent, .. } = self.cdc.sending.swap_remove(at);
+        self.end_reading(slot, page.frames().get(sent..).unwrap_or_default());
+    }
+
+    /// A client has the last of its reply, and goes on.
+    fn end_reading(&mut self, slot: net::Slot, rest: &[u8]) {
+        self.deliver_shown(slot, rest);
+        self.end_waiting(slot, &[]);
+    }
+
+    /// Says to a connection what the log has shown already: it waits for no write.
+    fn deliver_shown(&mut self, slot: net::Slot, bytes: &[u8]) {
+        self.deliver_at(slot, bytes, 0);
+    }
+
+    /// Whether a connection has so little to take yet that it can be handed more.
+    fn has_taken(&self, slot: net::Slot) -> bool {
+        self.client(slot).is_none_or(|client| client.figures.output < PIECE_BYTES)
     }
 }
 
@@ -271,6 +368,14 @@ impl ShardService {
     /// Hands out the pages that are ready, and has others read.
     #[cold]
     pub(super) fn settle_changes(&mut self) {
+        self.answer_changes();
+        let more = self.host.send_pieces() | self.host.push_pieces();
+        if let (true, Some(desk)) = (more, &self.host.cdc.desk) {
+            (desk.wake)();
+        }
+    }
+
+    fn answer_changes(&mut self) {
         let now_us = self.shard.now().mono_us;
         let host = &mut self.host;
         let Some(desk) = host.desk() else { return host.end_changes() };
@@ -279,7 +384,7 @@ impl ShardService {
             let number = match to {
                 Reading::Request(number) => number,
                 Reading::Followers(numbers) => {
-                    host.push_page(&desk, &numbers, &page, now_us);
+                    host.push_page(desk.paths.shard, &numbers, page, now_us);
                     continue;
                 }
             };
@@ -319,7 +424,7 @@ impl ShardService {
                 continue;
             };
             let waiter = host.cdc.waiters.remove(at);
-            let page = Page::empty(&waiter.query);
+            let page = Page::empty(&waiter.query, 0);
             host.answer_page(&waiter, Ok(page));
         }
     }

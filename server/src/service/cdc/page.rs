@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::fmt;
 
+use moon_engine::acl::User;
 use moon_formats::cdc::Encoder;
 use moon_storage::changes::{self, PageError, read_page};
-pub(crate) use moon_storage::changes::{Cursor, Page};
+pub(crate) use moon_storage::changes::{Cursor, Form, Page};
 use moon_storage::log::{ReadError, Reader};
 
 use super::Desk;
@@ -17,11 +18,14 @@ const SHELF_MAX: usize = 16;
 
 /// What a reader asks for.
 pub(crate) type Query = changes::Query<Filter>;
+/// The same while it is read.
+pub(super) type Asked = changes::Query<Filter<User>>;
 
 /// Whether two readers ask for the same events in the same form.
 pub(super) fn is_same(a: &Query, b: &Query) -> bool {
-    let form = |q: &Query| (q.cursor, q.offset, q.limit, q.bytes, q.format, q.before);
-    form(a) == form(b) && a.filter.is_same(&b.filter)
+    let place = |q: &Query| (q.cursor, q.offset, q.limit, q.bytes);
+    let form = |q: &Query| (q.format, q.before, q.form);
+    place(a) == place(b) && form(a) == form(b) && a.filter.is_same(&b.filter)
 }
 
 /// Why there is no page.
@@ -105,16 +109,16 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
-    pub(super) async fn page(&self, query: &Query) -> Result<Page, Trouble> {
+    pub(super) async fn page(&self, query: &Asked) -> Result<Page, Trouble> {
         match query.cursor {
             Cursor::Lsn(lsn) => self.log_page(query, lsn).await,
             Cursor::Base { seq, rows } => self.base_page(query, seq, rows).await,
         }
     }
 
-    pub(super) fn encoder(&self, query: &Query) -> Encoder<'_> {
+    pub(super) fn encoder(&self, query: &Asked) -> Encoder<'static> {
         Encoder {
-            name: self.name,
+            name: self.name.to_owned().into(),
             shard: self.desk.paths.shard,
             epoch: self.desk.log.epoch(),
             format: query.format,
@@ -123,7 +127,7 @@ impl Source<'_> {
         }
     }
 
-    async fn log_page(&self, query: &Query, lsn: u64) -> Result<Page, Trouble> {
+    async fn log_page(&self, query: &Asked, lsn: u64) -> Result<Page, Trouble> {
         let log = &self.desk.log;
         let mut reader = self.desk.shelf.take(lsn).unwrap_or_else(|| log.reader(lsn));
         let page = read_page(&mut reader, query, self.encoder(query)).await;

@@ -5,19 +5,30 @@ use std::path::Path;
 
 use super::rig::*;
 use crate::io::sim::{Fault, FaultKind, Image};
-use crate::log::{Floor, Log, LogConfig, Policy, ReadError, Reader};
+use crate::log::{Floor, Log, LogConfig, Policy, ReadError, Reader, Shown, Visitor};
 use crate::recovery::RecoveredEnd;
 
 const POLICIES: [Policy; 3] = [Policy::Always, Policy::EverySec, Policy::No];
 
-fn some(run: &Run, reader: &mut Reader, bytes: usize) -> (Vec<(u64, Vec<u8>, u64)>, bool) {
-    let mut seen = Vec::new();
-    let more = run.disk.runtime().block_on(reader.read(bytes, &mut |shown| {
+/// LSNs, payloads and the LSNs before.
+#[derive(Debug, Default)]
+struct Seen(Vec<(u64, Vec<u8>, u64)>);
+
+impl Visitor for Seen {
+    fn show(&mut self, shown: &Shown<'_>) -> ControlFlow<()> {
         let r = &shown.record;
-        seen.push((r.lsn, r.payload.to_vec(), shown.previous));
+        self.0.push((r.lsn, r.payload.to_vec(), shown.previous));
         ControlFlow::Continue(())
-    }));
-    (seen, more.expect("reads"))
+    }
+}
+
+fn read(run: &Run, reader: &mut Reader, bytes: usize) -> (Seen, Result<bool, ReadError>) {
+    run.disk.runtime().block_on(reader.read(bytes, Seen::default()))
+}
+
+fn some(run: &Run, reader: &mut Reader, bytes: usize) -> (Vec<(u64, Vec<u8>, u64)>, bool) {
+    let (seen, more) = read(run, reader, bytes);
+    (seen.0, more.expect("reads"))
 }
 
 /// Everything there is, against what was appended.
@@ -76,6 +87,20 @@ fn nothing_is_shown_that_power_loss_takes() {
     assert_eq!(follow(&run, &log, &mut reader, 1000), [1]);
 }
 
+/// Takes the first record, or not even that.
+struct First {
+    take: bool,
+    met: Vec<u64>,
+}
+
+impl Visitor for First {
+    fn show(&mut self, shown: &Shown<'_>) -> ControlFlow<()> {
+        self.met.push(shown.record.lsn);
+        let go_on = self.take && self.met.len() == 1;
+        if go_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
+}
+
 #[test]
 fn a_record_that_is_not_taken_comes_again() {
     let run = Run::new(sim(7), config(Policy::No));
@@ -84,13 +109,8 @@ fn a_record_that_is_not_taken_comes_again() {
     let mut reader = log.reader(1);
     for expect in [1u64, 2, 3] {
         for take in [false, true] {
-            let mut met = Vec::new();
-            let rt = run.disk.runtime();
-            let more = rt.block_on(reader.read(1000, &mut |shown| {
-                met.push(shown.record.lsn);
-                let go_on = take && met.len() == 1;
-                if go_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            }));
+            let visitor = First { take, met: Vec::new() };
+            let (First { met, .. }, more) = run.disk.runtime().block_on(reader.read(1000, visitor));
             assert!(met[0] == expect && more.expect("reads") != (take && expect == 3), "{met:?}");
         }
     }
@@ -124,8 +144,7 @@ fn lsns_that_a_crash_skipped_are_passed_over() {
         .drive(&log, &[Step::Base, Step::Append(1), Step::Flush, Step::Sync, Step::Sleep(100_000)]);
     assert!(log.oldest_lsn() > 2);
     assert_eq!(follow(&after, &log, &mut log.reader(3), 1000).len(), 2);
-    let gone =
-        after.disk.runtime().block_on(log.reader(2).read(1, &mut |_| ControlFlow::Continue(())));
+    let (_, gone) = read(&after, &mut log.reader(2), 1);
     assert!(matches!(gone, Err(ReadError::Gone { oldest }) if oldest == next), "{gone:?}");
 }
 
@@ -143,8 +162,7 @@ fn a_reader_behind_a_base_waits_where_nothing_has_followed_a_crash() {
     let mut reader = log.reader(3);
     let next = log.last_lsn() + 1;
     assert_eq!((some(&after, &mut reader, 1).0.len(), reader.next_lsn()), (0, next));
-    let gone =
-        after.disk.runtime().block_on(log.reader(2).read(1, &mut |_| ControlFlow::Continue(())));
+    let (_, gone) = read(&after, &mut log.reader(2), 1);
     assert!(matches!(gone, Err(ReadError::Gone { oldest }) if oldest == next), "{gone:?}");
 }
 
@@ -173,8 +191,7 @@ fn segments_without_records_behind_crashes_hide_nothing() {
                 let seen = follow(&run, &log, &mut reader, 1000);
                 assert_eq!((seen.len(), reader.next_lsn()), (written, next + written as u64));
             }
-            let rt = run.disk.runtime();
-            let all = rt.block_on(log.reader(1).read(1, &mut |_| ControlFlow::Continue(())));
+            let (_, all) = read(&run, &mut log.reader(1), 1);
             match had {
                 0 => assert!(all.is_ok(), "{all:?}"),
                 _ => assert!(
@@ -202,9 +219,8 @@ fn what_is_recycled_is_gone_and_what_is_damaged_is_said_to_be() {
     run.drive(&log, &[Step::Base, Step::Sleep(1_000_000)]);
     run.drive(&log, &fill);
     run.drive(&log, &[Step::Sync]);
-    let rt = run.disk.runtime();
     let oldest = log.oldest_lsn();
-    let gone = rt.block_on(slow.read(1, &mut |_| ControlFlow::Continue(())));
+    let (_, gone) = read(&run, &mut slow, 1);
     assert!(
         matches!(gone, Err(ReadError::Gone { oldest: o }) if o == oldest && o > 100),
         "{gone:?}"
@@ -215,14 +231,34 @@ fn what_is_recycled_is_gone_and_what_is_damaged_is_said_to_be() {
     assert!(run.disk.rot(&path, 20_000, 0x40));
     let mut reader = log.reader(victim.base_lsn);
     for _ in 0..2 {
-        let mut last = reader.next_lsn() - 1;
-        let damaged = rt.block_on(reader.read(1 << 20, &mut |shown| {
-            last = shown.record.lsn;
-            ControlFlow::Continue(())
-        }));
+        let before = reader.next_lsn() - 1;
+        let (seen, damaged) = read(&run, &mut reader, 1 << 20);
+        let last = seen.0.last().map_or(before, |(lsn, ..)| *lsn);
         let Err(ReadError::Damaged { lsn, offset, .. }) = damaged else { panic!("{damaged:?}") };
         assert!(lsn == last + 1 && offset < 20_000 && lsn < victim.last_lsn);
     }
+}
+
+#[test]
+fn a_segment_that_is_being_removed_is_gone_and_not_unreadable() {
+    let mut gone = 0;
+    for pause in 0..60 {
+        let run = Run::new(sim(13 + pause), config(Policy::EverySec));
+        let log = run.open(&RecoveredEnd::fresh(1));
+        let fill: Vec<Step> =
+            (0..120).flat_map(|_| [Step::Append(3000), Step::Flush, Step::Sleep(2000)]).collect();
+        run.drive(&log, &fill);
+        run.drive(&log, &[Step::Sync, Step::Base, Step::Sleep(20 * pause)]);
+        // The way into the oldest segment while those before and behind it lose their names.
+        for from in [1, 2, log.oldest_lsn()] {
+            match read(&run, &mut log.reader(from), 1) {
+                (_, Ok(_)) => {}
+                (_, Err(ReadError::Gone { .. })) => gone += 1,
+                (_, Err(error)) => panic!("{pause}, {from}: {error}"),
+            }
+        }
+    }
+    assert!(gone > 30, "{gone}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use moon_formats::wal::body::{Payload, RestorePoint};
 
 use crate::io::sim::{Image, SimDisk};
 use crate::io::{Access, Caching, DirEntry, Disk, Runtime};
-use crate::log::{Policy, ReadError};
+use crate::log::{Policy, ReadError, Shown, Visitor};
 use crate::parts::read_list;
 use crate::recovery::target::{Resolved, resolve};
 use crate::recovery::{
@@ -21,6 +21,19 @@ use crate::snapshot::tests::rig::{Map, Toy, World, config, paths, recover};
 use super::{content, stopped};
 
 const ASIDE: &str = "/shard-0/wal-v3/timeline-1";
+
+/// LSNs of commands.
+#[derive(Default)]
+struct Commands(Vec<u64>);
+
+impl Visitor for Commands {
+    fn show(&mut self, shown: &Shown<'_>) -> ControlFlow<()> {
+        if shown.record.code == RecordType::Command.code() {
+            self.0.push(shown.record.lsn);
+        }
+        ControlFlow::Continue(())
+    }
+}
 
 fn at(disk: &SimDisk, lsn: u64, fork: bool) -> Result<(Recovered, Toy), RecoveryError> {
     let mut toy = Toy::default();
@@ -143,12 +156,8 @@ fn a_fork_goes_on_by_itself_and_nothing_of_what_was_left_is_lost() {
             let mut seen = Vec::new();
             let mut reader = world.open.log.reader(from);
             loop {
-                let more = rt.block_on(reader.read(1 << 20, &mut |shown| {
-                    if shown.record.code == RecordType::Command.code() {
-                        seen.push(shown.record.lsn);
-                    }
-                    ControlFlow::Continue(())
-                }));
+                let (found, more) = rt.block_on(reader.read(1 << 20, Commands::default()));
+                seen.extend(found.0);
                 match more {
                     Ok(true) => {}
                     Ok(false) => return Ok(seen),

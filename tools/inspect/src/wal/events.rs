@@ -83,7 +83,7 @@ impl Visitor for Events<'_, '_> {
 /// What all events of a look have in common.
 pub(super) fn encoder<'a>(files: &Files, log: &LogDir, name: &'a str) -> Encoder<'a> {
     Encoder {
-        name,
+        name: name.into(),
         shard: log.shard_or_zero(),
         epoch: 1,
         format: Format::Debezium,

@@ -78,6 +78,9 @@ impl Runtime for Clock {
     fn spawn(&self, task: LocalFuture<'static, ()>) {
         self.rt.spawn(task);
     }
+    fn offload(&self, job: Box<dyn FnOnce() + Send>) {
+        self.rt.offload(job);
+    }
 }
 
 /// A log that is being written.
