@@ -62,16 +62,19 @@ class Connection:
         raise ConnectionError(f"not a reply: {line!r}")
 
 
-def connect(host, port, patience=30):
+def connect(host, port, patience=30, user=None, password=None):
     """Connects, waiting for a server that starts or reads its data."""
     end = time.monotonic() + patience
     while True:
         try:
             connection = Connection(host, port)
+            if password is not None:
+                connection.call("AUTH", user or "default", password)
             connection.call("PING")
             return connection
-        except (OSError, ServerError):
-            if time.monotonic() > end:
+        except (OSError, ServerError) as error:
+            refused = isinstance(error, ServerError) and not str(error).startswith("LOADING")
+            if refused or time.monotonic() > end:
                 raise
             time.sleep(0.1)
 
@@ -146,6 +149,8 @@ def arguments(description):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=6379)
+    parser.add_argument("--user", help="a user with the right to @cdc and its keys; 'default' without")
+    parser.add_argument("--password", default=os.environ.get("MOON_PASSWORD"), help="or MOON_PASSWORD")
     parser.add_argument("--slot", help="a slot of this name keeps the log for this consumer")
     parser.add_argument("--until-idle", action="store_true", help="end when there are no more changes")
     return parser
@@ -156,7 +161,8 @@ def follow(args, position, apply):
     cursor, offset = position
     while True:
         try:
-            follower = Follower(connect(args.host, args.port), cursor, offset, slot=args.slot)
+            connection = connect(args.host, args.port, user=args.user, password=args.password)
+            follower = Follower(connection, cursor, offset, slot=args.slot)
             while True:
                 events = follower.page()
                 cursor, offset = follower.position_behind(events)
@@ -169,7 +175,8 @@ def follow(args, position, apply):
                         follower.acknowledge()
                 elif args.until_idle:
                     return
-        except (OSError, ConnectionError):
+        except (OSError, ConnectionError) as error:
+            print(f"the server is away, trying again: {error}", file=sys.stderr)
             time.sleep(0.1)
 
 

@@ -6,8 +6,9 @@
 Events and the cursor behind them go into one transaction, so the copy is exact whenever the consumer or the
 server is killed: an event that comes twice is the same row of `changes` and is applied once.
 
-`keys` holds strings (SET and its kind) and hashes (as JSON) as they are; of other types it holds what the base
-held, and nothing once a command has changed them: what that command was is in `changes`.
+`keys` holds strings (SET and its kind) and hashes (as JSON) as they are, also where keys are renamed, moved,
+copied and databases swapped; of other types it holds what the base held, and nothing once a command has changed
+them: what that command was is in `changes`. Of a key that was copied out of another database it holds nothing.
 """
 
 import base64
@@ -58,11 +59,11 @@ class Copy:
     def apply(self, events, cursor, offset):
         self.db.execute("BEGIN IMMEDIATE")
         for event in events:
-            self.one(event)
+            self.one(event, events)
         self.db.execute("REPLACE INTO position VALUES (0, ?, ?)", (str(cursor), offset))
         self.db.execute("COMMIT")
 
-    def one(self, event):
+    def one(self, event, events):
         source, op = event["source"], event["op"]
         row = event["after"] or event["before"]
         db, key = row["db"], raw(row["key"])
@@ -78,8 +79,10 @@ class Copy:
             self.db.execute("DELETE FROM keys WHERE db = ? AND key = ?", (db, key))
         elif op == "t":
             self.db.execute("DELETE FROM keys WHERE ? IS NULL OR db = ?", (db, db))
+        elif op == "m" and event["after"]["command"] == "SWAPDB":
+            self.swap(*(int(number) for number in event["after"]["args"]))
         elif key is not None:
-            self.change(event["after"], db, key, source["lsn"])
+            self.change(event["after"], db, key, source["lsn"], events)
 
     def row(self, event, db, key):
         after = event["after"]
@@ -92,11 +95,19 @@ class Copy:
             value = raw(value)
         self.put(db, key, after["type"], value, after.get("ttl_ms"), event["source"]["lsn"])
 
-    def change(self, after, db, key, lsn):
-        command, args = after["command"].upper(), after["args"]
-        found = self.db.execute(
+    def swap(self, one, other):
+        # Through a number that no database has: the key of the table stays unique.
+        for old, new in ((one, -1), (other, one), (-1, other)):
+            self.db.execute("UPDATE keys SET db = ? WHERE db = ?", (new, old))
+
+    def found(self, db, key):
+        return self.db.execute(
             "SELECT type, value, ttl_ms FROM keys WHERE db = ? AND key = ?", (db, key)
         ).fetchone()
+
+    def change(self, after, db, key, lsn, events):
+        command, args = after["command"].upper(), after["args"]
+        found = self.found(db, key)
         kind, old, ttl = found or (after["type"], None, None)
         if "value" in after:
             keeps = any(isinstance(a, str) and a.upper() == "KEEPTTL" for a in args[2:])
@@ -114,9 +125,16 @@ class Copy:
                     fields[json.dumps(name)] = args[2 + 2 * at]
             self.put(db, key, "hash", json.dumps(fields).encode(), ttl, lsn)
         elif command in ("RENAME", "RENAMENX"):
-            moved = self.db.execute(
-                "SELECT type, value, ttl_ms FROM keys WHERE db = ? AND key = ?", (db, raw(args[0]))
-            ).fetchone()
+            self.put(db, key, *(self.found(db, raw(args[0])) or (None, None, None)), lsn)
+        elif command == "COPY":
+            elsewhere = any(isinstance(a, str) and a.upper() == "DB" for a in args[2:])
+            copied = None if elsewhere else self.found(db, raw(args[0]))
+            self.put(db, key, *(copied or (None, None, None)), lsn)
+        elif command == "MOVE":
+            # Where it came from is in its removal, which follows in the same unit.
+            left = (e["before"]["db"] for e in events
+                    if e["op"] == "d" and e["source"]["lsn"] == lsn and raw(e["before"]["key"]) == key)
+            moved = self.found(next(left, None), key)
             self.put(db, key, *(moved or (None, None, None)), lsn)
         else:
             self.put(db, key, kind, None, ttl, lsn)
