@@ -446,3 +446,36 @@ fn the_commands_of_the_unit_files_are_understood() {
     }
     assert!(done(&["list", text(&repo)]).contains("2 sets"));
 }
+
+#[test]
+fn what_is_no_data_directory_stays_as_it_is() {
+    let scratch = TempDir::new().expect("a directory");
+    let at = |name: &str| scratch.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (repo, other, file) = (at("repo"), at("other"), at("file"));
+    fs::create_dir(&other).expect("made");
+    fs::write(&file, "text").expect("written");
+    for (from, code, why) in [
+        (at("absent"), 1, "is no directory; a running server is named by HOST:PORT"),
+        (file.clone(), 1, "is no directory"),
+        (other.clone(), 2, "no data directory of Moon"),
+    ] {
+        let (found, said) = tool(&["backup", "full", "--from", &from, "--to", &repo]);
+        assert!(found == code && said.contains(why), "{from}: {found} {said}");
+    }
+    assert!(!Path::new(&repo).exists(), "nothing was made");
+    let (code, said) = tool(&["prune", &repo, "--keep", "1"]);
+    assert!(code == 2 && said.contains("no backup is there"), "{code} {said}");
+    assert!(!Path::new(&repo).exists(), "nothing was made");
+    let server = Server::start(moon(&[])).expect("moon starts");
+    done(&["backup", "full", "--from", &format!("127.0.0.1:{}", server.port()), "--to", &repo]);
+    fs::write(Path::new(&other).join("letter"), "dear").expect("written");
+    for (to, code, why) in [
+        (&other, 2, "is not empty (letter)"),
+        (&file, 1, "Not a directory"),
+        (&server.dir().to_str().expect("UTF-8").to_owned(), 2, "restore to another"),
+    ] {
+        let (found, said) = tool(&["restore", &repo, "--to", to]);
+        assert!(found == code && said.contains(why), "{to}: {found} {said}");
+    }
+    assert_eq!(fs::read_dir(&other).expect("listed").count(), 1, "not even a lock");
+}

@@ -5,7 +5,6 @@
 mod cli;
 mod lease;
 mod link;
-mod report;
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read, Write};
@@ -19,6 +18,7 @@ use clap::Parser;
 use moon_formats::backup::{Backup, Codec};
 use moon_formats::json::Object;
 use moon_formats::time::utc;
+use moon_report::Report;
 use moon_restore::fail::{DONE, Failure, USAGE};
 use moon_restore::progress::{Progress, size};
 use moon_restore::repo::{self, Repository, Set};
@@ -33,7 +33,6 @@ use moon_storage::recovery::PointTarget;
 use cli::{Cli, Kind, Verb};
 use lease::Lease;
 use link::{Address, Link};
-use report::Out;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -45,7 +44,8 @@ fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let mut out = Out::new(cli.verb.json());
+    let mut sink = io::stdout().lock();
+    let mut out = Report::new(&mut sink, cli.verb.json());
     let result = run(&cli.verb, &mut out);
     let written = out.finish();
     let failure = match (result, written) {
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     ExitCode::from(failure.code)
 }
 
-fn run(verb: &Verb, out: &mut Out) -> Result<(), Failure> {
+fn run(verb: &Verb, out: &mut Report<'_>) -> Result<(), Failure> {
     let disk: Rc<dyn Disk> = Rc::new(PosixDisk::new());
     let rt = LocalRuntime::new();
     let rt = rt.map_err(|e| Failure::environment(format!("cannot start: {e}")))?;
@@ -110,13 +110,29 @@ fn random_id() -> Result<u32, Failure> {
     Ok(u32::from_le_bytes(bytes))
 }
 
+/// Looks at the source of a backup before anything is made, be it a lock: what is not ours stays as it is.
+fn is_data(disk: &dyn Disk, rt: &LocalRuntime, dir: &Path) -> Result<(), Failure> {
+    if !dir.is_dir() {
+        return Err(Failure::environment(format!(
+            "{} is no directory; a running server is named by HOST:PORT or unix:PATH",
+            dir.display()
+        )));
+    }
+    rt.block_on(source::marker_of(disk, dir)).map(drop)
+}
+
 fn back_up(
     disk: &dyn Disk,
     rt: &LocalRuntime,
     args: &cli::Backup,
     incremental: bool,
-    out: &mut Out,
+    out: &mut Report<'_>,
 ) -> Result<(), Failure> {
+    let dir = Path::new(&args.from);
+    let address = Address::parse(&args.from).filter(|_| !dir.is_dir());
+    if address.is_none() {
+        is_data(disk, rt, dir)?;
+    }
     let _lock = lock(&args.to)?;
     let wish = backup::Wish {
         incremental,
@@ -125,8 +141,7 @@ fn back_up(
         id: random_id()?,
     };
     let mut progress = Progress::new(args.json);
-    let dir = Path::new(&args.from);
-    let made = match Address::parse(&args.from).filter(|_| !dir.is_dir()) {
+    let made = match address {
         None => {
             let _lock = DirLock::acquire(dir).map_err(|e| {
                 Failure::environment(format!("{e}; of a running server give the address instead"))
@@ -143,7 +158,7 @@ fn back_up(
                 // The set is there, whatever has become of the lease since it was asked for last.
                 let text =
                     format!("the server does not know that it was backed up: {}", failure.message);
-                out.item("note", |o| o.text("text", &text), &text);
+                out.note(&text);
             }
             made
         }
@@ -152,7 +167,7 @@ fn back_up(
     let made = made?;
     if let Some(why) = &made.why_full {
         let text = format!("a full backup, because an incremental one cannot be made: {why}");
-        out.item("note", |o| o.text("text", &text), &text);
+        out.note(&text);
     }
     say_set(&made.set, out);
     Ok(())
@@ -170,7 +185,7 @@ fn make(
     rt.block_on(backup::make(disk, cut, &args.to, wish, keeps, progress))
 }
 
-fn say_set(set: &Set, out: &mut Out) {
+fn say_set(set: &Set, out: &mut Report<'_>) {
     let Backup { kind, shards, taken_us, .. } = &set.backup;
     let lsns: Vec<String> =
         shards.iter().map(|p| format!("lsn {} to {}", p.lsn_from, p.lsn_to)).collect();
@@ -197,7 +212,7 @@ fn say_set(set: &Set, out: &mut Out) {
 }
 
 /// Says what cannot be used, and with which code that ends a run that has done all else.
-fn say_unreadable(repository: &Repository, out: &mut Out) -> Option<Failure> {
+fn say_unreadable(repository: &Repository, out: &mut Report<'_>) -> Option<Failure> {
     for (name, failure) in &repository.unreadable {
         let text = format!("{name}  unreadable: {}", failure.message);
         let object = |o: Object| o.text("set", name).text("error", &failure.message);
@@ -217,7 +232,7 @@ fn list(
     disk: &dyn Disk,
     rt: &LocalRuntime,
     args: &cli::Repo,
-    out: &mut Out,
+    out: &mut Report<'_>,
 ) -> Result<(), Failure> {
     let repository = rt.block_on(Repository::read(disk, &args.repo))?.or_empty(&args.repo)?;
     for set in &repository.sets {
@@ -251,7 +266,7 @@ fn show(
     disk: &dyn Disk,
     rt: &LocalRuntime,
     args: &cli::Show,
-    out: &mut Out,
+    out: &mut Report<'_>,
 ) -> Result<(), Failure> {
     let repository = rt.block_on(Repository::read(disk, &args.repo.repo))?;
     let repository = repository.or_empty(&args.repo.repo)?;
@@ -316,8 +331,13 @@ fn prune(
     disk: &dyn Disk,
     rt: &LocalRuntime,
     args: &cli::Prune,
-    out: &mut Out,
+    out: &mut Report<'_>,
 ) -> Result<(), Failure> {
+    // A wrong path is not made into a repository.
+    let found = rt.block_on(Repository::read(disk, &args.repo.repo))?;
+    if found.unfinished.is_empty() {
+        found.or_empty(&args.repo.repo)?;
+    }
     let _lock = lock(&args.repo.repo)?;
     let repository = rt.block_on(Repository::read(disk, &args.repo.repo))?;
     let trees = repository.trees();
@@ -358,7 +378,7 @@ fn verify(
     disk: &dyn Disk,
     rt: &LocalRuntime,
     args: &cli::Verify,
-    out: &mut Out,
+    out: &mut Report<'_>,
 ) -> Result<(), Failure> {
     let repository = rt.block_on(Repository::read(disk, &args.repo.repo))?;
     let repository = repository.or_empty(&args.repo.repo)?;
@@ -423,7 +443,7 @@ fn restore(
     disk: &Rc<dyn Disk>,
     rt: &LocalRuntime,
     args: &cli::Restore,
-    out: &mut Out,
+    out: &mut Report<'_>,
 ) -> Result<(), Failure> {
     let repository = rt.block_on(Repository::read(&**disk, &args.repo.repo))?;
     let repository = repository.or_empty(&args.repo.repo)?;
@@ -434,6 +454,8 @@ fn restore(
         verify: args.verify,
     };
     let mut progress = Progress::new(args.repo.json);
+    // Once more behind the lock, which would be made in a directory of somebody else's too.
+    rt.block_on(restoring::check_empty(&**disk, &args.to))?;
     let _lock = lock(&args.to)?;
     let dyn_rt = rt.as_dyn();
     let restored = restoring::restore(disk, &dyn_rt, &repository, &args.to, &wish, &mut progress);

@@ -114,8 +114,11 @@ pub async fn restore(
     Ok((last.name().to_owned(), restored))
 }
 
-/// Never over data, nor over anything else but a lock.
-async fn check_empty(disk: &dyn Disk, to: &Path) -> Result<(), Failure> {
+/// Never over data, nor over anything else but a lock. Nothing is made.
+///
+/// # Errors
+/// Something is there, or it cannot be read.
+pub async fn check_empty(disk: &dyn Disk, to: &Path) -> Result<(), Failure> {
     match disk.list(to).await {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(e) => Err(Failure::io("read", to, e)),

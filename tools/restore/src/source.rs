@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use moon_formats::aof::PartList;
 use moon_formats::backup::ShardPart;
+use moon_formats::marker::Marker;
 use moon_formats::names;
 use moon_formats::wal::{BatchHead, Cut as LogCut, Record, RecordType, SegmentHeader};
 use moon_storage::io::{Caching, Disk};
@@ -53,14 +54,22 @@ pub struct ShardCut {
     pub lsn: u64,
 }
 
+/// What a data directory says of itself. Nothing is made in it.
+///
+/// # Errors
+/// It is no data directory, or cannot be read.
+pub async fn marker_of(disk: &dyn Disk, data: &std::path::Path) -> Result<Marker, Failure> {
+    let found = marker::read(disk, data).await?;
+    let none = || Failure::refused(format!("{} is no data directory of Moon", data.display()));
+    found.ok_or_else(none)
+}
+
 /// The cut of a directory that no server uses. The caller holds its lock.
 ///
 /// # Errors
 /// It is no data directory, has no log, or cannot be read.
 pub async fn stopped(disk: &dyn Disk, data: &std::path::Path, now_us: i64) -> Result<Cut, Failure> {
-    let Some(marker) = marker::read(disk, data).await? else {
-        return Err(Failure::refused(format!("{} is no data directory of Moon", data.display())));
-    };
+    let marker = marker_of(disk, data).await?;
     let mut shards = Vec::new();
     for shard in 0..marker.shards {
         let paths = ShardPaths::new(data, shard);
