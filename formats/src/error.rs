@@ -73,6 +73,11 @@ pub enum Cause {
         /// Its version.
         version: u64,
     },
+    /// Data of a module of Redis or Valkey, which only that module can read.
+    Module {
+        /// Name of the module's type: nine letters, digits, `-` or `_`.
+        name: [u8; 9],
+    },
     /// A version, type, flag or feature of a newer Moon.
     Newer {
         /// The unknown version, code or bits.
@@ -90,6 +95,11 @@ impl DecodeError {
     /// True when more bytes could make the input valid.
     pub fn is_truncated(&self) -> bool {
         matches!(self.cause, Cause::Truncated { .. })
+    }
+
+    /// True when the bytes may be sound, and only a module of another server reads them.
+    pub fn is_of_module(&self) -> bool {
+        matches!(self.cause, Cause::Module { .. })
     }
 
     /// True when the bytes are sound but were written by a newer Moon.
@@ -126,6 +136,10 @@ impl fmt::Display for DecodeError {
             Cause::Form { expected } => write!(f, "{what} should be {expected}"),
             Cause::Removed { version } => {
                 write!(f, "{what} version {version} was removed and is not read")
+            }
+            Cause::Module { name } => {
+                let name = name.escape_ascii();
+                write!(f, "{what} is data of the module type {name}, which Moon does not have")
             }
             Cause::Newer { found } => {
                 write!(f, "{what} {found:#x} is unknown: written by a newer Moon")

@@ -335,27 +335,36 @@ fn make_stream(rng: &mut Rng, n: usize) -> Vec<Command> {
     all
 }
 
+/// The commands that show a value of this type at `key` whole, for [`read`].
+pub fn shows(kind: &str, key: &[u8]) -> Vec<Command> {
+    let lines: &[&str] = match kind {
+        "string" => &["GET k"],
+        "list" => &["LRANGE k 0 -1"],
+        "set" => &["SMEMBERS k"],
+        "zset" => &["ZRANGE k 0 -1 WITHSCORES"],
+        "hash" => &["HGETALL k"],
+        // Entries, groups, consumers, and who was given what and when.
+        "stream" => &["XRANGE k - +", "XINFO STREAM k FULL COUNT 0"],
+        _ => &[],
+    };
+    let word = |w: &str| if w == "k" { key.to_vec() } else { w.as_bytes().to_vec() };
+    lines.iter().map(|line| line.split(' ').map(word).collect()).collect()
+}
+
 /// The commands that show a value at `k` whole.
 fn reads(kind: Kind) -> Vec<Command> {
-    let lines: &[&str] = match kind {
-        Kind::String => &["GET k"],
-        Kind::List => &["LRANGE k 0 -1"],
-        Kind::Set => &["SMEMBERS k"],
-        Kind::Zset => &["ZRANGE k 0 -1 WITHSCORES"],
-        Kind::Hash => &["HGETALL k"],
-        Kind::HashTtl => &["HGETALL k", "HPEXPIRETIME k FIELDS"],
-        Kind::Stream => &[
-            "XRANGE k - +",
-            "XINFO GROUPS k",
-            "XINFO STREAM k",
-            "XPENDING k g0 - + 1000",
-            "XPENDING k g1 - + 1000",
-            "XPENDING k g2 - + 1000",
-        ],
+    let (name, more): (&str, &[&str]) = match kind {
+        Kind::String => ("string", &[]),
+        Kind::List => ("list", &[]),
+        Kind::Set => ("set", &[]),
+        Kind::Zset => ("zset", &[]),
+        Kind::Hash => ("hash", &[]),
+        Kind::HashTtl => ("hash", &["HPEXPIRETIME k FIELDS"]),
+        Kind::Stream => ("stream", &[]),
     };
-    let words = |l: &&str| l.split(' ').map(|w| w.as_bytes().to_vec()).collect();
     let mut all = vec![cmd!["TYPE", "k"]];
-    all.extend(lines.iter().map(words));
+    all.extend(shows(name, b"k"));
+    all.extend(more.iter().map(|l| l.split(' ').map(|w| w.as_bytes().to_vec()).collect()));
     all
 }
 
@@ -396,37 +405,25 @@ pub fn read(client: &mut Client, command: &Command) -> io::Result<Value> {
             });
             Value::Array(scores.collect())
         }
-        // Nodes of the radix tree are no part of the value; idempotent ids came with 8.6.
-        (b"XINFO", Value::Array(flat)) if command[1] == b"STREAM" => {
-            let pairs = flat.chunks(2).filter(|p| {
-                !p[0].text().is_some_and(|t| {
-                    let beside: [&[u8]; 4] = [b"radix-tree", b"idmp-", b"pids-", b"iids-"];
-                    beside.iter().any(|name| t.starts_with(name))
-                })
-            });
-            Value::Array(pairs.flatten().cloned().collect())
-        }
-        // The lag is computed from the rest, and not by every version in the same way.
-        (b"XINFO", Value::Array(groups)) => {
-            let without_lag = |group: &Value| match group {
-                Value::Array(flat) => {
-                    let kept = flat.chunks(2).filter(|p| p[0].text() != Some(b"lag"));
-                    Value::Array(kept.flatten().cloned().collect())
-                }
-                other => other.clone(),
-            };
-            Value::Array(groups.iter().map(without_lag).collect())
-        }
-        // Id, consumer, idle time, deliveries.
-        (b"XPENDING", Value::Array(rows)) => {
-            let without_idle = |row: &Value| match row {
-                Value::Array(r) if r.len() == 4 => {
-                    Value::Array(vec![r[0].clone(), r[1].clone(), r[3].clone()])
-                }
-                other => other.clone(),
-            };
-            Value::Array(rows.iter().map(without_idle).collect())
-        }
+        (b"XINFO", reply) => stream(&reply),
         (_, reply) => reply,
     })
+}
+
+/// What XINFO STREAM says, without what is no part of the value: nodes of the radix tree, ids of 8.6, when a consumer was
+/// there; the lag is computed from the rest, and not by every version in the same way.
+fn stream(reply: &Value) -> Value {
+    let beside: [&[u8]; 7] =
+        [b"radix-tree", b"idmp-", b"pids-", b"iids-", b"lag", b"seen-time", b"active-time"];
+    let Value::Array(flat) = reply else { return reply.clone() };
+    let pairs = flat.chunks(2).filter(|p| {
+        !p[0].text().is_some_and(|name| beside.iter().any(|other| name.starts_with(other)))
+    });
+    let inner = |pair: &[Value]| match (pair[0].text(), pair.get(1)) {
+        (Some(b"groups" | b"consumers"), Some(Value::Array(maps))) => {
+            vec![pair[0].clone(), Value::Array(maps.iter().map(stream).collect())]
+        }
+        _ => pair.to_vec(),
+    };
+    Value::Array(pairs.flat_map(inner).collect())
 }

@@ -133,8 +133,8 @@ pub(super) fn value(
             Ok(ValueType::Stream3)
         }
         code::MODULE_PRE | code::MODULE => {
-            let cause = Cause::Value { expected: "no module value", found: u64::from(kind) };
-            Err(DecodeError::new(r.offset().saturating_sub(1), "value type", cause))
+            let at = r.offset().saturating_sub(1);
+            Err(DecodeError::new(at, "value", of_module(r)?))
         }
         found => {
             let cause = Cause::Newer { found: u64::from(found) };
@@ -433,4 +433,16 @@ fn packed_hash(
     })?;
     whole(at, column != 0)?;
     ttls.close(&mut body, at)
+}
+
+/// What stands before data of a module: the name of its type, 6 bits for each letter, and 10 bits of its version.
+pub(super) fn of_module(r: &mut Reader<'_>) -> Result<Cause, DecodeError> {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let id = length(r, "module type")?;
+    let mut name = [0; 9];
+    for (i, byte) in name.iter_mut().enumerate() {
+        let letter = (id >> (58 - 6 * i)) & 63;
+        *byte = LETTERS.get(letter as usize).copied().unwrap_or(b'?');
+    }
+    Ok(Cause::Module { name })
 }

@@ -282,7 +282,10 @@ fn item<'a>(
                 }
             }
             op::END => return end(r, start, format, state.crc),
-            op::SLOT_IMPORT | op::FUNCTION_PRE | op::MODULE_AUX => {
+            op::MODULE_AUX => {
+                return Err(DecodeError::new(at, "auxiliary field", decode::of_module(r)?));
+            }
+            op::SLOT_IMPORT | op::FUNCTION_PRE => {
                 let cause = Cause::Value { expected: "an opcode that is read", found: code.into() };
                 return Err(DecodeError::new(at, "opcode", cause));
             }

@@ -307,15 +307,47 @@ fn modules_and_unknown_types_are_refused_by_number() {
         let e = Payload::open(&payload, false).unwrap().decode(&Limits::default(), &mut Vec::new());
         let e = e.unwrap_err();
         assert_eq!(e.offset, 0, "{e}");
-        assert!(matches!(
-            e.cause,
-            Cause::Newer { found } | Cause::Value { found, .. } if found == u64::from(kind)
-        ));
+        match kind {
+            6 | 7 => assert_eq!(e.cause, Cause::Module { name: *b"AAAAAAAAA" }),
+            _ => assert_eq!(e.cause, Cause::Newer { found: u64::from(kind) }),
+        }
     }
     for version in [15, 79, 82, 99] {
         let mut payload = vec![0, 1, b'x'];
         seal(&mut payload, 0, version);
         assert!(Payload::open(&payload, true).unwrap_err().is_newer(), "{version}");
+    }
+}
+
+#[test]
+fn data_of_modules_have_the_name_of_their_type() {
+    // As the documentation of the module interface packs it: nine letters of 6 bits, 10 bits of version.
+    let packed = |name: &[u8; 9], version: u64| {
+        name.iter().fold(0u64, |id, letter| {
+            let index = match letter {
+                b'A'..=b'Z' => letter - b'A',
+                b'a'..=b'z' => letter - b'a' + 26,
+                b'0'..=b'9' => letter - b'0' + 52,
+                b'-' => 62,
+                _ => 63,
+            };
+            id << 6 | u64::from(index)
+        }) << 10
+            | version
+    };
+    for name in [b"ReJSON-RL", b"MBbloom--", b"TSDB-TYPE"] {
+        let id = [&[0x81][..], &packed(name, 3).to_be_bytes()].concat();
+        let mut payload = [&[7][..], &id, &[0]].concat();
+        seal(&mut payload, 0, 11);
+        let e = Payload::open(&payload, false).unwrap().decode(&Limits::default(), &mut Vec::new());
+        let e = e.unwrap_err();
+        assert!(e.is_of_module() && e.cause == Cause::Module { name: *name }, "{e}");
+        // Before any key.
+        let text = [&b"REDIS0011\xf7"[..], &id, &[2, 1, 2, 0, 0]].concat();
+        let mut reader = FileReader::new(Limits::default());
+        let Ok(Step::Item(head, _)) = reader.next(&text, true) else { panic!("no head") };
+        let e = reader.next(&text[head..], true).unwrap_err();
+        assert_eq!((e.offset, &e.cause), (9, &Cause::Module { name: *name }), "{e}");
     }
 }
 
