@@ -4,6 +4,7 @@
 //! moon-migrate 1            version of the journal
 //! state <word>              one of the names of `State`
 //! from <kind>:<path>        the source
+//! source <128 bits>         at most one: print of what was copied, 32 lower-case hexadecimal digits
 //! databases <1..=65534>     at most one: what the run was told
 //! accept <loss>             any number: losses that are accepted
 //! backup <name>             at most one: the name of the old tree once it has made way
@@ -19,6 +20,9 @@ use crate::text::{Cursor, Line, close, is_lower_hex};
 
 /// Version of the journal.
 pub const VERSION: u64 = 1;
+
+/// Digits of the print of a source.
+const PRINT_DIGITS: usize = 32;
 
 const WHAT: &str = "moon.migrate.journal";
 
@@ -63,6 +67,9 @@ pub struct Journal {
     pub state: State,
     /// The source: kind and path.
     pub from: String,
+    /// Print of what the source held when it was read: keys and values, and what of it is not carried. `None` in a journal that
+    /// does not know it.
+    pub source: Option<u128>,
     /// Databases of the new directory, where the run was told.
     pub databases: Option<u16>,
     /// Losses that are accepted, by name.
@@ -77,6 +84,9 @@ impl Journal {
         let mut text = format!("moon-migrate {VERSION}\nstate {}\n", self.state.name());
         let mut line = |name: &str, value: &str| text.push_str(&format!("{name} {value}\n"));
         line("from", &escaped(&self.from));
+        if let Some(print) = self.source {
+            line("source", &format!("{print:032x}"));
+        }
         if let Some(n) = self.databases {
             line("databases", &n.to_string());
         }
@@ -112,28 +122,44 @@ impl Journal {
         line.finish(WHAT)?;
         let mut line = lines.expect("from")?;
         let from = text(&mut line, "from")?;
-        let mut journal =
-            Journal { state, from, databases: None, accepted: Vec::new(), backup: None };
+        let mut journal = Journal {
+            state,
+            from,
+            source: None,
+            databases: None,
+            accepted: Vec::new(),
+            backup: None,
+        };
         // How far the order of the lines has come.
         let mut at = 0;
         while let Some(mut line) = lines.next() {
             let place = match line.word(WHAT)? {
-                "databases" => 1,
-                "accept" => 2,
-                "backup" => 3,
+                "source" => 1,
+                "databases" => 2,
+                "accept" => 3,
+                "backup" => 4,
                 _ => return Err(line.form(WHAT, "a line that this Moon knows")),
             };
-            if place < at || (place == at && place != 2) {
+            if place < at || (place == at && place != 3) {
                 return Err(line.form(WHAT, "lines in their order"));
             }
             at = place;
             match place {
                 1 => {
+                    let word = line.word("source")?;
+                    let is_print = word.len() == PRINT_DIGITS && word.bytes().all(is_lower_hex);
+                    let print = u128::from_str_radix(word, 16).ok().filter(|_| is_print);
+                    let print =
+                        print.ok_or_else(|| line.form("source", "32 hexadecimal digits"))?;
+                    journal.source = Some(print);
+                    line.finish(WHAT)?;
+                }
+                2 => {
                     let n = line.number_in(1, DATABASES_MAX, "1 to 65534", "databases")?;
                     journal.databases = Some(n as u16);
                     line.finish(WHAT)?;
                 }
-                2 => journal.accepted.push(text(&mut line, "accept")?),
+                3 => journal.accepted.push(text(&mut line, "accept")?),
                 _ => {
                     let name = text(&mut line, "backup")?;
                     if name.contains('/') {
@@ -204,6 +230,10 @@ mod tests {
             ("state swapping\n", ""),
             ("databases 20", "databases 0"),
             ("databases 20\n", "databases 20\ndatabases 20\n"),
+            ("source 0", "source +"),
+            ("source 0", "source F"),
+            ("source 0", "source "),
+            ("databases 20\n", "databases 20\nsource 0123456789abcdef0123456789abcdef\n"),
             ("accept use\n", "accept use twice\n"),
             ("backup moon.v1.bak\n", "backup ../moon.v1.bak\n"),
             ("backup moon.v1.bak\n", "backup moon.v1.bak\naccept late\n"),
@@ -224,12 +254,13 @@ mod tests {
         fn comes_back(
             state in 0usize..6,
             from in "[^/]{1,20}/.{0,40}",
+            source in proptest::option::of(proptest::num::u128::ANY),
             databases in proptest::option::of(1u16..=65534),
             accepted in proptest::collection::vec("[a-z]{1,8}", 0..4),
             backup in proptest::option::of("[^/]{1,20}"),
         ) {
             let state = State::ALL[state].1;
-            let journal = Journal { state, from, databases, accepted, backup };
+            let journal = Journal { state, from, source, databases, accepted, backup };
             prop_assert_eq!(Journal::decode(journal.encode().as_bytes()), Ok(journal));
         }
 

@@ -237,6 +237,7 @@ fn read_journal(bytes: Vec<u8>) -> Golden {
         "version of the journal",
         "how far the run has come",
         "the source: kind and path; %20 is a blank",
+        "print of what the source held when it was copied",
         "databases of the new directory, as the run was told",
         "a loss that is accepted",
         "another",

@@ -102,6 +102,7 @@ pub fn sample_migration() -> Journal {
     Journal {
         state: State::Swapping,
         from: "redis-rdb:/srv/old data/dump.rdb".into(),
+        source: Some(0x0123_4567_89ab_cdef_fedc_ba98_7654_3210),
         databases: Some(20),
         accepted: vec!["use".into(), "tail".into()],
         backup: Some("moon.v1.bak".into()),

@@ -91,13 +91,19 @@ pub(crate) struct DataDir {
     _lock: Option<DirLock>,
 }
 
-/// Finds the directory the options mean. The second value is a remark for the log.
+/// Finds the directory the options mean, by its canonical path. The second value is a remark for the log.
 pub(crate) fn choose(config: &Config) -> (PathBuf, Option<String>) {
+    let (path, note) = chosen(config);
+    // A path that leads nowhere is refused by whoever opens it.
+    (migration::canonical(&path).unwrap_or(path), note)
+}
+
+fn chosen(config: &Config) -> (PathBuf, Option<String>) {
     let given = config.text(OptionId::Dir);
     if !given.is_empty() {
-        return (absolute(Path::new(given)), None);
+        return (given.into(), None);
     }
-    let here = absolute(Path::new("."));
+    let here = PathBuf::from(".");
     let own = ["appendonlydir", "shard-0", MARKER, "replication.state", "dump.rdb"];
     if own.iter().any(|name| here.join(name).exists()) {
         let note = "the current directory holds data and is used; name it with --dir";
@@ -111,12 +117,6 @@ pub(crate) fn choose(config: &Config) -> (PathBuf, Option<String>) {
         Some(home) => (PathBuf::from(home).join(".local/share/moon"), None),
         None => (here, Some("HOME is not set: the current directory is used".into())),
     }
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    fs::canonicalize(path)
-        .or_else(|_| std::path::absolute(path))
-        .unwrap_or_else(|_| path.to_path_buf())
 }
 
 /// Looks at a directory without changing it: is it ours or new, and does its name stand for it?
@@ -310,6 +310,7 @@ mod tests {
         let said = |state| moon_formats::migration::Journal {
             state,
             from: "redis-rdb:/dump.rdb".into(),
+            source: None,
             databases: None,
             accepted: Vec::new(),
             backup: Some("old".into()),
@@ -332,6 +333,31 @@ mod tests {
         }
         fs::remove_dir(&new).unwrap();
         fs::remove_dir(&path).unwrap();
+    }
+
+    #[test]
+    fn a_journal_is_found_by_way_of_a_link() {
+        let around = fresh("links");
+        fs::create_dir_all(around.join("disk")).unwrap();
+        let around = fs::canonicalize(around).unwrap();
+        let real = around.join("disk/moon");
+        std::os::unix::fs::symlink(&real, around.join("link")).unwrap();
+        fs::create_dir(migration::new_tree(&real)).unwrap();
+        // The name that the link leads to stands for nothing at this moment.
+        let said = moon_formats::migration::Journal {
+            state: State::Swapping,
+            ..moon_formats::testing::sample_migration()
+        };
+        fs::write(migration::journal(&real), said.encode()).unwrap();
+        for way in ["link", "link/", "disk/moon/", "disk/../disk/./moon"] {
+            let words = ["--dir".to_owned(), around.join(way).to_string_lossy().into_owned()];
+            let (_, config) = crate::config::parse_args(&words).unwrap();
+            let (path, _) = choose(&config);
+            assert_eq!(path, real, "{way}");
+            assert!(matches!(open(&path), Err(DirError::Migrating(..))), "{way}");
+        }
+        assert!(!real.exists(), "nothing was made");
+        fs::remove_dir_all(around).unwrap();
     }
 
     #[test]

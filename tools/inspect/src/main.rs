@@ -94,6 +94,10 @@ fn auto(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, Failure> {
             Verb::Header(_) => wal::plan::header(files, path, out),
             _ => Err(Failure::usage("a salvage plan has one verb: header")),
         },
+        Place::File if storage::journal::is_one(files, path)? => match verb {
+            Verb::Header(_) => storage::journal::header(files, path, out),
+            _ => Err(Failure::usage("the journal of a migration has one verb: header")),
+        },
         Place::File if storage::is_text(files, path)? => storage::run(files, verb, out),
         Place::File if rdb::is_one(files, path)? => rdb::run(files, verb, out),
         Place::File if manifest::is_one(files, path)? => manifest::run(files, verb, out),

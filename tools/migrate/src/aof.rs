@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use moon_engine::exec::Shard;
+use moon_formats::names;
 use moon_formats::redis_rdb::Item;
 use moon_formats::resp::CommandIter;
 use moon_formats::rrdshard::{self, Entry, Stored};
@@ -84,6 +85,12 @@ fn parts_of(manifest: &Path) -> Result<Parts, Failure> {
         return Err(Failure::damage(manifest, "longer than a manifest can be"));
     }
     let text = fs::read_to_string(manifest).map_err(io)?;
+    if manifest.file_name().is_some_and(|name| name == names::AOF_MANIFEST) {
+        return Err(Failure::refused(format!(
+            "{} is of Moon, not of Redis: name its directory moon:PATH",
+            manifest.display()
+        )));
+    }
     let dir = manifest.parent().unwrap_or(Path::new("."));
     let bad =
         |number: usize, why: &str| Failure::damage(manifest, format!("line {}: {why}", number + 1));
@@ -160,6 +167,12 @@ impl Replay<'_, '_> {
             begins(reference::MOON_MAGIC) || begins(reference::RRDSHARD_MAGIC),
         );
         if !is_rdb && !is_own {
+            if first && !matches!(input.rest().first(), None | Some(b'*' | b'#')) {
+                return Err(Failure::refused(format!(
+                    "{} begins neither as an RDB file nor as an append-only file",
+                    path.display()
+                )));
+            }
             return self.commands(input, 0);
         }
         if !first {

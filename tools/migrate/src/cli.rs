@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 
+use moon_storage::migration::canonical;
+
 use crate::facts::SHARDS;
 use crate::fail::Failure;
 
@@ -26,7 +28,11 @@ SOURCES AND TARGETS (KIND:PATH; a target without a kind is a directory of Moon):
 
 STATES OF A RUN into a directory of Moon: planned, copying, verified, swapping, done. They are kept
 in <target>.moon.migrate.journal; the new tree is written as <target>.new, read back, and only then
-given its name. A directory that was there before stays as <target>.v<n>.bak.
+given its name. A directory that was there before stays as <target>.v<n>.bak. A target that is a link
+stays one: what it leads to changes its name, and journal and trees are beside that.
+
+JSON:
+  With --json every item is one object on one line. Field names are stable, integers above 2^53 are strings.
 
 EXIT CODES:
   0   everything was carried (plan: would be)
@@ -67,8 +73,10 @@ pub(crate) enum Verb {
     )]
     Upgrade(Upgrade),
     /// Go on with a run that was interrupted.
-    #[command(after_help = "EXAMPLES:\n  moon-migrate resume --to /var/lib/moon")]
-    Resume(Undo),
+    #[command(
+        after_help = "EXAMPLES:\n  moon-migrate resume --to /var/lib/moon\n  moon-migrate resume --to /var/lib/moon --ignore-source"
+    )]
+    Resume(Resume),
     /// Put the directory that a run has replaced back under its name.
     #[command(after_help = "EXAMPLES:\n  moon-migrate rollback --to /var/lib/moon")]
     Rollback(Undo),
@@ -104,6 +112,9 @@ pub(crate) struct Run {
     /// Do what plan does.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// One JSON object for each item.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Which directory.
@@ -124,6 +135,24 @@ pub(crate) struct Upgrade {
     /// Read everything and say what would be done. Writes nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// One JSON object for each item.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which run, and how.
+#[derive(Debug, Args)]
+pub(crate) struct Resume {
+    /// The directory that the run was to make.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: Target,
+    /// Put the new tree in its place although the source has changed since it was copied, or cannot be read any more. What was
+    /// written to the source since is not in it.
+    #[arg(long)]
+    pub(crate) ignore_source: bool,
+    /// One JSON object for each item.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Which run.
@@ -132,6 +161,21 @@ pub(crate) struct Undo {
     /// The directory that the run was to make.
     #[arg(long, value_name = "DIR")]
     pub(crate) to: Target,
+    /// One JSON object for each item.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Verb {
+    /// Whether a program is to read what is said.
+    pub(crate) fn json(&self) -> bool {
+        match self {
+            Verb::Plan(run) | Verb::Run(run) | Verb::Verify(run) => run.json,
+            Verb::Upgrade(of) => of.json,
+            Verb::Resume(of) => of.json,
+            Verb::Rollback(undo) => undo.json,
+        }
+    }
 }
 
 /// Kinds of data.
@@ -162,13 +206,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The same place by its whole path: a run may be resumed in another directory.
+    /// The same place by its canonical path: a run may be resumed in another directory, or by way of another link.
     ///
     /// # Errors
     /// A path that a line of the journal cannot hold.
-    pub(crate) fn absolute(&self) -> Result<Place, Failure> {
-        let path =
-            std::path::absolute(&self.path).map_err(|e| Failure::io("find", &self.path, e))?;
+    pub(crate) fn canonical(&self) -> Result<Place, Failure> {
+        let path = canonical(&self.path).map_err(|e| Failure::io("find", &self.path, e))?;
         match path.to_str() {
             Some(text) if !text.contains(['\n', '\r']) => Ok(Place { kind: self.kind, path }),
             _ => Err(Failure::refused(format!(
@@ -258,10 +301,10 @@ mod tests {
             (Kind::RedisRdb, "redis-rdb:/a/dump.rdb")
         );
         let relative: Place = "redis-rdb:dump.rdb".parse().unwrap();
-        assert!(relative.absolute().unwrap().path.ends_with("dump.rdb"));
-        assert!(relative.absolute().unwrap().path.is_absolute());
+        assert!(relative.canonical().unwrap().path.ends_with("dump.rdb"));
+        assert!(relative.canonical().unwrap().path.is_absolute());
         let two_lines: Place = "redis-rdb:/a\nb".parse().unwrap();
-        assert_eq!(two_lines.absolute().unwrap_err().code, 2);
+        assert_eq!(two_lines.canonical().unwrap_err().code, 2);
         assert!("dump.rdb".parse::<Place>().unwrap_err().contains("redis-rdb"));
         assert!("moon:".parse::<Place>().unwrap_err().contains("path"));
         assert_eq!("x:/y".parse::<Target>().unwrap().0.path, PathBuf::from("x:/y"), "a directory");

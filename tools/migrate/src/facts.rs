@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use moon_formats::crc::{key_slot, slot_shard};
+use moon_formats::json::Object;
 use moon_formats::value::ValueType;
+use moon_report::Report;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Shards of a directory that this version writes.
@@ -73,6 +75,17 @@ impl Amount {
         self.keys += 1;
         self.key_bytes += key.len() as u64;
         self.value_bytes += body.len() as u64;
+    }
+
+    fn members(&self, o: Object) -> Object {
+        o.number("keys", self.keys)
+            .number("key_bytes", self.key_bytes)
+            .number("value_bytes", self.value_bytes)
+    }
+
+    fn text(&self) -> String {
+        let Amount { keys, key_bytes, value_bytes } = self;
+        format!("{keys} keys, {key_bytes} bytes of keys, {value_bytes} bytes of values")
     }
 }
 
@@ -190,48 +203,73 @@ impl Facts {
             .then(|| format!("{} function libraries in both, and they differ", self.functions))
     }
 
-    /// A line for each part that can be compared, with its digest.
-    pub(crate) fn digests(&self) -> String {
-        let mut out = String::new();
-        let mut line = |text: String| writeln!(out, "{text}").unwrap_or_default();
-        for (number, db) in &self.databases {
-            line(format!("db{number}: {} keys, digest {:032x}", db.keys, db.print));
+    /// A print of all that can be compared, and of what is not carried: another one says that the source has changed.
+    pub(crate) fn print(&self) -> u128 {
+        let mut text =
+            format!("{:?} {} {:032x}", self.measure, self.functions, self.functions_print);
+        for (number, Database { keys, expires, print }) in &self.databases {
+            let _ = write!(text, " {number} {keys} {expires} {print:032x}");
         }
-        line(format!(
-            "functions: {} libraries, digest {:032x}",
-            self.functions, self.functions_print
-        ));
-        out
+        for (name, loss) in &self.losses {
+            let _ = write!(text, " {name} {}", loss.count);
+        }
+        xxh3_128(text.as_bytes())
+    }
+
+    /// An item for each part that can be compared, with its digest.
+    pub(crate) fn digests(&self, out: &mut Report<'_>) {
+        for (number, Database { keys, print, .. }) in &self.databases {
+            let digest = format!("{print:032x}");
+            let text = format!("db{number}: {keys} keys, digest {digest}");
+            let object =
+                |o: Object| o.number("db", *number).number("keys", *keys).text("digest", &digest);
+            out.item("database", object, &text);
+        }
+        let digest = format!("{:032x}", self.functions_print);
+        let text = format!("functions: {} libraries, digest {digest}", self.functions);
+        let object = |o: Object| o.number("libraries", self.functions).text("digest", &digest);
+        out.item("functions", object, &text);
     }
 
     /// The report of a plan.
-    pub(crate) fn report(&self) -> String {
-        let mut out = String::new();
-        let mut line = |text: String| writeln!(out, "{text}").unwrap_or_default();
-        for (number, db) in &self.databases {
-            line(format!("db{number}: {} keys, {} of them expire", db.keys, db.expires));
+    pub(crate) fn report(&self, out: &mut Report<'_>) {
+        for (number, Database { keys, expires, .. }) in &self.databases {
+            let text = format!("db{number}: {keys} keys, {expires} of them expire");
+            let object = |o: Object| {
+                o.number("db", *number).number("keys", *keys).number("expires", *expires)
+            };
+            out.item("database", object, &text);
         }
-        let amount = |of: &Amount| {
-            let Amount { keys, key_bytes, value_bytes } = of;
-            format!("{keys} keys, {key_bytes} bytes of keys, {value_bytes} bytes of values")
-        };
         for (name, of) in &self.types {
-            line(format!("{name}: {}", amount(of)));
+            let object = |o: Object| of.members(o.text("type", name));
+            out.item("type", object, &format!("{name}: {}", of.text()));
         }
         let total = self.total();
-        line(format!("{}, {} function libraries", amount(&total), self.functions));
+        let text = format!("{}, {} function libraries", total.text(), self.functions);
+        out.item("total", |o| total.members(o).number("functions", self.functions), &text);
         for shard in 0..SHARDS {
             let of = self.shards.get(&shard).copied().unwrap_or_default();
             let percent = (of.keys * 100).checked_div(total.keys).unwrap_or_default();
-            line(format!("shard {shard} of {SHARDS}: {}, {percent} % of all", amount(&of)));
+            let text = format!("shard {shard} of {SHARDS}: {}, {percent} % of all", of.text());
+            let object = |o: Object| {
+                let o = o.number("shard", shard.into()).number("shards", SHARDS.into());
+                of.members(o).number("percent", percent)
+            };
+            out.item("shard", object, &text);
         }
         for note in &self.notes {
-            line(note.clone());
+            out.note(note);
         }
         for (name, Loss { count, text, example }) in &self.losses {
-            line(format!("loss {name}: {count} times, first {example}: {text}"));
+            let line = format!("loss {name}: {count} times, first {example}: {text}");
+            let object = |o: Object| {
+                o.text("name", name)
+                    .number("count", *count)
+                    .text("first", example)
+                    .text("text", text)
+            };
+            out.item("loss", object, &line);
         }
-        out
     }
 }
 
@@ -285,18 +323,53 @@ mod tests {
         assert!(with(&["one"]).difference(&with(&[])).is_some());
     }
 
+    fn report(facts: &Facts, json: bool) -> String {
+        let mut sink = Vec::new();
+        let mut out = Report::new(&mut sink, json);
+        facts.report(&mut out);
+        assert!(out.finish().is_none());
+        String::from_utf8(sink).unwrap()
+    }
+
     #[test]
     fn a_report_counts_keys_and_values_apart() {
-        let report = facts(&[(0, "abc", "12345"), (2, "d", "6")]).report();
+        let mut facts = facts(&[(0, "abc", "12345"), (2, "d", "6")]);
+        lose(&mut facts.losses, "use", "what becomes of it", b"k\n");
+        let text = report(&facts, false);
         let all = "2 keys, 4 bytes of keys, 6 bytes of values";
         for line in [
             &format!("string: {all}"),
             &format!("{all}, 0 function libraries"),
             &format!("shard 0 of 1: {all}, 100 % of all"),
             "db2: 1 keys, 0 of them expire",
+            "loss use: 1 times, first k\\n: what becomes of it",
         ] {
-            assert!(report.lines().any(|l| l == line), "{line:?} in {report}");
+            assert!(text.lines().any(|l| l == line), "{line:?} in {text}");
         }
-        assert!(Facts::default().report().contains("shard 0 of 1: 0 keys"));
+        let json = report(&facts, true);
+        assert_eq!(json.lines().count(), text.lines().count());
+        let all = r#""keys":2,"key_bytes":4,"value_bytes":6"#;
+        for line in [
+            &format!(r#"{{"kind":"type","type":"string",{all}}}"#),
+            &format!(r#"{{"kind":"total",{all},"functions":0}}"#),
+            &format!(r#"{{"kind":"shard","shard":0,"shards":1,{all},"percent":100}}"#),
+            r#"{"kind":"database","db":2,"keys":1,"expires":0}"#,
+            r#"{"kind":"loss","name":"use","count":1,"first":"k\\n","text":"what becomes of it"}"#,
+        ] {
+            assert!(json.lines().any(|l| l == line), "{line:?} in {json}");
+        }
+        assert!(report(&Facts::default(), false).contains("shard 0 of 1: 0 keys"));
+    }
+
+    #[test]
+    fn a_source_that_changes_has_another_print() {
+        let one = facts(&[(0, "a", "1"), (3, "b", "2")]);
+        assert_eq!(one.print(), facts(&[(3, "b", "2"), (0, "a", "1")]).print());
+        let mut lost = one.clone();
+        lose(&mut lost.losses, "use", "", b"");
+        let mut with_library = one.clone();
+        with_library.library(b"source");
+        let other = [facts(&[(0, "a", "1"), (3, "b", "3")]), lost, with_library];
+        assert!(other.iter().all(|other| other.print() != one.print()));
     }
 }

@@ -67,8 +67,15 @@ impl Failure {
         Failure { code: DAMAGE, message: format!("{}: {cause}", path.display()) }
     }
 
-    /// What a decoder said. What is newer than this program is refused, the rest is damage.
+    /// What a decoder said. What is newer than this program or belongs to a module is refused, the rest is damage.
     pub(crate) fn decode(path: &Path, e: &DecodeError) -> Failure {
+        if e.is_of_module() {
+            return Failure::refused(format!(
+                "{}: {e}; nothing is damaged: delete the keys of that type in the server, or start it without the module, \
+                 and save again",
+                path.display()
+            ));
+        }
         match e.is_newer() {
             true => Failure::refused(format!(
                 "{}: {e}; nothing is damaged: a later moon-migrate may read it",

@@ -8,10 +8,10 @@
 //! |---|---|---|---|
 //! | planned | absent | as before | copies |
 //! | copying | absent, or unfinished | as before | copies again |
-//! | verified | whole | as before | changes names |
+//! | verified | whole | as before | changes names; copies again if the source has changed |
 //! | swapping | whole, or already in place | the old tree, nothing, or the new one | finishes the change |
 //! | done | - | the new tree | nothing is left to do |
-//! | back | the new tree | the old one | changes names |
+//! | back | the new tree | the old one | changes names, unless the source has changed |
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ use moon_storage::io::Disk;
 use moon_storage::migration::{self, is_there, new_tree, parent};
 use moon_storage::whole;
 
+use crate::cli::{Kind, Place};
 use crate::fail::Failure;
 use crate::host::Host;
 
@@ -75,8 +76,14 @@ impl Journal {
         accepted: Vec<String>,
     ) -> Result<Journal, Failure> {
         name_of(&to)?;
-        let said =
-            format::Journal { state: State::Planned, from, databases, accepted, backup: None };
+        let said = format::Journal {
+            state: State::Planned,
+            from,
+            source: None,
+            databases,
+            accepted,
+            backup: None,
+        };
         Ok(Journal { said, to })
     }
 
@@ -85,6 +92,11 @@ impl Journal {
         name_of(to)?;
         let said = migration::read(&*host.disk, to).await.map_err(|e| Failure::migration(&e))?;
         Ok(said.map(|said| Journal { said, to: to.into() }))
+    }
+
+    /// Whether the source is the target.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.said.from == Place { kind: Kind::Moon, path: self.to.clone() }.to_string()
     }
 
     /// Writes a state down, durable.
@@ -109,7 +121,7 @@ impl Journal {
 
     /// From now on what is in the place of the new tree belongs to the run; what an interrupted copy has left there goes.
     pub(crate) async fn begin_copy(&mut self, host: &Host) -> Result<(), Failure> {
-        if self.said.state == State::Planned {
+        if self.said.state != State::Copying {
             self.enter(host, State::Copying).await?;
         }
         let (disk, new) = (&*host.disk, new_tree(&self.to));
@@ -269,6 +281,7 @@ mod tests {
             let said = format::Journal {
                 state,
                 from: "redis-rdb:/a b/dump.rdb".into(),
+                source: Some(7),
                 databases: Some(20),
                 accepted: vec!["use".into(), "tail".into()],
                 backup: backup.map(str::to_owned),

@@ -4,10 +4,12 @@
 
 use std::path::{Path, PathBuf};
 
+use moon_formats::json::Object;
+use moon_report::Report;
 use moon_storage::io::posix::PosixDisk;
 use moon_storage::io::{Disk, Space};
 use moon_storage::log::LogConfig;
-use moon_storage::migration::is_there;
+use moon_storage::migration::{canonical, is_there};
 
 use crate::cli::{Kind, Place};
 use crate::facts::{Facts, SHARDS};
@@ -27,7 +29,7 @@ pub(crate) struct Room {
 impl Room {
     /// Looks at the place of a target, which need not exist.
     pub(crate) async fn look(host: &Host, facts: &Facts, to: &Place) -> Result<Room, Failure> {
-        let whole = std::path::absolute(&to.path).map_err(|e| Failure::io("find", &to.path, e))?;
+        let whole = canonical(&to.path).map_err(|e| Failure::io("find", &to.path, e))?;
         let (at, space) = match to.kind {
             Kind::Moon => {
                 let at = existing(&*host.disk, &whole).await?;
@@ -46,14 +48,19 @@ impl Room {
         Ok(Room { needed: needed(facts, to.kind), space, at })
     }
 
-    /// A line of the report.
-    pub(crate) fn report(&self) -> String {
+    /// An item of the report.
+    pub(crate) fn report(&self, out: &mut Report<'_>) {
         let Room { needed, space, at } = self;
-        let at = at.display();
-        match space.total {
-            u64::MAX => format!("space: {needed} bytes needed in {at}, which has no limit\n"),
-            _ => format!("space: {needed} bytes needed, {} free in {at}\n", space.free),
-        }
+        let at = at.display().to_string();
+        let free = (space.total != u64::MAX).then_some(space.free);
+        let text = match free {
+            None => format!("space: {needed} bytes needed in {at}, which has no limit"),
+            Some(free) => format!("space: {needed} bytes needed, {free} free in {at}"),
+        };
+        let object = |o: Object| {
+            o.number("needed", *needed).option("free", free, Object::number).text("at", &at)
+        };
+        out.item("space", object, &text);
     }
 
     /// Refuses a target that does not fit.
@@ -117,17 +124,26 @@ mod tests {
         Room { needed, space: Space { free, total }, at: "/data".into() }
     }
 
+    fn report(room: &Room, json: bool) -> String {
+        let mut sink = Vec::new();
+        room.report(&mut Report::new(&mut sink, json));
+        String::from_utf8(sink).expect("text")
+    }
+
     #[test]
     fn what_does_not_fit_is_refused_unless_told_otherwise() {
         let small = room(1000, 999, 5000);
-        assert_eq!(small.report(), "space: 1000 bytes needed, 999 free in /data\n");
+        assert_eq!(report(&small, false), "space: 1000 bytes needed, 999 free in /data\n");
+        let object = r#"{"kind":"space","needed":1000,"free":999,"at":"/data"}"#;
+        assert_eq!(report(&small, true), format!("{object}\n"));
         let failure = small.check(false).expect_err("a byte is missing");
         assert_eq!(failure.code, 2);
         assert!(failure.message.contains("--ignore-free-space"), "{}", failure.message);
         assert!(small.check(true).is_ok());
         assert!(room(1000, 1000, 5000).check(false).is_ok());
         let endless = room(1000, u64::MAX, u64::MAX);
-        assert!(endless.check(false).is_ok() && endless.report().contains("no limit"));
+        assert!(endless.check(false).is_ok() && report(&endless, false).contains("no limit"));
+        assert!(report(&endless, true).contains("\"free\":null"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Verbs on the data directory: the marker, the manifests, and every file by its role.
 
+pub(crate) mod journal;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ const MAGIC: &[u8] = b"moon-storage ";
 pub(crate) fn run(files: &Files, verb: &Verb, out: &mut Out<'_>) -> Result<u8, Failure> {
     let path = &verb.target().path;
     match verb {
+        Verb::Header(_) if journal::is_one(files, path)? => journal::header(files, path, out),
         Verb::Header(_) => header(files, path, out),
         Verb::Ls(_) => ls(files, &data_dir(files, path)?, out),
         Verb::Verify(_) => verify(files, &data_dir(files, path)?, out),

@@ -65,7 +65,7 @@ impl Dir {
     /// A directory that is read without a loss.
     fn whole(&self) -> Source {
         let source = self.open().unwrap_or_else(|e| panic!("{}", e.message));
-        assert!(source.facts.losses.is_empty(), "{}", source.facts.report());
+        assert!(source.facts.losses.is_empty(), "{:?}", source.facts.losses);
         source
     }
 
