@@ -3,84 +3,43 @@
 //! Written once, when a directory is initialised, by write aside, sync, rename, directory sync:
 //! a half-initialised directory does not look like data. Read before anything else at start.
 
-use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use moon_formats::DecodeError;
 use moon_formats::marker::Marker;
 use moon_formats::names;
 
 use crate::io::Disk;
-use crate::whole;
-
-/// Why a marker cannot be read or written.
-#[derive(Debug)]
-pub enum MarkerError {
-    /// A disk operation failed.
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
-    /// The file is damaged or of a newer Moon.
-    Bad {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        cause: DecodeError,
-    },
-}
-
-impl fmt::Display for MarkerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            MarkerError::Io { path, cause } => write!(f, "{}: {cause}", path.display()),
-            MarkerError::Bad { path, cause } => write!(f, "{}: {cause}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for MarkerError {}
+use crate::whole::{self, FileError};
 
 /// Reads the marker of `dir`; `None` if there is none (an empty directory, or one of the
 /// reference layout).
 ///
 /// # Errors
-/// See [`MarkerError`].
-pub async fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Marker>, MarkerError> {
-    let path = dir.join(names::MARKER);
-    match whole::read(disk, &path).await {
-        Ok(None) => Ok(None),
-        Ok(Some(text)) => {
-            Marker::decode(&text).map(Some).map_err(|cause| MarkerError::Bad { path, cause })
-        }
-        Err(cause) => Err(MarkerError::Io { path, cause }),
-    }
+/// See [`FileError`].
+pub async fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Marker>, FileError> {
+    whole::decoded(disk, &dir.join(names::MARKER), Marker::decode).await
 }
 
 /// Writes the marker of `dir`, replacing one that is there. Durable when this returns.
 ///
 /// # Errors
-/// [`MarkerError::Io`]; the directory holds the old marker, if there was one, or the new one.
-pub async fn write(disk: &dyn Disk, dir: &Path, marker: &Marker) -> Result<(), MarkerError> {
-    let at = |cause| MarkerError::Io { path: dir.join(names::MARKER), cause };
-    disk.create_dir_all(dir).await.map_err(at)?;
+/// [`FileError::Io`]; the directory holds the old marker, if there was one, or the new one.
+pub async fn write(disk: &dyn Disk, dir: &Path, marker: &Marker) -> Result<(), FileError> {
+    let path = dir.join(names::MARKER);
+    disk.create_dir_all(dir).await.map_err(FileError::io(&path))?;
     let text = marker.encode();
     let how = whole::How::default();
     let written = whole::replace(disk, dir, names::MARKER, text.as_bytes(), how).await;
-    written.map_err(|(_, cause)| at(cause))
+    written.map_err(|(_, cause)| FileError::io(&path)(cause))
 }
 
 /// Makes the name of a marker that was found durable. A process killed right after the rename
 /// leaves one that only the kernel knows of; what is written from now on must not outlive it.
 ///
 /// # Errors
-/// [`MarkerError::Io`].
-pub async fn settle(disk: &dyn Disk, dir: &Path) -> Result<(), MarkerError> {
-    let at = |cause| MarkerError::Io { path: dir.to_owned(), cause };
-    disk.sync_dir(dir).await.map_err(at)
+/// [`FileError::Io`].
+pub async fn settle(disk: &dyn Disk, dir: &Path) -> Result<(), FileError> {
+    disk.sync_dir(dir).await.map_err(FileError::io(dir))
 }
 
 #[cfg(test)]
@@ -92,7 +51,7 @@ mod tests {
         Marker { uuid: [7; 16], shards, databases: 16, created_ms: 1, extra: vec![] }
     }
 
-    fn load(disk: &SimDisk) -> Result<Option<Marker>, MarkerError> {
+    fn load(disk: &SimDisk) -> Result<Option<Marker>, FileError> {
         disk.runtime().block_on(read(disk, Path::new("/data")))
     }
 

@@ -7,47 +7,15 @@
 //! it. So a link keeps leading where it leads: what changes its name is what it leads to.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use moon_formats::DecodeError;
 use moon_formats::migration::{Journal, State};
 use moon_formats::names;
 
 use crate::io::Disk;
-use crate::whole;
-
-/// Why a journal cannot be read or written.
-#[derive(Debug)]
-pub enum MigrationError {
-    /// A disk operation failed.
-    Io {
-        /// The file or directory.
-        path: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
-    /// The journal is damaged or of a newer Moon.
-    Bad {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        cause: DecodeError,
-    },
-}
-
-impl fmt::Display for MigrationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            MigrationError::Io { path, cause } => write!(f, "{}: {cause}", path.display()),
-            MigrationError::Bad { path, cause } => write!(f, "{}: {cause}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for MigrationError {}
+use crate::whole::{self, FileError};
 
 /// Most links that are followed on the way to a directory, as many as the kernel follows.
 const LINKS_MAX: usize = 40;
@@ -114,47 +82,40 @@ pub fn parent(path: &Path) -> &Path {
 ///
 /// # Errors
 /// It cannot be listed.
-pub async fn is_there(disk: &dyn Disk, path: &Path) -> Result<bool, MigrationError> {
+pub async fn is_there(disk: &dyn Disk, path: &Path) -> Result<bool, FileError> {
     match disk.list(path).await {
         Ok(_) => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(cause) => Err(MigrationError::Io { path: path.to_owned(), cause }),
+        Err(e) => Err(FileError::io(path)(e)),
     }
 }
 
 /// The journal of the last migration into `dir`; `None` if there was none.
 ///
 /// # Errors
-/// See [`MigrationError`].
-pub async fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Journal>, MigrationError> {
-    let path = journal(dir);
-    match whole::read(disk, &path).await {
-        Ok(None) => Ok(None),
-        Ok(Some(text)) => {
-            Journal::decode(&text).map(Some).map_err(|cause| MigrationError::Bad { path, cause })
-        }
-        Err(cause) => Err(MigrationError::Io { path, cause }),
-    }
+/// See [`FileError`].
+pub async fn read(disk: &dyn Disk, dir: &Path) -> Result<Option<Journal>, FileError> {
+    whole::decoded(disk, &journal(dir), Journal::decode).await
 }
 
 /// Writes the journal of a migration into `dir`. Durable when this returns, and with it all changes of names beside it
 /// that were made before.
 ///
 /// # Errors
-/// [`MigrationError::Io`]; the journal that was there is there, or the new one.
-pub async fn write(disk: &dyn Disk, dir: &Path, content: &Journal) -> Result<(), MigrationError> {
+/// [`FileError::Io`]; the journal that was there is there, or the new one.
+pub async fn write(disk: &dyn Disk, dir: &Path, content: &Journal) -> Result<(), FileError> {
     let path = journal(dir);
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let written = whole::put(disk, parent(&path), &name, content.encode().as_bytes()).await;
-    written.map_err(|cause| MigrationError::Io { path, cause })
+    written.map_err(FileError::io(&path))
 }
 
 /// Whether a migration has to be ended before anybody opens `dir`: the state in which it was interrupted. Then the name
 /// stands for a tree that is to make way, or for nothing, and what was written there now would be set aside.
 ///
 /// # Errors
-/// See [`MigrationError`].
-pub async fn unfinished(disk: &dyn Disk, dir: &Path) -> Result<Option<State>, MigrationError> {
+/// See [`FileError`].
+pub async fn unfinished(disk: &dyn Disk, dir: &Path) -> Result<Option<State>, FileError> {
     let Some(journal) = read(disk, dir).await? else { return Ok(None) };
     let waiting = match (journal.state, &journal.backup) {
         (State::Swapping, _) => new_tree(dir),
@@ -168,14 +129,13 @@ pub async fn unfinished(disk: &dyn Disk, dir: &Path) -> Result<Option<State>, Mi
 ///
 /// # Errors
 /// One of them cannot be listed or synced.
-pub async fn sync_names(disk: &dyn Disk, path: &Path) -> Result<(), MigrationError> {
-    let at = |cause| MigrationError::Io { path: path.to_owned(), cause };
-    for entry in disk.list(path).await.map_err(at)? {
+pub async fn sync_names(disk: &dyn Disk, path: &Path) -> Result<(), FileError> {
+    for entry in disk.list(path).await.map_err(FileError::io(path))? {
         if entry.is_dir {
             Box::pin(sync_names(disk, &path.join(&entry.name))).await?;
         }
     }
-    disk.sync_dir(path).await.map_err(at)
+    disk.sync_dir(path).await.map_err(FileError::io(path))
 }
 
 /// Removes a directory and all that is in it; nothing happens if it is not there. Interrupted, it leaves a part; a power
@@ -183,12 +143,11 @@ pub async fn sync_names(disk: &dyn Disk, path: &Path) -> Result<(), MigrationErr
 ///
 /// # Errors
 /// Something in it cannot be removed.
-pub async fn remove_tree(disk: &dyn Disk, path: &Path) -> Result<(), MigrationError> {
-    let at = |cause| MigrationError::Io { path: path.to_owned(), cause };
+pub async fn remove_tree(disk: &dyn Disk, path: &Path) -> Result<(), FileError> {
     let entries = match disk.list(path).await {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(cause) => return Err(at(cause)),
+        Err(e) => return Err(FileError::io(path)(e)),
     };
     for entry in entries {
         let inner = path.join(&entry.name);
@@ -196,12 +155,12 @@ pub async fn remove_tree(disk: &dyn Disk, path: &Path) -> Result<(), MigrationEr
             true => Box::pin(remove_tree(disk, &inner)).await?,
             false => {
                 let removed = disk.remove(&inner).await;
-                removed.map_err(|cause| MigrationError::Io { path: inner, cause })?;
+                removed.map_err(FileError::io(&inner))?;
             }
         }
     }
-    disk.sync_dir(path).await.map_err(at)?;
-    disk.remove_dir(path).await.map_err(at)
+    disk.sync_dir(path).await.map_err(FileError::io(path))?;
+    disk.remove_dir(path).await.map_err(FileError::io(path))
 }
 
 #[cfg(test)]
@@ -303,7 +262,7 @@ mod tests {
         let disk = with(State::Done, &["moon"]);
         assert!(disk.rot(&journal(Path::new(DIR)), 20, 1));
         let found = disk.runtime().block_on(unfinished(&disk, Path::new(DIR)));
-        assert!(matches!(found, Err(MigrationError::Bad { .. })));
+        assert!(matches!(found, Err(FileError::Bad { .. })));
     }
 
     #[test]

@@ -12,7 +12,6 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -22,7 +21,7 @@ use moon_formats::{DecodeError, names};
 use crate::io::Disk;
 use crate::manifest::Table;
 use crate::scan::LogStart;
-use crate::whole::{self, How};
+use crate::whole::{self, FileError, How};
 
 /// Where the files of one shard are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,43 +84,6 @@ impl ShardPaths {
     }
 }
 
-/// A part list or guard that cannot be read or written.
-#[derive(Debug)]
-pub enum PartsError {
-    /// A disk operation failed.
-    Io {
-        /// The file or directory.
-        path: PathBuf,
-        /// Why.
-        cause: io::Error,
-    },
-    /// The file is damaged or of a newer Moon.
-    Bad {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        cause: DecodeError,
-    },
-}
-
-impl PartsError {
-    fn io(path: &Path) -> impl FnOnce(io::Error) -> PartsError + use<> {
-        let path = path.to_owned();
-        move |cause| PartsError::Io { path, cause }
-    }
-}
-
-impl fmt::Display for PartsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PartsError::Io { path, cause } => write!(f, "{}: {cause}", path.display()),
-            PartsError::Bad { path, cause } => write!(f, "{}: {cause}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for PartsError {}
-
 /// A part list without bases for a log that begins at `start`.
 pub fn without_base(shard: u16, epoch: u64, start: LogStart) -> PartList {
     PartList {
@@ -151,56 +113,46 @@ pub fn holds_nothing(list: &PartList) -> bool {
 /// Reads the part list of a shard; `None` if there is none.
 ///
 /// # Errors
-/// See [`PartsError`]; a list of another shard is `Bad`.
-pub async fn read_list(
-    disk: &dyn Disk,
-    paths: &ShardPaths,
-) -> Result<Option<PartList>, PartsError> {
+/// See [`FileError`]; a list of another shard is `Bad`.
+pub async fn read_list(disk: &dyn Disk, paths: &ShardPaths) -> Result<Option<PartList>, FileError> {
     let path = paths.part_list();
-    let Some(text) = whole::read(disk, &path).await.map_err(PartsError::io(&path))? else {
-        return Ok(None);
+    let of_this_shard = |text: &[u8]| {
+        let list = PartList::decode(text)?;
+        if list.shard != paths.shard {
+            let (expected, found) = (paths.shard.into(), list.shard.into());
+            let cause = moon_formats::Cause::Mismatch { expected, found };
+            return Err(DecodeError::new(0, "shard", cause));
+        }
+        Ok(list)
     };
-    let bad = |cause| PartsError::Bad { path: path.clone(), cause };
-    let list = PartList::decode(&text).map_err(bad)?;
-    if list.shard != paths.shard {
-        let (expected, found) = (paths.shard.into(), list.shard.into());
-        let cause = moon_formats::Cause::Mismatch { expected, found };
-        return Err(bad(DecodeError::new(0, "shard", cause)));
-    }
-    Ok(Some(list))
+    whole::decoded(disk, &path, of_this_shard).await
 }
 
 /// Reads the guard and gives its number of shards; `None` if there is none.
 ///
 /// # Errors
-/// See [`PartsError`].
-pub async fn read_guard(disk: &dyn Disk, paths: &ShardPaths) -> Result<Option<u16>, PartsError> {
+/// See [`FileError`].
+pub async fn read_guard(disk: &dyn Disk, paths: &ShardPaths) -> Result<Option<u16>, FileError> {
     let path = paths.guard_dir().join(names::AOF_MANIFEST);
-    match whole::read(disk, &path).await.map_err(PartsError::io(&path))? {
-        None => Ok(None),
-        Some(text) => match aof::decode_guard(&text) {
-            Ok(shards) => Ok(Some(shards)),
-            Err(cause) => Err(PartsError::Bad { path, cause }),
-        },
-    }
+    whole::decoded(disk, &path, aof::decode_guard).await
 }
 
 /// Writes the guard of a directory with this many shards. Durable when this returns.
 ///
 /// # Errors
-/// [`PartsError::Io`].
+/// [`FileError::Io`].
 pub async fn write_guard(
     disk: &dyn Disk,
     paths: &ShardPaths,
     shards: u16,
-) -> Result<(), PartsError> {
+) -> Result<(), FileError> {
     let dir = paths.guard_dir();
     let path = dir.join(names::AOF_MANIFEST);
-    disk.create_dir_all(&dir).await.map_err(PartsError::io(&dir))?;
+    disk.create_dir_all(&dir).await.map_err(FileError::io(&dir))?;
     let text = aof::encode_guard(shards);
     whole::replace(disk, &dir, names::AOF_MANIFEST, text.as_bytes(), How::default())
         .await
-        .map_err(|(_, cause)| PartsError::io(&path)(cause))
+        .map_err(|(_, cause)| FileError::io(&path)(cause))
 }
 
 struct State {
@@ -290,9 +242,9 @@ impl Parts {
     /// Replaces the list: the commit of a rewrite. Everything that `next` names must be durable.
     ///
     /// # Errors
-    /// [`PartsError::Io`]. The list in force stays the old one; if the new one may be on the
+    /// [`FileError::Io`]. The list in force stays the old one; if the new one may be on the
     /// device, files of both are kept until a later commit succeeds.
-    pub async fn commit(&self, disk: &dyn Disk, next: PartList) -> Result<(), PartsError> {
+    pub async fn commit(&self, disk: &dyn Disk, next: PartList) -> Result<(), FileError> {
         self.commit_as(disk, next, How::default()).await
     }
 
@@ -301,10 +253,10 @@ impl Parts {
         disk: &dyn Disk,
         next: PartList,
         how: How,
-    ) -> Result<(), PartsError> {
+    ) -> Result<(), FileError> {
         let dir = self.paths.parts();
         let path = self.paths.part_list();
-        disk.create_dir_all(&dir).await.map_err(PartsError::io(&dir))?;
+        disk.create_dir_all(&dir).await.map_err(FileError::io(&dir))?;
         let text = next.encode();
         let done = whole::replace(disk, &dir, names::AOF_MANIFEST, text.as_bytes(), how).await;
         let mut state = self.state.borrow_mut();
@@ -318,7 +270,7 @@ impl Parts {
                 if renamed {
                     state.doubtful.extend(bases(&next).map(|b| b.seq));
                 }
-                Err(PartsError::io(&path)(cause))
+                Err(FileError::io(&path)(cause))
             }
         }
     }

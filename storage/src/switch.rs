@@ -33,12 +33,10 @@ use crate::files::Files;
 use crate::io::{Access, Caching, Disk, Runtime};
 use crate::log::{Log, LogConfig, LogState};
 use crate::manifest::{self, Moment};
-use crate::parts::{
-    Parts, PartsError, ShardPaths, holds_nothing, read_guard, without_base, write_guard,
-};
+use crate::parts::{Parts, ShardPaths, holds_nothing, read_guard, without_base, write_guard};
 use crate::recovery::{Opened, RecoveredEnd, RecoveryError, open_table};
 use crate::scan::LogStart;
-use crate::whole;
+use crate::whole::{self, FileError};
 
 /// What is left of the log of a shard that goes on without one.
 #[derive(Clone)]
@@ -158,7 +156,7 @@ pub async fn end(disk: &dyn Disk, log: &Log, parts: &Parts) -> Result<Standing, 
 ///
 /// # Errors
 /// The list cannot be written; nothing has been removed then.
-pub async fn supersede(disk: &dyn Disk, standing: &Standing) -> Result<Standing, PartsError> {
+pub async fn supersede(disk: &dyn Disk, standing: &Standing) -> Result<Standing, FileError> {
     let parts = &standing.parts;
     let old = parts.list();
     let lsn = standing.lsn();

@@ -3,9 +3,11 @@
 //! Invariant: at every moment the name leads to the old content or to the new one, never to a
 //! mixture; when [`replace`] returns without an error it leads to the new one for good.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use moon_formats::DecodeError;
 use moon_formats::names;
 
 use crate::failpoint::{Point, reach};
@@ -13,6 +15,52 @@ use crate::io::{Access, Caching, Disk, File};
 
 /// Longest file that is read, in bytes.
 pub(crate) const BYTES_MAX: u64 = 1 << 20;
+
+/// Why a small file cannot be read or written: marker, guard, part list, journal of a migration.
+#[derive(Debug)]
+pub enum FileError {
+    /// A disk operation failed.
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The file is damaged or of a newer Moon.
+    Bad {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: DecodeError,
+    },
+}
+
+impl FileError {
+    /// A disk operation on `path` failed.
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> FileError + use<> {
+        let path = path.to_owned();
+        move |cause| FileError::Io { path, cause }
+    }
+
+    /// The file or directory.
+    pub fn path(&self) -> &Path {
+        match self {
+            FileError::Io { path, .. } | FileError::Bad { path, .. } => path,
+        }
+    }
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path().display();
+        match self {
+            FileError::Io { cause, .. } => write!(f, "{path}: {cause}"),
+            FileError::Bad { cause, .. } => write!(f, "{path}: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for FileError {}
 
 /// How [`replace`] is tested.
 #[derive(Debug, Clone, Copy, Default)]
@@ -59,6 +107,20 @@ impl How {
 /// `InvalidData`.
 pub(crate) async fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
     read_up_to(disk, path, BYTES_MAX).await
+}
+
+/// Reads what a file says; `None` if there is none.
+///
+/// # Errors
+/// See [`FileError`].
+pub(crate) async fn decoded<T>(
+    disk: &dyn Disk,
+    path: &Path,
+    decode: impl FnOnce(&[u8]) -> Result<T, DecodeError>,
+) -> Result<Option<T>, FileError> {
+    let Some(text) = read(disk, path).await.map_err(FileError::io(path))? else { return Ok(None) };
+    let content = decode(&text);
+    content.map(Some).map_err(|cause| FileError::Bad { path: path.to_owned(), cause })
 }
 
 /// Reads a file of at most `bytes_max` bytes; `None` if there is none.

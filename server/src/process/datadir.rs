@@ -15,8 +15,8 @@ use moon_formats::names::MARKER;
 use moon_storage::io::local::LocalRuntime;
 use moon_storage::io::lock::{DirLock, LockError};
 use moon_storage::io::posix::PosixDisk;
-use moon_storage::marker::{self, MarkerError};
-use moon_storage::migration::{self, MigrationError};
+use moon_storage::whole::FileError;
+use moon_storage::{marker, migration};
 
 use crate::config::{Config, OptionId};
 use crate::net::sys;
@@ -31,20 +31,20 @@ pub(crate) enum DirError {
     /// Another process holds the lock: exit 1.
     Locked(LockError),
     /// The marker cannot be read: exit 2.
-    Marker(MarkerError),
+    Marker(FileError),
     /// The data is not ours; the operator decides: exit 2.
     Foreign(PathBuf, String),
     /// A migration into it has to be ended first: exit 2.
     Migrating(PathBuf, State),
     /// The journal of a migration into it is damaged: exit 2. It cannot be read: exit 1.
-    Migration(MigrationError),
+    Migration(FileError),
 }
 
 impl DirError {
     /// The exit code that tells the supervisor what to do (operations §5).
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Migration(MigrationError::Io { .. }) => super::EXIT_ENVIRONMENT,
+            Self::Migration(FileError::Io { .. }) => super::EXIT_ENVIRONMENT,
             Self::Foreign(..) | Self::Marker(_) | Self::Migrating(..) | Self::Migration(_) => {
                 super::EXIT_DECISION
             }

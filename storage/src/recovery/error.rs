@@ -8,8 +8,8 @@ use moon_formats::DecodeError;
 
 use crate::log::LogError;
 use crate::manifest::TableError;
-use crate::parts::PartsError;
 use crate::scan::{Hole, ScanError, VisitError};
+use crate::whole::FileError;
 
 use super::salvage::SalvageError;
 use super::target::TargetError;
@@ -92,7 +92,7 @@ pub enum RecoveryError {
     /// A directory cannot be listed or synced.
     Io(PathBuf, io::Error),
     /// The part list or the guard cannot be read or written, or is damaged.
-    Parts(PartsError),
+    Parts(FileError),
     /// There is data, but no part list that says which of it counts.
     PartsMissing {
         /// The list that must exist.
@@ -156,8 +156,8 @@ impl RecoveryError {
                 Some(EIO) => DAMAGE,
                 _ => ENVIRONMENT,
             },
-            RecoveryError::Parts(PartsError::Io { cause, .. }) => of_io(cause),
-            RecoveryError::Parts(PartsError::Bad { cause, .. }) => match cause.is_newer() {
+            RecoveryError::Parts(FileError::Io { cause, .. }) => of_io(cause),
+            RecoveryError::Parts(FileError::Bad { cause, .. }) => match cause.is_newer() {
                 true => DECISION,
                 false => DAMAGE,
             },
@@ -184,10 +184,7 @@ impl fmt::Display for RecoveryError {
             }
             RecoveryError::Io(path, e) => write!(f, "{}: {e}", path.display()),
             RecoveryError::Parts(e) if damaged => {
-                let path = match e {
-                    PartsError::Io { path, .. } | PartsError::Bad { path, .. } => path,
-                };
-                let dir = path.parent().unwrap_or(path).display();
+                let dir = e.path().parent().unwrap_or(e.path()).display();
                 write!(f, "part list damaged: {e}; run: moon-inspect aof rebuild {dir}")
             }
             RecoveryError::Parts(e) => e.fmt(f),

@@ -16,10 +16,10 @@ use crate::io::{Disk, Runtime};
 use crate::log::{Log, LogConfig};
 use crate::manifest::{Found, Moment, Table};
 use crate::marker;
-use crate::parts::{Parts, PartsError, without_base, write_guard};
+use crate::parts::{Parts, without_base, write_guard};
 use crate::scan::LogStart;
 use crate::switch::clear_void;
-use crate::whole::{self, aside};
+use crate::whole::{self, FileError, aside};
 
 use super::{Recovered, RecoveryError};
 
@@ -167,8 +167,8 @@ async fn remove(disk: &dyn Disk, orphans: &[PathBuf]) {
     }
 }
 
-impl From<PartsError> for RecoveryError {
-    fn from(e: PartsError) -> RecoveryError {
+impl From<FileError> for RecoveryError {
+    fn from(e: FileError) -> RecoveryError {
         RecoveryError::Parts(e)
     }
 }

@@ -17,8 +17,9 @@ use crate::log::SegmentInfo;
 use crate::manifest::{self, Found};
 #[cfg(any(test, feature = "mutants"))]
 use crate::mutant::Mutant;
-use crate::parts::{PartsError, ShardPaths, bases, holds_nothing, read_guard, read_list};
+use crate::parts::{ShardPaths, bases, holds_nothing, read_guard, read_list};
 use crate::scan::{HoleReason, LogStart, Position, ScanOptions, VisitError, Visitor};
+use crate::whole::FileError;
 
 use super::base::{FileSummary, read_file};
 use super::salvage::Salvage;
@@ -343,7 +344,7 @@ async fn check_guard(req: &Request<'_>, warnings: &mut Vec<String>) -> Result<bo
             found,
             configured: req.shards,
         }),
-        Err(PartsError::Bad { path, cause }) if !cause.is_newer() => {
+        Err(FileError::Bad { path, cause }) if !cause.is_newer() => {
             warnings.push(format!("guard damaged and written again: {}: {cause}", path.display()));
             Ok(true)
         }

@@ -42,7 +42,8 @@ use crate::io::{Disk, Runtime};
 use crate::log::Log;
 #[cfg(any(test, feature = "mutants"))]
 use crate::mutant::Mutant;
-use crate::parts::{Parts, PartsError, ShardPaths};
+use crate::parts::{Parts, ShardPaths};
+use crate::whole::FileError;
 
 pub use pace::Pace;
 pub use retention::Retention;
@@ -171,7 +172,7 @@ pub enum SnapshotError {
         cause: io::Error,
     },
     /// The part list could not be replaced.
-    Parts(PartsError),
+    Parts(FileError),
     /// The source has lost the snapshot, or ended its file wrongly.
     Source(String),
     /// [`Job::cancel`] was called, or the log was shut down.

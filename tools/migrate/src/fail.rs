@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use moon_formats::DecodeError;
-use moon_storage::migration::MigrationError;
+use moon_storage::whole::FileError;
 
 /// Exit code of a path that cannot be read or written.
 const ENVIRONMENT: u8 = 1;
@@ -56,10 +56,10 @@ impl Failure {
     }
 
     /// What the storage layer said of a journal or of a tree beside a data directory.
-    pub(crate) fn migration(e: &MigrationError) -> Failure {
+    pub(crate) fn migration(e: &FileError) -> Failure {
         match e {
-            MigrationError::Io { .. } => Failure::environment(e.to_string()),
-            MigrationError::Bad { path, cause } => Failure::decode(path, cause),
+            FileError::Io { .. } => Failure::environment(e.to_string()),
+            FileError::Bad { path, cause } => Failure::decode(path, cause),
         }
     }
 

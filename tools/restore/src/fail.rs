@@ -5,10 +5,9 @@ use std::io;
 use std::path::Path;
 
 use moon_formats::DecodeError;
-use moon_storage::marker::MarkerError;
-use moon_storage::parts::PartsError;
 use moon_storage::recovery::RecoveryError;
 use moon_storage::scan::ScanError;
+use moon_storage::whole::FileError;
 
 /// Exit code when everything is well.
 pub const DONE: u8 = 0;
@@ -96,17 +95,11 @@ impl From<ScanError> for Failure {
     }
 }
 
-impl From<PartsError> for Failure {
-    fn from(e: PartsError) -> Failure {
-        RecoveryError::Parts(e).into()
-    }
-}
-
-impl From<MarkerError> for Failure {
-    fn from(e: MarkerError) -> Failure {
+impl From<FileError> for Failure {
+    fn from(e: FileError) -> Failure {
         match e {
-            MarkerError::Bad { path, cause } => Failure::decode(&path, &cause),
-            MarkerError::Io { path, cause } => Failure::io("read or write", &path, cause),
+            FileError::Bad { path, cause } => Failure::decode(&path, &cause),
+            FileError::Io { path, cause } => Failure::io("read or write", &path, cause),
         }
     }
 }

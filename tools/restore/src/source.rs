@@ -18,7 +18,7 @@ use moon_formats::wal::{BatchHead, Cut as LogCut, Record, RecordType, SegmentHea
 use moon_storage::io::{Caching, Disk};
 use moon_storage::marker;
 use moon_storage::parts::{ShardPaths, read_list};
-use moon_storage::recovery::is_in_save;
+use moon_storage::recovery::{RecoveryError, is_in_save};
 use moon_storage::scan::{EndKind, LogStart, Position, ScanOptions, VisitError, Visitor, scan};
 
 use crate::fail::Failure;
@@ -81,7 +81,7 @@ pub async fn stopped(disk: &dyn Disk, data: &std::path::Path, now_us: i64) -> Re
                 paths.snapshot().display()
             )));
         }
-        let Some(list) = read_list(disk, &paths).await? else {
+        let Some(list) = read_list(disk, &paths).await.map_err(RecoveryError::Parts)? else {
             return Err(Failure::refused(format!(
                 "{} does not exist: nothing has been written under {}, or it is damaged (moon-inspect aof \
                  rebuild)",
