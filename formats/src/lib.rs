@@ -19,6 +19,7 @@
 //! | Redis and Valkey values, files | `REDIS`, `VALKEY` | 1-15, 80-81; writes 10-12 | [`redis_rdb`] | - |
 //! | page header | `GPNM` | 2; reads 1 | [`page`] | `docs/formats/shard-manifest.md` |
 //! | cold pages of the reference (read only) | `GPNM` | 1 | [`cold_reference`] | - |
+//! | definitions of graphs and indexes of the reference (read only) | `VMIX`, `TMIX` | 1-5, 1-2 | [`planes_reference`] | - |
 //! | file table of a shard | `GPNM` | 3; reads 1-2 | [`shard_manifest`] | `docs/formats/shard-manifest.md` |
 //! | umbrella marker | `moon-storage` | 1 | [`marker`] | `docs/formats/text-files.md` |
 //! | guard, part list | `version`, `moon-aof` | 3 | [`aof`] | `docs/formats/text-files.md` |
@@ -47,6 +48,7 @@ pub mod migration;
 pub mod names;
 pub mod number;
 pub mod page;
+pub mod planes_reference;
 pub mod redis_rdb;
 pub mod resp;
 pub mod rrdshard;

@@ -9,6 +9,7 @@ mod cold;
 mod events;
 mod foreign;
 mod manifest;
+mod planes;
 mod samples;
 mod snapshot;
 
@@ -20,6 +21,7 @@ pub use foreign::{
     value_samples as rdb_value_samples,
 };
 pub use manifest::{old_shard_manifest, page, sample_root, sample_shard_manifest, shard_manifest};
+pub use planes::{planes_reference, sample_text_indexes, sample_vector_indexes};
 use samples::{
     header_samples, part_list_samples, record_samples, reply_samples, request_samples,
     value_samples,
@@ -63,6 +65,7 @@ pub const TARGETS: &[Target] = &[
     ("backup", backup, backup::samples),
     ("part_list", part_list, part_list_samples),
     ("migration_journal", migration_journal, || vec![sample_migration().encode().into_bytes()]),
+    ("planes_reference", planes::planes_reference, planes::samples),
     ("salvage_plan", salvage_plan, || vec![sample_salvage_plan().encode().into_bytes()]),
 ];
 

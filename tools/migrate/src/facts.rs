@@ -28,6 +28,15 @@ pub(crate) struct Loss {
     pub(crate) example: String,
 }
 
+/// A name that stands for two things.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Collision {
+    /// The name, readable.
+    pub(crate) name: String,
+    /// What it stands for.
+    pub(crate) text: String,
+}
+
 /// Losses by the name under which they can be accepted.
 pub(crate) type Losses = BTreeMap<&'static str, Loss>;
 
@@ -102,6 +111,7 @@ pub(crate) struct Facts {
     functions_print: u128,
     function_bytes: u64,
     pub(crate) losses: Losses,
+    pub(crate) collisions: Vec<Collision>,
     /// Things worth a line in the report.
     pub(crate) notes: Vec<String>,
     scratch: Vec<u8>,
@@ -259,6 +269,10 @@ impl Facts {
         }
         for note in &self.notes {
             out.note(note);
+        }
+        for Collision { name, text } in &self.collisions {
+            let line = format!("collision {name}: {text}");
+            out.item("collision", |o| o.text("name", name).text("text", text), &line);
         }
         for (name, Loss { count, text, example }) in &self.losses {
             let line = format!("loss {name}: {count} times, first {example}: {text}");

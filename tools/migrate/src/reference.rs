@@ -9,6 +9,7 @@
 //! * Nothing is created in the directory, not even a lock file.
 
 mod cold;
+mod names;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +19,7 @@ use std::time::SystemTime;
 
 use moon_engine::exec::Shard;
 use moon_formats::aof_reference::{Frame, Manifest, SHARDS_MAX};
-use moon_formats::names;
+use moon_formats::names as files;
 use moon_formats::resp::CommandIter;
 use moon_formats::rrdshard::{Decoder, Item};
 pub(crate) use moon_formats::rrdshard::{MAGIC as RRDSHARD_MAGIC, MOON_MAGIC};
@@ -28,8 +29,9 @@ use moon_storage::io::lock::DirLock;
 use moon_storage::io::posix::PosixDisk;
 use moon_storage::scan::{EndKind, Position, ScanError, ScanOptions, VisitError, Visitor, scan};
 
+use self::names::Names;
 use crate::aof::{self, Parts, Stream};
-use crate::facts::{Losses, lose};
+use crate::facts::{Collision, Losses, lose};
 use crate::fail::Failure;
 use crate::filling::Filling;
 use crate::input::Input;
@@ -41,12 +43,13 @@ const PIECE: usize = 64 << 10;
 /// Longest manifest.
 const MANIFEST_MAX: u64 = 1 << 20;
 
-/// Reads a directory into an empty shard; the lock, where there is a file to lock, stays in our hands.
+/// Reads a directory into an empty shard; the lock, where there is a file to lock, stays in our hands. Also names that stand for
+/// two things.
 pub(crate) fn load(
     dir: &Path,
     shard: &mut Shard,
     losses: &mut Losses,
-) -> Result<Option<DirLock>, Failure> {
+) -> Result<(Option<DirLock>, Vec<Collision>), Failure> {
     let lock =
         DirLock::share(dir).map_err(|e| Failure::environment(format!("{e}; stop it first")))?;
     let (logs, snapshots) = (Logs::find(dir)?, snapshots(dir)?);
@@ -54,7 +57,8 @@ pub(crate) fn load(
         contradiction(logs, newest)?;
     }
     let cold = Cold::read(dir, losses)?;
-    other_files(dir, &cold, losses)?;
+    let mut names = Names::default();
+    other_files(dir, &cold, &mut names, losses)?;
     let mut filling = Filling::of_several(shard);
     cold.fill(&mut filling)?;
     match &logs {
@@ -73,14 +77,16 @@ pub(crate) fn load(
     let mut planes = Planes {
         shard: filling.shard(),
         losses,
+        names: &mut names,
         covered,
         dir: PathBuf::new(),
         stream: Stream::default(),
     };
     for n in 0..SHARDS_MAX {
-        planes.log(&dir.join(names::shard_dir(n)).join(names::WAL_DIR))?;
+        planes.log(&dir.join(files::shard_dir(n)).join(files::WAL_DIR))?;
     }
-    Ok(lock)
+    let collisions = names.collisions(filling.shard());
+    Ok((lock, collisions))
 }
 
 /// Whether a directory looks like one of the reference.
@@ -89,11 +95,11 @@ pub(crate) fn is_one(dir: &Path) -> bool {
         let mut input = Input::open(path).ok();
         input.as_mut().is_some_and(|i| i.ensure(magic.len()).is_ok() && i.rest().starts_with(magic))
     };
-    dir.join(names::AOF_DIR).is_dir()
+    dir.join(files::AOF_DIR).is_dir()
         || dir.join("appendonly.aof").is_file()
         || dir.join("shard-0.aof").is_file()
-        || dir.join(names::shard_dir(0)).is_dir()
-        || dir.join(names::shard_snapshot(0)).is_file()
+        || dir.join(files::shard_dir(0)).is_dir()
+        || dir.join(files::shard_snapshot(0)).is_file()
         || begins(&dir.join("dump.rdb"), MOON_MAGIC)
 }
 
@@ -141,8 +147,8 @@ enum Logs {
 
 impl Logs {
     fn find(dir: &Path) -> Result<Option<Logs>, Failure> {
-        let files = dir.join(names::AOF_DIR);
-        let manifest = files.join(names::AOF_MANIFEST);
+        let files = dir.join(files::AOF_DIR);
+        let manifest = files.join(files::AOF_MANIFEST);
         if !manifest.exists() {
             let single = dir.join("appendonly.aof");
             let mut plain: Vec<PathBuf> = single.is_file().then_some(single).into_iter().collect();
@@ -162,15 +168,15 @@ impl Logs {
             }
             Manifest::PerShard { seq, shards } => {
                 let of = |n: u16| {
-                    let dir = files.join(names::shard_dir(n));
-                    (dir.join(names::base_file(seq)), dir.join(format!("moon.aof.{seq}.incr.aof")))
+                    let dir = files.join(files::shard_dir(n));
+                    (dir.join(files::base_file(seq)), dir.join(format!("moon.aof.{seq}.incr.aof")))
                 };
                 Ok(Some(Logs::PerShard((0..shards).map(of).collect())))
             }
             Manifest::Native => Err(Failure::refused(format!(
                 "{} is of a directory of Moon, and there is no {} beside it: was it removed?",
                 manifest.display(),
-                names::MARKER
+                files::MARKER
             ))),
         }
     }
@@ -285,8 +291,8 @@ fn snapshots(dir: &Path) -> Result<Vec<(PathBuf, SystemTime)>, Failure> {
     let dump = dir.join("dump.rdb");
     let mut candidates = vec![dump];
     for n in 0..SHARDS_MAX {
-        let name = names::shard_snapshot(n);
-        candidates.extend([dir.join(&name), dir.join(names::shard_dir(n)).join(&name)]);
+        let name = files::shard_snapshot(n);
+        candidates.extend([dir.join(&name), dir.join(files::shard_dir(n)).join(&name)]);
     }
     for path in candidates.into_iter().filter(|path| path.is_file()) {
         found.push((path.clone(), changed(&path)?));
@@ -337,6 +343,7 @@ enum Covered {
 struct Planes<'a, 'b> {
     shard: &'a mut Shard,
     losses: &'b mut Losses,
+    names: &'b mut Names,
     covered: Covered,
     /// The log that is being read, and how far its commands have come.
     dir: PathBuf,
@@ -347,7 +354,7 @@ impl Planes<'_, '_> {
     fn log(&mut self, dir: &Path) -> Result<(), Failure> {
         let Ok(entries) = fs::read_dir(dir) else { return Ok(()) };
         let is_segment = |name: &std::ffi::OsStr| {
-            name.to_str().is_some_and(|name| names::parse_wal_segment(name).is_some())
+            name.to_str().is_some_and(|name| files::parse_wal_segment(name).is_some())
         };
         if !entries.flatten().any(|entry| is_segment(&entry.file_name())) {
             return Ok(());
@@ -375,6 +382,9 @@ impl Planes<'_, '_> {
             let bytes = payload.get(from..commands.position()).unwrap_or_default();
             from = commands.position();
             let name = words.first().copied().unwrap_or_default().to_ascii_uppercase();
+            if let (b"GRAPH.CREATE", Some(graph)) = (&name[..], words.get(1)) {
+                self.names.graph(graph);
+            }
             if let Some((plane, what)) = plane_of(&name) {
                 lose(self.losses, plane, what, words.get(1).copied().unwrap_or_default());
                 continue;
@@ -480,7 +490,12 @@ fn plane_of(name: &[u8]) -> Option<(&'static str, &'static str)> {
 }
 
 /// Files of planes that this version does not have.
-fn other_files(dir: &Path, cold: &Cold, losses: &mut Losses) -> Result<(), Failure> {
+fn other_files(
+    dir: &Path,
+    cold: &Cold,
+    planes: &mut Names,
+    losses: &mut Losses,
+) -> Result<(), Failure> {
     let mut waiting = vec![dir.to_path_buf()];
     while let Some(dir) = waiting.pop() {
         let io = |e| Failure::io("read", &dir, e);
@@ -493,11 +508,11 @@ fn other_files(dir: &Path, cold: &Cold, losses: &mut Losses) -> Result<(), Failu
                 waiting.push(path);
                 continue;
             }
+            if planes.file(&path, &name, losses)? {
+                continue;
+            }
             let found = match &*name {
-                "graph_metadata.json" => Some(("graph", "a file of graphs")),
-                "vector-indexes.meta" => Some(("vector", "a file of vector indexes")),
-                "text-indexes.meta" => Some(("search", "a file of text indexes")),
-                n if names::parse_heap_file(n).is_some() => match cold.knows(&path) {
+                n if files::parse_heap_file(n).is_some() => match cold.knows(&path) {
                     true => None,
                     false => {
                         Some(("cold", "files of cold values for which there is no file table"))

@@ -85,9 +85,10 @@ impl Source {
     fn reference(path: &Path) -> Result<Source, Failure> {
         let mut shard = whole::empty(AOF_DATABASES);
         let mut losses = Losses::new();
-        let lock = reference::load(path, &mut shard, &mut losses)?;
+        let (lock, collisions) = reference::load(path, &mut shard, &mut losses)?;
         let mut source = Source::of(shard, None);
         source.facts.losses = losses;
+        source.facts.collisions = collisions;
         source.facts.notes.push("a directory of the reference server".into());
         source.shared = lock;
         Ok(source)
@@ -122,6 +123,7 @@ impl Source {
         let kept = std::mem::take(&mut self.facts);
         *self = Source::of(shard, None);
         self.facts.losses = kept.losses;
+        self.facts.collisions = kept.collisions;
         self.facts.notes = kept.notes;
         Ok(())
     }

@@ -33,7 +33,7 @@ pub(crate) async fn nothing_to_do(
         Ok(Some(_)) => {
             let target = path.display().to_string();
             let text = format!("{target} has revision {REVISION}, the newest: nothing to do");
-            let object = |o: Object| o.text("target", &target).number("revision", REVISION.into());
+            let object = |o: Object| o.text("target", &target).number("revision", REVISION);
             out.item("newest", object, &text);
             Ok(true)
         }

@@ -390,6 +390,58 @@ fn planes_that_are_not_here_are_counted() {
 }
 
 #[test]
+fn what_is_left_behind_has_names_and_some_stand_for_two_things() {
+    use moon_formats::testing::{sample_text_indexes, sample_vector_indexes};
+    let dir = Dir::new("names");
+    let graphs = |names: &[&str]| {
+        let list: Vec<String> =
+            names.iter().map(|name| format!("{{\"name\":\"{name}\"}}")).collect();
+        format!("{{\"graphs\":[{}],\"snapshot_lsn\":1}}", list.join(","))
+    };
+    // The database of the second file is another one.
+    let mut other = sample_vector_indexes(4);
+    *other.last_mut().expect("a database") = 5;
+    let records = vec![(0x01, command("GRAPH.CREATE logged"))];
+    dir.put("shard-0/graph_metadata.json", graphs(&["social", "both"]).as_bytes())
+        .put("shard-1/graph_metadata.json", graphs(&["both"]).as_bytes())
+        .put("shard-0/vector-indexes.meta", &sample_vector_indexes(4))
+        .put("shard-1/vector-indexes.meta", &other)
+        .put("text-indexes.meta", &sample_text_indexes(2))
+        .put("shard-0/graph_social/segment.csr", b"")
+        .put("shard-0/wal-v3/000000000001.wal", &segment(1, &records))
+        .put(
+            "appendonly.aof",
+            &commands(&["SELECT 2", "SET social 1", "SET logged 1", "SET free 1"]),
+        );
+    let facts = dir.open().unwrap_or_else(|e| panic!("{}", e.message)).facts;
+    let losses: Vec<_> = facts.losses.iter().map(|(name, loss)| (*name, loss.count)).collect();
+    assert_eq!(losses, [("graph", 5), ("search", 2), ("vector", 4)]);
+    let names: Vec<&str> = facts.collisions.iter().map(|found| &*found.name).collect();
+    let text = |name: &str| {
+        let found = facts.collisions.iter().find(|found| found.name == name);
+        found.map(|found| found.text.clone()).unwrap_or_else(|| panic!("{name} in {names:?}"))
+    };
+    assert!(text("both").contains("shard-0/graph_metadata.json and in"), "{}", text("both"));
+    assert_eq!(text("social"), "a graph, and a key of database 2");
+    assert_eq!(text("logged"), "a graph, and a key of database 2");
+    assert!(text("").contains("{3, 5}"), "{}", text(""));
+    assert_eq!(facts.collisions.len(), 4, "{names:?}");
+    // A file that says nothing is a loss with its path.
+    let dir = Dir::new("no-names");
+    dir.put("vector-indexes.meta", b"VMIX")
+        .put("text-indexes.meta", b"TMIX\x09\x00\x00\x00")
+        .put("graph_metadata.json", b"[]")
+        .put("appendonly.aof", &commands(&["SELECT 0", "SET a 1"]));
+    let facts = dir.open().unwrap_or_else(|e| panic!("{}", e.message)).facts;
+    for plane in ["graph", "search", "vector"] {
+        let loss = &facts.losses[plane];
+        assert!(loss.count == 1 && loss.text.contains("cannot be read"), "{plane}: {}", loss.text);
+        assert!(loss.example.contains("no-names"), "{}", loss.example);
+    }
+    assert!(facts.collisions.is_empty());
+}
+
+#[test]
 fn a_log_with_a_hole_is_damage() {
     let dir = Dir::new("hole");
     let set = |n: u64| (0x01, command(&format!("SET k {n}")));
