@@ -157,6 +157,8 @@ class Server:
         self.port = free_port()
         line = self.spec.line(self.port, self.dir, self.mode)
         words = shlex.split(line)
+        if self.args.unix:
+            words += ["--unixsocket", self.socket()]
         if "/" in words[0]:
             # The server runs in its own directory, so that nothing it writes stays behind.
             words[0] = os.path.abspath(words[0])
@@ -170,6 +172,13 @@ class Server:
             log.close()
         if wait:
             self.wait_ready()
+
+    def socket(self):
+        return os.path.join(self.dir, "socket")
+
+    def address(self):
+        """Options of the load generator."""
+        return ["-s", self.socket()] if self.args.unix else ["-p", str(self.port)]
 
     def wait_ready(self, keys=None, timeout=600):
         """Waits until the server answers and, if asked, holds so many keys. Seconds it took."""
@@ -384,7 +393,7 @@ def note(text):
 def benchmark(server, test, requests, pipeline, args):
     """One run of redis-benchmark: requests per second, latencies, server CPU per request."""
     words = pinned(args.client_core) + [
-        args.benchmark, "-p", str(server.port), "-n", str(requests), "-P", str(pipeline),
+        args.benchmark, *server.address(), "-n", str(requests), "-P", str(pipeline),
         "-c", str(args.clients), "-r", str(args.keyspace), "-d", str(args.size), "--csv",
     ]
     if test in OWN_TESTS:
@@ -724,7 +733,11 @@ def parse(argv):
     p.add_argument("--settle", type=float, default=1.0, help="seconds before memory is read")
     p.add_argument("--server-core", type=int, default=0, help="-1: not pinned")
     p.add_argument("--client-core", type=int, default=1, help="-1: not pinned")
-    p.add_argument("--benchmark", default="redis-benchmark")
+    p.add_argument(
+        "--benchmark", default="redis-benchmark",
+        help="load generator; target/release/examples/load costs less, and knows the tests set and get",
+    )
+    p.add_argument("--unix", action="store_true", help="clients come over a Unix socket, not TCP")
     p.add_argument("--scratch", help="where data directories are made; a real disk for persistence")
     p.add_argument("--out", help="file for the tables; by default the standard output")
     if argv[:1] == ["all"]:
