@@ -18,7 +18,7 @@ use moon_restore::repo::{Repository, clear, order_of_removal, superfluous};
 use moon_restore::restore::{self, Restored, restore};
 use moon_restore::source::{Cut, ShardCut, stopped};
 use moon_restore::verify;
-use moon_storage::io::sim::{Image, SimConfig, SimDisk, SimRng};
+use moon_storage::io::sim::{Image, SimDisk, SimRng};
 use moon_storage::io::{Access, Caching, Disk, Runtime};
 use moon_storage::log::{Floor, LogConfig};
 use moon_storage::marker;
@@ -26,16 +26,19 @@ use moon_storage::parts::bases;
 use moon_storage::recovery::{PointTarget, TimePolicy};
 use moon_storage::snapshot::Retention;
 
-use crate::bugs::Bug;
-use crate::cell::{Effort, Run};
+use crate::bugs::{BackupBug, Bug};
+use crate::door::{Door, Lie};
 use crate::figures::{Figures, Outcome};
-use crate::life::{DATA, History, Life, empty_shard, marker_of, table};
+use crate::life::{DATA, History, Life, marker_of};
 use crate::oracle::{digest_at, start_at, start_in};
 use crate::pitr::{is_state, promised};
-use crate::proof::{Trial, prove};
+use crate::proof::{Stopped, Trial, prove};
+use crate::run::{Effort, Run};
 use crate::workload::Workload;
 
 const REPO: &str = "/repo";
+/// Where it is restored to while power is lost.
+const NEW: &str = "/new";
 /// The sets that are made, whether they build on others: two chains.
 const SETS: [bool; 5] = [false, true, true, false, true];
 /// The first of those at whose operations power is lost: a full one, and one that builds on it.
@@ -74,23 +77,17 @@ impl Drop for Past {
 
 /// One run of the set.
 pub(crate) fn run(run: &Run, effort: Effort, bug: Bug, first: bool) -> Outcome {
-    let cfg = run.cell.config(bug);
-    let record = |figures: &mut Figures| record(run, cfg, bug, figures);
-    prove(run, effort, first, record, &[backups, restores, half_restored, removals, damage])
+    prove(run, effort, bug, first, record, &[backups, restores, half_restored, removals, damage])
 }
 
 fn record(run: &Run, cfg: LogConfig, bug: Bug, figures: &mut Figures) -> Result<Past, String> {
-    let shuffled = SimConfig { shuffle: run.seed % 2 == 1, ..SimConfig::default() };
-    let disk = SimDisk::new(shuffled, run.seed);
+    let disk = run.disk();
     disk.set_recording(false);
-    let fresh = start_at(&disk, &[], &cfg, bug, false, None)?.found;
-    let mut life = Life::start(&disk, cfg.clone(), fresh, empty_shard(), History::new(), 0, bug)
-        .map_err(|e| format!("O1: a fresh log does not open: {e}"))?
-        .with_model();
+    let mut life = Life::first(&disk, &cfg, bug)?;
     life.plan.plane = run.cell.plane;
     // Enough of the log for an increment over the bases that are made between two sets.
     life.plan.retention = Retention { bases: 3, window_ms: 0 };
-    let mut work = Workload::new(table(), run.cell.plane, run.seed);
+    let mut work = Workload::new(run.cell.plane, run.seed);
     let mut rng = SimRng::new(run.seed ^ 0x6261_636b);
     let codec = if run.seed.is_multiple_of(2) { Codec::None } else { Codec::Zstd };
     let (mut sets, mut first_lsn) = (Vec::new(), 0);
@@ -121,18 +118,8 @@ fn record(run: &Run, cfg: LogConfig, bug: Bug, figures: &mut Figures) -> Result<
     }
     life.drive(&mut work, 8, &mut rng);
     life.shutdown().map_err(|e| format!("O14: no clean shutdown: {e}"))?;
-    let history = life.history.borrow().clone();
-    figures.runs += 1;
-    figures.commands += life.seen.commands;
-    figures.records += history.len() as u64;
     figures.backups.made += sets.len() as u64;
-    figures.seen.add_snapshots(&life.seen);
-    if let Some(finding) = life.findings.borrow().first() {
-        return Err(finding.clone());
-    }
-    if let Some(v) = disk.violations().first() {
-        return Err(format!("manners of a backup: {v:?}"));
-    }
+    let history = life.noted(figures, " of a backup")?;
     let disk = disk.power_loss(Image::None, run.seed);
     Ok(Past { life, history, sets, first_lsn, disk, cfg, bug })
 }
@@ -154,10 +141,10 @@ fn back_up(
     let shards = vec![ShardCut { list: parts.list(), last_seq, lsn }];
     let cut = Cut { shards, ..cut_of(rt.wall_us()) };
     let done: Rc<RefCell<Option<Result<Made, Failure>>>> = Rc::default();
-    let (to, source) = (Rc::clone(&done), disk.clone());
+    let (to, source) = (Rc::clone(&done), device(&disk, life.bug));
     rt.spawn(Box::pin(async move {
         let (mut keeps, mut progress) = (|| Ok(()), Progress::silent());
-        let made = make(&source, &cut, Path::new(REPO), wish, &mut keeps, &mut progress).await;
+        let made = make(&*source, &cut, Path::new(REPO), wish, &mut keeps, &mut progress).await;
         *to.borrow_mut() = Some(made);
     }));
     for turn in 0..TURNS_MAX {
@@ -173,6 +160,22 @@ fn back_up(
         life.drive(work, 1, rng);
     }
     Err("O14: a backup does not end".into())
+}
+
+/// What moon-restore works on.
+fn device(disk: &SimDisk, bug: Bug) -> Rc<dyn Disk> {
+    let lie = match bug.backup {
+        Some(BackupBug::SetUnsynced) => Lie::Unsynced(Box::new(|path: &Path| {
+            path.starts_with(REPO) && path.extension().is_none_or(|end| end != "tmp")
+        })),
+        Some(BackupBug::SetNamesUnsynced) => {
+            Lie::NamesUnsynced(Box::new(|dir: &Path| dir.starts_with(REPO)))
+        }
+        Some(BackupBug::RestoreMarkedFirst) => Lie::MarkedFirst(NEW.into(), marker_of()),
+        Some(BackupBug::ListRemovedLast) => Lie::ListLast,
+        None => return disk.as_dyn(),
+    };
+    Door::before(disk.as_dyn(), lie)
 }
 
 fn cut_of(taken_us: i64) -> Cut {
@@ -209,6 +212,7 @@ fn is_sound(disk: &SimDisk) -> Result<(), String> {
 
 fn restore_to(
     disk: &SimDisk,
+    bug: Bug,
     to: &str,
     set: Option<&str>,
     lsn: Option<u64>,
@@ -220,7 +224,7 @@ fn restore_to(
         verify: true,
     };
     let rt = disk.runtime();
-    let (dyn_disk, dyn_rt) = (disk.as_dyn(), rt.as_dyn());
+    let (dyn_disk, dyn_rt) = (device(disk, bug), rt.as_dyn());
     rt.block_on(async {
         let repository = Repository::read(disk, Path::new(REPO)).await?;
         let mut progress = Progress::silent();
@@ -240,7 +244,7 @@ fn restores_to(
     lsn: u64,
 ) -> Result<(), String> {
     let target = set.is_none().then_some(lsn);
-    let restored = restore_to(disk, to, set, target)
+    let restored = restore_to(disk, past.bug, to, set, target)
         .map_err(|e| format!("O14: lsn {lsn} is not restored: {}", e.message))?;
     if restored.lsn != lsn {
         return Err(format!("O14: lsn {} was restored for lsn {lsn}", restored.lsn));
@@ -293,22 +297,12 @@ fn backups(t: &mut Trial<'_, Past>) -> Result<(), String> {
     let mut rng = SimRng::new(t.run.seed ^ 0x7365_7473);
     let mut whole = 0;
     for i in CRASHED..SETS.len() {
-        let stops = past.sets[i].stops.clone();
-        for stop in stops.clone() {
-            if !t.takes(&mut rng, stops.len()) {
-                continue;
-            }
-            for crash in t.crashes() {
-                let seed = rng.next_u64();
-                let at = |e: String| format!("{e} (backup {i}, stop {stop}, {})", crash.name());
-                let after = crash.of(&past.life.disk, stop, seed).ok_or("no such stop")?;
-                after.set_recording(false);
-                whole += u64::from(after_backup(past, &after, i, stop, seed).map_err(at)?);
-                *t.out.crashes.entry(crash.name()).or_default() += 1;
-                t.out.backups.crashed += 1;
-                after.runtime().shutdown();
-            }
-        }
+        let (stops, of) = (past.sets[i].stops.clone(), format!("backup {i}, "));
+        t.each_crash(&past.life.disk, stops, &mut rng, &of, |t, left| {
+            whole += u64::from(after_backup(past, i, left)?);
+            t.out.backups.crashed += 1;
+            Ok(())
+        })?;
     }
     t.hash.update(&whole.to_le_bytes());
     if t.effort.stops.is_none() && whole == 0 {
@@ -318,13 +312,8 @@ fn backups(t: &mut Trial<'_, Past>) -> Result<(), String> {
 }
 
 /// What a crash of backup `i` has left; whether its set is there.
-fn after_backup(
-    past: &Past,
-    after: &SimDisk,
-    i: usize,
-    stop: usize,
-    seed: u64,
-) -> Result<bool, String> {
+fn after_backup(past: &Past, i: usize, left: &Stopped) -> Result<bool, String> {
+    let after = &left.disk;
     let names: Vec<String> =
         repository(after)?.sets.iter().map(|set| set.name().to_owned()).collect();
     let made = |sets: &[SetMade]| sets.iter().map(|set| set.name.clone()).collect::<Vec<_>>();
@@ -336,11 +325,11 @@ fn after_backup(
     let source = start_at(after, &past.history, &past.cfg, past.bug, true, None)?;
     let end = source.kept.checked_sub(1).map_or(0, |k| past.history[k].lsn);
     is_state(&source.shard, &past.history, end, "the source")?;
-    let least = promised(&past.life, stop, &History::new());
+    let least = promised(&past.life, left.stop, &History::new());
     if end < least {
         return Err(format!("O2: acknowledged lsn {least} is lost, the log ends at {end}"));
     }
-    if seed.is_multiple_of(DEEP) {
+    if left.seed.is_multiple_of(DEEP) {
         next_backup(past, after, source.shard.digest())?;
     }
     Ok(names.len() > i)
@@ -361,7 +350,7 @@ fn next_backup(past: &Past, disk: &SimDisk, digest: u128) -> Result<(), String> 
         return Err(format!("O12: {} is left by a backup", dir.display()));
     }
     is_sound(disk)?;
-    let restored = restore_to(disk, "/next", Some(made.set.name()), None)
+    let restored = restore_to(disk, past.bug, "/next", Some(made.set.name()), None)
         .map_err(|e| format!("O14: a set after a crash is not restored: {}", e.message))?;
     if restored.digest != Some(digest) {
         return Err("O9: a backup after a crash is not the source".into());
@@ -393,7 +382,8 @@ fn restores(t: &mut Trial<'_, Past>) -> Result<(), String> {
         t.out.backups.restored += 1;
     }
     for lsn in [past.sets[0].lsn_to.saturating_sub(1_000_000), last + 1] {
-        let refused = restore_to(&disk, "/nowhere", None, Some(lsn)).err().map(|e| e.code);
+        let refused =
+            restore_to(&disk, past.bug, "/nowhere", None, Some(lsn)).err().map(|e| e.code);
         if lsn > 0 && refused != Some(2) {
             return Err(format!("O14: lsn {lsn}, which no set holds, is not refused"));
         }
@@ -415,41 +405,31 @@ fn half_restored(t: &mut Trial<'_, Past>) -> Result<(), String> {
     let sets = bytes_below(&disk, REPO)?;
     disk.set_recording(true);
     let from = disk.moment();
-    restores_to(past, &disk, &past.history, "/new", None, lsn)?;
-    let stops = from..disk.stop_count();
+    restores_to(past, &disk, &past.history, NEW, None, lsn)?;
     let (mut data, mut none) = (0u64, 0u64);
-    for stop in stops.clone() {
-        if !t.takes(&mut rng, stops.len()) {
-            continue;
+    t.each_crash(&disk, from..disk.stop_count(), &mut rng, "restore, ", |t, left| {
+        let after = &left.disk;
+        t.out.backups.crashed += 1;
+        let marked = after.runtime().block_on(marker::read(after, Path::new(NEW)));
+        match marked.map_err(|e| format!("O14: {e}"))? {
+            Some(_) => {
+                data += 1;
+                serves(past, after, &past.history, NEW, lsn)?;
+            }
+            None => none += 1,
         }
-        for crash in t.crashes() {
-            let seed = rng.next_u64();
-            let at = |e: String| format!("{e} (restore, stop {stop}, {})", crash.name());
-            let after = crash.of(&disk, stop, seed).ok_or("no such stop")?;
-            after.set_recording(false);
-            *t.out.crashes.entry(crash.name()).or_default() += 1;
-            t.out.backups.crashed += 1;
-            let marked = after.runtime().block_on(marker::read(&after, Path::new("/new")));
-            match marked.map_err(|e| at(format!("O14: {e}")))? {
-                Some(_) => {
-                    data += 1;
-                    serves(past, &after, &past.history, "/new", lsn).map_err(at)?;
-                }
-                None => none += 1,
-            }
-            if bytes_below(&after, REPO)? != sets {
-                return Err(at("O14: a restore changes the repository".into()));
-            }
-            if seed.is_multiple_of(DEEP) {
-                restores_to(past, &after, &past.history, "/again", None, lsn).map_err(at)?;
-                let source = start_at(&after, &past.history, &past.cfg, past.bug, true, None);
-                if source.map_err(at)?.kept != past.history.len() {
-                    return Err(at("O9: a restore changes the source".into()));
-                }
-            }
-            after.runtime().shutdown();
+        if bytes_below(after, REPO)? != sets {
+            return Err("O14: a restore changes the repository".into());
         }
-    }
+        if left.seed.is_multiple_of(DEEP) {
+            restores_to(past, after, &past.history, "/again", None, lsn)?;
+            let source = start_at(after, &past.history, &past.cfg, past.bug, true, None)?;
+            if source.kept != past.history.len() {
+                return Err("O9: a restore changes the source".into());
+            }
+        }
+        Ok(())
+    })?;
     t.hash.update(&data.to_le_bytes());
     t.hash.update(&none.to_le_bytes());
     if let Some(v) = disk.violations().first() {
@@ -473,7 +453,7 @@ fn removals(t: &mut Trial<'_, Past>) -> Result<(), String> {
     let rt = disk.runtime();
     for tree in superfluous(&all.trees(), Some(1), None) {
         for set in order_of_removal(&tree) {
-            let removed = rt.block_on(clear(&disk, &set.dir));
+            let removed = rt.block_on(clear(&*device(&disk, past.bug), &set.dir));
             removed.map_err(|e| format!("O14: a set is not removed: {}", e.message))?;
         }
     }
@@ -481,33 +461,23 @@ fn removals(t: &mut Trial<'_, Past>) -> Result<(), String> {
     if left.sets.len() != SETS.len() - CRASHED || !left.unfinished.is_empty() {
         return Err(format!("O12: {} sets are left by a removal", left.sets.len()));
     }
-    let stops = from..disk.stop_count();
-    for stop in stops.clone() {
-        if !t.takes(&mut rng, stops.len()) {
-            continue;
+    t.each_crash(&disk, from..disk.stop_count(), &mut rng, "removal, ", |t, left| {
+        let after = &left.disk;
+        t.out.backups.crashed += 1;
+        is_sound(after)?;
+        let left = repository(after)?;
+        if left.sets.len() < SETS.len() - CRASHED {
+            return Err(format!("O14: {} sets are left", left.sets.len()));
         }
-        for crash in t.crashes() {
-            let seed = rng.next_u64();
-            let at = |e: String| format!("{e} (removal, stop {stop}, {})", crash.name());
-            let after = crash.of(&disk, stop, seed).ok_or("no such stop")?;
-            after.set_recording(false);
-            *t.out.crashes.entry(crash.name()).or_default() += 1;
-            t.out.backups.crashed += 1;
-            is_sound(&after).map_err(at)?;
-            let left = repository(&after).map_err(at)?;
-            if left.sets.len() < SETS.len() - CRASHED {
-                return Err(at(format!("O14: {} sets are left", left.sets.len())));
-            }
-            for dir in &left.unfinished {
-                let cleared = after.runtime().block_on(clear(&after, dir));
-                cleared.map_err(|e| at(format!("O12: {}", e.message)))?;
-            }
-            if !repository(&after).map_err(at)?.unfinished.is_empty() {
-                return Err(at("O12: a removal cannot be ended".into()));
-            }
-            after.runtime().shutdown();
+        for dir in &left.unfinished {
+            let cleared = after.runtime().block_on(clear(after, dir));
+            cleared.map_err(|e| format!("O12: {}", e.message))?;
         }
-    }
+        match repository(after)?.unfinished.is_empty() {
+            true => Ok(()),
+            false => Err("O12: a removal cannot be ended".into()),
+        }
+    })?;
     disk.runtime().shutdown();
     Ok(())
 }
@@ -544,8 +514,20 @@ fn damage(t: &mut Trial<'_, Past>) -> Result<(), String> {
                 _ => continue,
             }
             if found(&disk)?.is_empty() {
-                let path = path.display();
-                return Err(format!("D: damage of kind {kind} to {path} is not found"));
+                // Of a compressed file some bits mean nothing.
+                let packed = path.extension().is_some_and(|end| end == "zst");
+                let at = |e: &str| {
+                    format!("D: damage of kind {kind} to {} is not found: {e}", path.display())
+                };
+                if kind != 0 || !packed {
+                    return Err(at("it should be"));
+                }
+                for (i, set) in past.sets.iter().enumerate() {
+                    let (to, lsn) = (format!("/whole-{i}"), set.lsn_to);
+                    restores_to(past, &disk, &past.history, &to, Some(&set.name), lsn)
+                        .map_err(|e| at(&e))?;
+                }
+                t.out.backups.harmless += 1;
             }
             t.out.backups.damaged += 1;
             disk.runtime().shutdown();

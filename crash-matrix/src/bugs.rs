@@ -1,7 +1,7 @@
 //! Deliberate bugs: those of the storage layer by name, and those of the engine made here.
 //!
-//! Those of moon-migrate are made by the disk it works on. An engine bug sits between the shard and its log, or between recovery and the shard, so the
-//! shipped engine carries no such branch.
+//! Those of moon-migrate, of backups and of saves without a log are made by the disk that they work on. An engine bug sits between
+//! the shard and its log, or between recovery and the shard, so the shipped engine carries no such branch.
 
 use crate::life::NoHost;
 use crate::proof::Proof;
@@ -95,6 +95,46 @@ impl MigrationBug {
     ];
 }
 
+/// A broken line of moon-restore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackupBug {
+    /// The list of a set is written before its files are synced.
+    SetUnsynced,
+    /// A set is done before the names of its files, and its own, are durable.
+    SetNamesUnsynced,
+    /// What is restored is marked as data before it is.
+    RestoreMarkedFirst,
+    /// The list of a set is removed after its files.
+    ListRemovedLast,
+}
+
+impl BackupBug {
+    /// All of them.
+    pub const ALL: [BackupBug; 4] = [
+        BackupBug::SetUnsynced,
+        BackupBug::SetNamesUnsynced,
+        BackupBug::RestoreMarkedFirst,
+        BackupBug::ListRemovedLast,
+    ];
+}
+
+/// A broken line of the saves of a life without a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SaveBug {
+    /// A save is answered, and has its name, before its bytes are synced.
+    SaveUnsynced,
+    /// A save is answered before its name is durable.
+    SaveNameUnsynced,
+    /// The last save is removed before the next one has its name.
+    LastSaveRemovedFirst,
+}
+
+impl SaveBug {
+    /// All of them.
+    pub const ALL: [SaveBug; 3] =
+        [SaveBug::SaveUnsynced, SaveBug::SaveNameUnsynced, SaveBug::LastSaveRemovedFirst];
+}
+
 /// The bug of a run, if it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bug {
@@ -102,6 +142,10 @@ pub struct Bug {
     pub engine: Option<EngineBug>,
     /// Around moon-migrate.
     pub migration: Option<MigrationBug>,
+    /// Around moon-restore.
+    pub backup: Option<BackupBug>,
+    /// Around saves without a log.
+    pub save: Option<SaveBug>,
     /// In the storage layer.
     #[cfg(feature = "mutants")]
     pub storage: Option<Mutant>,
@@ -121,6 +165,16 @@ impl Bug {
         Bug { migration: Some(bug), ..Bug::default() }
     }
 
+    /// A bug around moon-restore.
+    pub fn backup(bug: BackupBug) -> Bug {
+        Bug { backup: Some(bug), ..Bug::default() }
+    }
+
+    /// A bug around saves without a log.
+    pub fn save(bug: SaveBug) -> Bug {
+        Bug { save: Some(bug), ..Bug::default() }
+    }
+
     /// Whether it breaks the walk of a snapshot.
     pub fn is_of_the_walk(&self) -> bool {
         #[cfg(feature = "mutants")]
@@ -131,6 +185,12 @@ impl Bug {
 
     /// The proofs of set P that must notice it; none if the crashes of any life do.
     pub fn proofs(&self) -> &'static [Proof] {
+        if self.backup.is_some() {
+            return &[Proof::Backups];
+        }
+        if self.save.is_some() {
+            return &[Proof::Unlogged];
+        }
         #[cfg(feature = "mutants")]
         return match self.storage {
             Some(mutant) if Mutant::POINTS.contains(&mutant) => &[Proof::Points],
@@ -145,7 +205,9 @@ impl Bug {
     pub fn all() -> Vec<(String, Bug)> {
         let engine = EngineBug::ALL.iter().map(|b| (format!("{b:?}"), Bug::engine(*b)));
         let migration = MigrationBug::ALL.iter().map(|b| (format!("{b:?}"), Bug::migration(*b)));
-        let all: Vec<_> = engine.chain(migration).collect();
+        let backup = BackupBug::ALL.iter().map(|b| (format!("{b:?}"), Bug::backup(*b)));
+        let save = SaveBug::ALL.iter().map(|b| (format!("{b:?}"), Bug::save(*b)));
+        let all: Vec<_> = engine.chain(migration).chain(backup).chain(save).collect();
         #[cfg(feature = "mutants")]
         let all = {
             let mut all = all;

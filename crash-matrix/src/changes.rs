@@ -16,16 +16,17 @@ use moon_formats::cdc::{At, Changes, Encoder, Format, Plane};
 use moon_formats::wal::RecordType;
 use moon_storage::changes::{Cursor, Form, Keep, Page, PageError, Query, read_page};
 use moon_storage::io::Runtime;
-use moon_storage::io::sim::{SimConfig, SimDisk, SimRng};
+use moon_storage::io::sim::{SimDisk, SimRng};
 use moon_storage::log::{Floor, Log, LogConfig, Policy, ReadError};
 use moon_storage::snapshot::Retention;
 
 use crate::bugs::Bug;
-use crate::cell::{Effort, Run, Trouble};
+use crate::cell::Trouble;
 use crate::figures::{Figures, Outcome};
-use crate::life::{History, Life, Logged, empty_shard, table};
+use crate::life::{History, Life, Logged};
 use crate::oracle::{Crash, start_at};
-use crate::proof::{Proof, Trial, prove};
+use crate::proof::{Proof, Stopped, Trial, prove};
+use crate::run::{Effort, Run};
 use crate::workload::Workload;
 
 /// Parts of a life; segments rotate, and every third time a base frees old ones, between them.
@@ -109,9 +110,7 @@ struct Past {
 
 /// One run of the set.
 pub(crate) fn run(run: &Run, effort: Effort, bug: Bug, first: bool) -> Outcome {
-    let cfg = run.cell.config(bug);
-    let record = |figures: &mut Figures| record(run, cfg, bug, figures);
-    prove(run, effort, first, record, &[while_alive, crashes])
+    prove(run, effort, bug, first, record, &[while_alive, crashes])
 }
 
 fn habits(run: &Run) -> &'static [Habit] {
@@ -205,15 +204,11 @@ async fn follow(
 }
 
 fn record(run: &Run, cfg: LogConfig, bug: Bug, figures: &mut Figures) -> Result<Past, String> {
-    let shuffled = SimConfig { shuffle: run.seed % 2 == 1, ..SimConfig::default() };
-    let disk = SimDisk::new(shuffled, run.seed);
-    let fresh = start_at(&disk, &[], &cfg, bug, false, None)?.found;
-    let mut life = Life::start(&disk, cfg.clone(), fresh, empty_shard(), History::new(), 0, bug)
-        .map_err(|e| format!("O1: a fresh log does not open: {e}"))?
-        .with_model();
+    let disk = run.disk();
+    let mut life = Life::first(&disk, &cfg, bug)?;
     life.plan.plane = run.cell.plane;
     life.plan.retention = Retention { bases: 1, window_ms: 0 };
-    let mut work = Workload::new(table(), run.cell.plane, run.seed);
+    let mut work = Workload::new(run.cell.plane, run.seed);
     let mut rng = SimRng::new(run.seed ^ 0x6368_616e);
     let stop = Rc::new(Cell::new(false));
     let mut readers = Vec::new();
@@ -242,17 +237,7 @@ fn record(run: &Run, cfg: LogConfig, bug: Bug, figures: &mut Figures) -> Result<
     // No pause: some stops meet reading under way.
     life.settle(40_000);
     stop.set(true);
-    let history = life.history.borrow().clone();
-    figures.runs += 1;
-    figures.commands += life.seen.commands;
-    figures.records += history.len() as u64;
-    figures.seen.add_snapshots(&life.seen);
-    if let Some(finding) = life.findings.borrow().first() {
-        return Err(finding.clone());
-    }
-    if let Some(v) = disk.violations().first() {
-        return Err(format!("manners: {v:?}"));
-    }
+    let history = life.noted(figures, "")?;
     let stories = readers.iter().map(|(story, ..)| story.borrow().clone()).collect();
     Ok(Past { life, history, stories, slots, cfg, bug })
 }
@@ -400,36 +385,21 @@ fn while_alive(t: &mut Trial<'_, Past>) -> Result<(), String> {
 /// The process is stopped at operations of the life, and its readers go on.
 fn crashes(t: &mut Trial<'_, Past>) -> Result<(), String> {
     let past = t.past;
-    let count = past.life.disk.stop_count();
-    let mut rng = SimRng::new(t.run.seed ^ 0x7374_6f70);
-    for stop in 0..count {
-        if !t.takes(&mut rng, count) {
-            continue;
-        }
-        for crash in t.crashes() {
-            let seed = rng.next_u64();
-            let at = |e: String| format!("{e} (stop {stop}, {})", crash.name());
-            let events = after_crash(t.run, past, stop, crash, seed).map_err(at)?;
-            *t.out.crashes.entry(crash.name()).or_default() += 1;
-            t.out.changes.crashed += 1;
-            t.out.changes.events += events;
-            t.hash.update(&events.to_le_bytes());
-        }
-    }
-    Ok(())
+    let (disk, mut rng) = (&past.life.disk, SimRng::new(t.run.seed ^ 0x7374_6f70));
+    t.each_crash(disk, 0..disk.stop_count(), &mut rng, "", |t, left| {
+        let events = after_crash(t.run, past, left)?;
+        t.out.changes.crashed += 1;
+        t.out.changes.events += events;
+        t.hash.update(&events.to_le_bytes());
+        Ok(())
+    })
 }
 
 /// Starts on what is left, goes on, and compares what each reader has before and after. Events compared.
-fn after_crash(
-    run: &Run,
-    past: &Past,
-    stop: usize,
-    crash: Crash,
-    seed: u64,
-) -> Result<u64, String> {
-    let disk = crash.of(&past.life.disk, stop, seed).ok_or("no such stop")?;
-    disk.set_recording(false);
-    let found = start_at(&disk, &past.history, &past.cfg, past.bug, true, None)?;
+fn after_crash(run: &Run, past: &Past, left: &Stopped) -> Result<u64, String> {
+    let Stopped { disk, stop, crash, seed } = left;
+    let (stop, seed) = (*stop, *seed);
+    let found = start_at(disk, &past.history, &past.cfg, past.bug, true, None)?;
     let end = found.kept.checked_sub(1).map_or(0, |k| past.history[k].lsn);
     let kept_slot = past.slots.iter().rev().find(|s| s.0 <= end).map(|s| s.1);
     let slot = found.shard.slots.get(SLOT).map(|slot| slot.floor_lsn);
@@ -440,9 +410,9 @@ fn after_crash(
     let used = past.history.partition_point(|r| r.moment <= stop);
     let taken = used.checked_sub(1).map_or(0, |i| past.history[i].lsn);
     let (cfg, bug) = (past.cfg.clone(), past.bug);
-    let mut next = Life::start(&disk, cfg, found.found, found.shard, shared, taken, bug)
+    let mut next = Life::start(disk, cfg, found.found, found.shard, shared, taken, bug)
         .map_err(|e| format!("O1: the log does not open: {e}"))?;
-    let mut work = Workload::new(table(), run.cell.plane, seed ^ 1);
+    let mut work = Workload::new(run.cell.plane, seed ^ 1);
     let mut rng = SimRng::new(seed ^ 2);
     next.drive(&mut work, 10, &mut rng);
     next.sync().map_err(|e| format!("O11: cannot sync after recovery: {e}"))?;

@@ -1,4 +1,5 @@
-//! A disk that does less than it says: what deliberate bugs of moon-migrate would make of the shipped code.
+//! A disk that does less than it says, or in another order: what deliberate bugs of the tools and of saves would make of
+//! the shipped code.
 
 use std::cell::Cell;
 use std::io;
@@ -6,29 +7,44 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use moon_formats::marker::Marker;
+use moon_formats::names;
 use moon_storage::io::{Access, Caching, DirEntry, Disk, File, LocalFuture, Space};
 use moon_storage::marker;
-use moon_storage::migration::{journal, new_tree, parent};
+use moon_storage::whole;
 
-use crate::bugs::MigrationBug;
+/// What is not done as it is told.
+pub(crate) enum Lie {
+    /// Syncs of these files do nothing.
+    Unsynced(Box<dyn Fn(&Path) -> bool>),
+    /// Syncs of these directories do nothing.
+    NamesUnsynced(Box<dyn Fn(&Path) -> bool>),
+    /// The directory gets its marker when it, or one below it, is made.
+    MarkedFirst(PathBuf, Marker),
+    /// What this journal says of a swap does not get its name.
+    Unannounced(PathBuf),
+    /// What has this name is removed before something else gets it.
+    RemovedFirst(PathBuf),
+    /// The list of a backup is the last of its files that is removed.
+    ListLast,
+}
 
 /// See the module page.
 pub(crate) struct Door {
     inner: Rc<dyn Disk>,
-    bug: MigrationBug,
-    /// The target of the migration.
-    to: PathBuf,
+    lie: Lie,
     /// The journal that is being written says that names are about to change.
     announces: Rc<Cell<bool>>,
 }
 
 impl Door {
-    pub(crate) fn new(inner: Rc<dyn Disk>, bug: MigrationBug, to: &Path) -> Door {
-        Door { inner, bug, to: to.into(), announces: Rc::default() }
+    /// A device with a door before it.
+    pub(crate) fn before(inner: Rc<dyn Disk>, lie: Lie) -> Rc<dyn Disk> {
+        Rc::new(Door { inner, lie, announces: Rc::default() })
     }
 
+    /// Whether what is written to `path` becomes the journal of the swap that is not announced.
     fn is_journal(&self, path: &Path) -> bool {
-        path.with_extension("") == journal(&self.to)
+        matches!(&self.lie, Lie::Unannounced(journal) if path.with_extension("") == *journal)
     }
 }
 
@@ -56,11 +72,7 @@ impl Disk for Door {
     ) -> LocalFuture<'a, io::Result<Rc<dyn File>>> {
         Box::pin(async move {
             let inner = self.inner.open(path, access, via).await?;
-            let syncs = match self.bug {
-                MigrationBug::JournalUnsynced => !self.is_journal(path),
-                MigrationBug::TreeUnsynced => !path.starts_with(new_tree(&self.to)),
-                _ => true,
-            };
+            let syncs = !matches!(&self.lie, Lie::Unsynced(files) if files(path));
             let announces = self.is_journal(path).then(|| Rc::clone(&self.announces));
             let file: Rc<dyn File> = Rc::new(DoorFile { inner, syncs, announces });
             Ok(file)
@@ -68,25 +80,36 @@ impl Disk for Door {
     }
 
     fn rename<'a>(&'a self, from: &'a Path, to: &'a Path) -> LocalFuture<'a, io::Result<()>> {
-        if self.bug == MigrationBug::SwapUnannounced
-            && self.announces.get()
-            && self.is_journal(from)
-        {
+        if self.announces.get() && self.is_journal(from) {
             return Box::pin(async { Ok(()) });
         }
-        self.inner.rename(from, to)
+        Box::pin(async move {
+            if matches!(&self.lie, Lie::RemovedFirst(name) if name == to) {
+                whole::remove(&*self.inner, to).await?;
+            }
+            self.inner.rename(from, to).await
+        })
     }
 
     fn remove<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {
+        if matches!(self.lie, Lie::ListLast) && path.ends_with(names::BACKUP) {
+            return Box::pin(async { Ok(()) });
+        }
         self.inner.remove(path)
     }
 
     fn remove_dir<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {
-        self.inner.remove_dir(path)
+        Box::pin(async move {
+            if matches!(self.lie, Lie::ListLast) {
+                whole::remove(&*self.inner, &path.join(names::BACKUP)).await?;
+                self.inner.sync_dir(path).await?;
+            }
+            self.inner.remove_dir(path).await
+        })
     }
 
     fn sync_dir<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {
-        if self.bug == MigrationBug::NamesUnsynced && path == parent(&self.to) {
+        if matches!(&self.lie, Lie::NamesUnsynced(dirs) if dirs(path)) {
             return Box::pin(async { Ok(()) });
         }
         self.inner.sync_dir(path)
@@ -99,12 +122,12 @@ impl Disk for Door {
     fn create_dir_all<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, io::Result<()>> {
         Box::pin(async move {
             self.inner.create_dir_all(path).await?;
-            if self.bug != MigrationBug::MarkerFirst || path != new_tree(&self.to) {
-                return Ok(());
+            match &self.lie {
+                Lie::MarkedFirst(dir, early) if path.starts_with(dir) => {
+                    marker::write(&*self.inner, dir, early).await.map_err(io::Error::other)
+                }
+                _ => Ok(()),
             }
-            let extra = Vec::new();
-            let early = Marker { uuid: [9; 16], shards: 1, databases: 16, created_ms: 1, extra };
-            marker::write(&*self.inner, path, &early).await.map_err(io::Error::other)
         })
     }
 

@@ -56,8 +56,10 @@ pub struct Backups {
     pub restored: u64,
     /// Crashes of backups, restores and removals.
     pub crashed: u64,
-    /// Damage that was found.
+    /// Damage that was found, or changed nothing of what is restored.
     pub damaged: u64,
+    /// The latter.
+    pub harmless: u64,
 }
 
 impl Backups {
@@ -66,6 +68,7 @@ impl Backups {
         self.restored += o.restored;
         self.crashed += o.crashed;
         self.damaged += o.damaged;
+        self.harmless += o.harmless;
     }
 }
 

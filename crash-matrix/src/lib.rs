@@ -10,12 +10,14 @@
 //! | [`workload`] | the commands |
 //! | [`life`] | one process life: shard, log, acknowledgements, snapshots |
 //! | [`oracle`] | what must hold after a crash |
-//! | [`cell`] | which runs there are, and one run with its crashes |
+//! | [`cell`] | which cells there are |
+//! | [`run`] | one run of a cell with its crashes |
+//! | `recording` | how a recorded life begins and ends |
 //! | [`rot`] | damage at rest |
 //! | [`proof`] | set P: what is proved of a life beside its crashes |
 //! | `pitr` | recovery to points in time |
 //! | [`migrate`] | moon-migrate |
-//! | `door` | a disk that does less than it says, for bugs of moon-migrate |
+//! | `door` | a disk that does less than it says, for bugs of what works on it |
 //! | `backup` | backups and restores |
 //! | `changes` | readers of changes |
 //! | `unlogged` | a life without a log |
@@ -41,8 +43,10 @@ pub mod migrate;
 pub mod oracle;
 mod pitr;
 pub mod proof;
+mod recording;
 pub mod report;
 pub mod rot;
+pub mod run;
 pub mod trace;
 mod unlogged;
 mod walk;

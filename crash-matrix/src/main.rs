@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use moon_crash::bugs::Bug;
-use moon_crash::cell::{Effort, FULL, KEPT, Which, parse_line};
 use moon_crash::failpoints;
 use moon_crash::kill::{self, Killed, Series, Setup};
 use moon_crash::matrix;
 use moon_crash::report;
+use moon_crash::run::{Effort, FULL, KEPT, Which, parse_line};
 use moon_crash::trace;
 use moon_crash::workload::Plane;
 
@@ -227,6 +227,10 @@ fn mutants(flags: &Flags) -> bool {
                 _ if bug.migration.is_some() => {
                     let seed = flags.first_seed + batch * SEEDS;
                     (matrix::migrations(seed, 1), few)
+                }
+                _ if bug.backup.is_some() || bug.save.is_some() => {
+                    let seed = flags.first_seed + batch;
+                    (matrix::proofs(seed, 1, bug.proofs()), effort)
                 }
                 _ if !bug.proofs().is_empty() => {
                     let seed = flags.first_seed + batch;

@@ -9,10 +9,11 @@ use moon_storage::io::sim::SimRng;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::bugs::Bug;
-use crate::cell::{Activity, Cell, Effort, KEPT, Run, Trouble};
+use crate::cell::{Activity, Cell, Trouble};
 use crate::figures::{Failure, Figures, Outcome};
 use crate::oracle::Crash;
 use crate::proof::Proof;
+use crate::run::{Effort, KEPT, Run};
 
 /// What was run and what came out.
 #[derive(Debug, Default)]

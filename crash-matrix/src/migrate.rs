@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use moon_formats::marker::Marker;
 use moon_formats::migration::State;
 use moon_formats::names::MARKER;
 use moon_formats::resp::encode_command;
@@ -24,11 +25,11 @@ use moon_storage::migration;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::bugs::{Bug, MigrationBug};
-use crate::cell::{At, Effort, Run};
-use crate::door::Door;
+use crate::door::{Door, Lie};
 use crate::figures::{Failure as Broken, Outcome};
-use crate::life::{History, Life, empty_shard, log_config, table};
+use crate::life::{History, Life, empty_shard, log_config};
 use crate::oracle::{Crash, start_over};
+use crate::run::{At, Effort, Run};
 use crate::workload::{Plane, Workload};
 
 /// Directory around the target.
@@ -174,10 +175,31 @@ fn act(disk: &SimDisk, bug: Option<MigrationBug>, words: &[&str]) -> Result<(), 
 fn host(disk: &SimDisk, bug: Option<MigrationBug>) -> Host {
     let door: Rc<dyn Disk> = match bug {
         None => disk.as_dyn(),
-        Some(bug) => Rc::new(Door::new(disk.as_dyn(), bug, Path::new(TO))),
+        Some(bug) => Door::before(disk.as_dyn(), lie(bug)),
     };
     let rt = Rc::new(disk.runtime());
     Host { disk: door, rt, lock: |_| Ok(None), uuid: || Ok([9; 16]) }
+}
+
+/// How the disk makes a bug of what moon-migrate does.
+fn lie(bug: MigrationBug) -> Lie {
+    let (journal, tree) = (migration::journal(Path::new(TO)), migration::new_tree(Path::new(TO)));
+    match bug {
+        MigrationBug::JournalUnsynced => {
+            Lie::Unsynced(Box::new(move |path: &Path| path.with_extension("") == journal))
+        }
+        MigrationBug::TreeUnsynced => {
+            Lie::Unsynced(Box::new(move |path: &Path| path.starts_with(&tree)))
+        }
+        MigrationBug::NamesUnsynced => {
+            Lie::NamesUnsynced(Box::new(|dir: &Path| dir == migration::parent(Path::new(TO))))
+        }
+        MigrationBug::SwapUnannounced => Lie::Unannounced(journal),
+        MigrationBug::MarkerFirst => {
+            let (uuid, extra) = ([9; 16], Vec::new());
+            Lie::MarkedFirst(tree, Marker { uuid, shards: 1, databases: 16, created_ms: 1, extra })
+        }
+    }
 }
 
 /// All files below a directory of the simulated machine.
@@ -226,7 +248,7 @@ impl Scene {
         let mut life =
             Life::start(&disk, cfg, fresh, empty_shard(), History::new(), 0, Bug::default())?;
         life.plan.plane = Plane::Mixed;
-        let mut work = Workload::new(table(), Plane::Mixed, run.seed);
+        let mut work = Workload::new(Plane::Mixed, run.seed);
         let mut rng = SimRng::new(run.seed ^ 0x6d69_6772);
         let mut live = |life: &mut Life| {
             life.drive(&mut work, COMMANDS, &mut rng);

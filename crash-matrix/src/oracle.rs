@@ -472,7 +472,7 @@ impl<'a> Oracle<'a> {
         next.plan = self.life.plan;
         (next.plan.rewrites, next.plan.saves) = (false, false);
         let opened = disk.moment();
-        let mut work = Workload::new(crate::life::table(), next.plan.plane, seed ^ 1);
+        let mut work = Workload::new(next.plan.plane, seed ^ 1);
         let mut rng = SimRng::new(seed ^ 2);
         next.drive(&mut work, 12, &mut rng);
         next.sync().map_err(|e| format!("O9: cannot sync after recovery: {e}"))?;

@@ -6,7 +6,7 @@
 
 use moon_engine::exec::Shard;
 use moon_storage::io::Runtime;
-use moon_storage::io::sim::{Image, SimConfig, SimDisk, SimRng};
+use moon_storage::io::sim::{Image, SimDisk, SimRng};
 use moon_storage::log::{LogConfig, Policy};
 use moon_storage::parts::read_list;
 use moon_storage::recovery::target::resolve;
@@ -14,11 +14,11 @@ use moon_storage::recovery::{Point, PointTarget, RecoveryError, TargetError, Tim
 use moon_storage::snapshot::Retention;
 
 use crate::bugs::Bug;
-use crate::cell::{Effort, Run};
 use crate::figures::{Figures, Outcome};
-use crate::life::{History, Life, empty_shard, marker_of, paths, table};
+use crate::life::{History, Life, marker_of, paths};
 use crate::oracle::{Recovered, digest_at, request, start_at};
 use crate::proof::{Trial, prove};
+use crate::run::{Effort, Run};
 use crate::workload::Workload;
 
 /// Parts of a life; each ends with a sync, a moment and perhaps a restore point.
@@ -55,21 +55,15 @@ impl Drop for Past {
 
 /// One run of the set.
 pub(crate) fn run(run: &Run, effort: Effort, bug: Bug, first: bool) -> Outcome {
-    let cfg = run.cell.config(bug);
-    let record = |figures: &mut Figures| record(run, cfg, bug, figures);
-    prove(run, effort, first, record, &[points, moments, forks])
+    prove(run, effort, bug, first, record, &[points, moments, forks])
 }
 
 fn record(run: &Run, cfg: LogConfig, bug: Bug, figures: &mut Figures) -> Result<Past, String> {
-    let shuffled = SimConfig { shuffle: run.seed % 2 == 1, ..SimConfig::default() };
-    let disk = SimDisk::new(shuffled, run.seed);
-    let fresh = start_at(&disk, &[], &cfg, bug, false, None)?.found;
-    let mut life = Life::start(&disk, cfg.clone(), fresh, empty_shard(), History::new(), 0, bug)
-        .map_err(|e| format!("O1: a fresh log does not open: {e}"))?
-        .with_model();
+    let disk = run.disk();
+    let mut life = Life::first(&disk, &cfg, bug)?;
     life.plan.plane = run.cell.plane;
     life.plan.retention = Retention { bases: 3, window_ms: 0 };
-    let mut work = Workload::new(table(), run.cell.plane, run.seed);
+    let mut work = Workload::new(run.cell.plane, run.seed);
     let mut rng = SimRng::new(run.seed ^ 0x7069_7472);
     let mut moments = Vec::new();
     for part in 0..PARTS {
@@ -93,15 +87,8 @@ fn record(run: &Run, cfg: LogConfig, bug: Bug, figures: &mut Figures) -> Result<
         rt.run_for(1000);
     }
     let last_lsn = life.log.last_lsn();
-    if let Some(finding) = life.findings.borrow().first() {
-        return Err(finding.clone());
-    }
-    let history = life.history.borrow().clone();
-    figures.runs += 1;
-    figures.commands += life.seen.commands;
-    figures.records += history.len() as u64;
+    let history = life.noted(figures, "")?;
     let bases = life.seen.snapshots.0;
-    figures.seen.add_snapshots(&life.seen);
     life.shutdown().map_err(|e| format!("O14: no clean shutdown: {e}"))?;
     drop(life);
     if bases < 2 {
@@ -238,7 +225,7 @@ fn forks(t: &mut Trial<'_, Past>) -> Result<(), String> {
     )
     .map_err(|e| format!("O14: the fork does not open: {e}"))?
     .with_model();
-    let mut work = Workload::new(table(), run.cell.plane, run.seed ^ 3);
+    let mut work = Workload::new(run.cell.plane, run.seed ^ 3);
     life.plan.plane = run.cell.plane;
     life.drive(&mut work, 20, &mut rng);
     life.whole_snapshot(true).map_err(|e| format!("O14: no base after a fork: {e}"))?;
@@ -248,42 +235,30 @@ fn forks(t: &mut Trial<'_, Past>) -> Result<(), String> {
     if let Some(finding) = life.findings.borrow().first() {
         return Err(finding.clone());
     }
-    let count = disk.stop_count();
-    let crashes = t.crashes();
     let (mut old, mut new) = (0, 0);
-    for stop in 0..count {
-        if !t.takes(&mut rng, count) {
-            continue;
+    let of = format!("fork at lsn {lsn}, ");
+    t.each_crash(&disk, 0..disk.stop_count(), &mut rng, &of, |t, left| {
+        let after = &left.disk;
+        let is_new = epoch(after)? > 1;
+        let known = if is_new { &history } else { &past.history };
+        let again = start_at(after, known, &past.cfg, past.bug, true, None)?;
+        let end = match again.kept.checked_sub(1) {
+            Some(i) => known[i].lsn,
+            None => 0,
+        };
+        is_state(&again.shard, known, end, "after a crash")?;
+        let least = if is_new { promised(&life, left.stop, &shared) } else { last(known) };
+        if end < least {
+            return Err(format!("O2: acknowledged lsn {least} is lost, the log ends at {end}"));
         }
-        for crash in &crashes {
-            let seed = rng.next_u64();
-            let at = |e: String| format!("{e} (fork at lsn {lsn}, stop {stop}, {})", crash.name());
-            let after = crash.of(&disk, stop, seed).ok_or("no such stop")?;
-            *t.out.crashes.entry(crash.name()).or_default() += 1;
-            let is_new = epoch(&after)? > 1;
-            let known = if is_new { &history } else { &past.history };
-            let again = start_at(&after, known, &past.cfg, past.bug, true, None).map_err(at)?;
-            let end = match again.kept.checked_sub(1) {
-                Some(i) => known[i].lsn,
-                None => 0,
-            };
-            is_state(&again.shard, known, end, "after a crash").map_err(at)?;
-            let least = if is_new { promised(&life, stop, &shared) } else { last(known) };
-            if end < least {
-                return Err(at(format!(
-                    "O2: acknowledged lsn {least} is lost, the log ends at {end}"
-                )));
-            }
-            match is_new {
-                true => new += 1,
-                false => old += 1,
-            }
-            t.hash.update(&[u8::from(is_new)]);
-            t.hash.update(&end.to_le_bytes());
-            with_the_flag(past, &after, &history, lsn, is_new).map_err(at)?;
-            after.runtime().shutdown();
+        match is_new {
+            true => new += 1,
+            false => old += 1,
         }
-    }
+        t.hash.update(&[u8::from(is_new)]);
+        t.hash.update(&end.to_le_bytes());
+        with_the_flag(past, after, &history, lsn, is_new)
+    })?;
     if t.effort.stops.is_none() && (old == 0 || new == 0) {
         return Err(format!("O14: {old} crashes before the fork counts, {new} behind"));
     }

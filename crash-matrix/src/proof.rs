@@ -3,14 +3,17 @@
 //! The one idea: a life is recorded once, and each check of a proof looks at it on its own, so that one broken
 //! promise does not hide the next.
 
-use moon_storage::io::sim::{Image, SimRng};
-use moon_storage::log::Policy;
+use std::ops::Range;
+
+use moon_storage::io::sim::{Image, SimDisk, SimRng};
+use moon_storage::log::{LogConfig, Policy};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::bugs::Bug;
-use crate::cell::{Activity, Effort, Run};
+use crate::cell::Activity;
 use crate::figures::{Failure, Figures, Outcome};
 use crate::oracle::Crash;
+use crate::run::{Effort, Run};
 use crate::workload::Plane;
 use crate::{backup, changes, pitr, unlogged};
 
@@ -69,6 +72,14 @@ impl Proof {
     }
 }
 
+/// What a crash has left.
+pub(crate) struct Stopped {
+    pub(crate) disk: SimDisk,
+    pub(crate) stop: usize,
+    pub(crate) crash: Crash,
+    pub(crate) seed: u64,
+}
+
 /// A life that was recorded, on trial.
 pub(crate) struct Trial<'a, P> {
     pub(crate) run: &'a Run,
@@ -84,8 +95,36 @@ impl<P> Trial<'_, P> {
         self.effort.stops.is_none_or(|wanted| rng.below(count as u64) < wanted as u64)
     }
 
+    /// Stops the process at some of the `stops` of a device, in every way that is tried, and has `check` look at what is
+    /// left. `of` says what was going on.
+    pub(crate) fn each_crash(
+        &mut self,
+        disk: &SimDisk,
+        stops: Range<usize>,
+        rng: &mut SimRng,
+        of: &str,
+        mut check: impl FnMut(&mut Self, &Stopped) -> Result<(), String>,
+    ) -> Result<(), String> {
+        for stop in stops.clone() {
+            if !self.takes(rng, stops.len()) {
+                continue;
+            }
+            for crash in self.crashes() {
+                let seed = rng.next_u64();
+                let disk = crash.of(disk, stop, seed).ok_or("no such stop")?;
+                disk.set_recording(false);
+                let left = Stopped { disk, stop, crash, seed };
+                check(self, &left)
+                    .map_err(|e| format!("{e} ({of}stop {stop}, {})", crash.name()))?;
+                *self.out.crashes.entry(crash.name()).or_default() += 1;
+                left.disk.runtime().shutdown();
+            }
+        }
+        Ok(())
+    }
+
     /// What stops the process at each stop that is tried.
-    pub(crate) fn crashes(&self) -> Vec<Crash> {
+    fn crashes(&self) -> Vec<Crash> {
         match self.effort.all_images {
             true => Crash::all().collect(),
             false => vec![Crash::Power(Image::None), Crash::Power(Image::Subset), Crash::Kill],
@@ -100,14 +139,15 @@ pub(crate) type Check<P> = fn(&mut Trial<'_, P>) -> Result<(), String>;
 pub(crate) fn prove<P>(
     run: &Run,
     effort: Effort,
+    bug: Bug,
     first: bool,
-    record: impl FnOnce(&mut Figures) -> Result<P, String>,
+    record: fn(&Run, LogConfig, Bug, &mut Figures) -> Result<P, String>,
     checks: &[Check<P>],
 ) -> Outcome {
     let mut out = Outcome::default();
     let mut hash = Xxh3::new();
     let mut broken = Vec::new();
-    match record(&mut out.figures) {
+    match record(run, run.cell.config(bug), bug, &mut out.figures) {
         Err(text) => broken.push(text),
         Ok(past) => {
             for check in checks {

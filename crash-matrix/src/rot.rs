@@ -8,10 +8,10 @@ use moon_storage::io::sim::{Image, SimDisk, SimRng};
 use moon_storage::io::{Access, Caching, Disk};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::cell::{Effort, Recording, Run};
 use crate::figures::{Failure, Outcome};
 use crate::life::{DATA, paths};
 use crate::oracle::{digest_at, load_save, start_over};
+use crate::run::{Effort, Recording, Run};
 
 /// What happens to a file.
 #[derive(Debug, Clone, Copy)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::bugs::{Bug, EngineBug, MigrationBug};
-use crate::cell::{Cell, Effort, KEPT, Run, Which, parse_line};
+use crate::bugs::{BackupBug, Bug, EngineBug, MigrationBug, SaveBug};
+use crate::cell::Cell;
 use crate::figures::Figures;
 use crate::kill::Killed;
 use crate::life::table;
@@ -12,6 +12,7 @@ use crate::matrix::{execute, migrations, plan, sample, seed_lines};
 use crate::migrate::Migration;
 use crate::oracle::Crash;
 use crate::report::{failpoints_json, kill_json};
+use crate::run::{Effort, KEPT, Run, Which, parse_line};
 use crate::workload::{Plane, Workload, write_rows};
 
 const SMALL: Effort = Effort::sample(16);
@@ -120,6 +121,17 @@ fn every_bug_of_a_migration_is_noticed() {
 }
 
 #[test]
+fn every_bug_of_backups_and_of_saves_is_noticed() {
+    let backups = BackupBug::ALL.map(|bug| (Bug::backup(bug), "kv-rotate-always+backups"));
+    let saves = SaveBug::ALL.map(|bug| (Bug::save(bug), "txn-bgsave-no+unlogged"));
+    for (bug, name) in backups.into_iter().chain(saves) {
+        let run = Run { cell: Cell::named(name).expect("a cell"), seed: 2, nth: 0 };
+        let report = execute(&[run], EVERY_STOP, bug, 1, true);
+        assert!(!report.failures.is_empty(), "{bug:?} survived");
+    }
+}
+
+#[test]
 fn every_write_row_is_generated_and_has_an_effect() {
     // Rows that need a lucky state before them are rare: more seeds until all have been seen.
     let none = Effort::sample(2);
@@ -222,7 +234,7 @@ fn names_and_lines_are_read_back() {
 #[test]
 fn the_workload_is_a_function_of_its_seed() {
     let ops = |seed| {
-        let mut work = Workload::new(table(), Plane::Kv, seed);
+        let mut work = Workload::new(Plane::Kv, seed);
         (0..200).map(|_| work.next(1_700_000_000_000).words).collect::<Vec<_>>()
     };
     assert_eq!(ops(1), ops(1));

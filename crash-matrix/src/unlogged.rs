@@ -11,18 +11,19 @@ use moon_engine::args::Args;
 use moon_engine::clock::Now;
 use moon_engine::exec::{Session, Shard};
 use moon_engine::snapshot::SnapshotRefused;
-use moon_storage::io::sim::{SimConfig, SimDisk, SimRng};
+use moon_storage::io::sim::{SimDisk, SimRng};
 use moon_storage::io::{Disk, Runtime};
 use moon_storage::log::LogConfig;
 use moon_storage::marker;
 use moon_storage::snapshot::{Env, Job, Kind, Pace, State};
 
-use crate::bugs::Bug;
-use crate::cell::{Effort, Run};
+use crate::bugs::{Bug, SaveBug};
+use crate::door::{Door, Lie};
 use crate::figures::{Figures, Outcome};
-use crate::life::{DATA, NoHost, empty_shard, marker_of, paths, table};
-use crate::oracle::{Crash, start_unlogged};
-use crate::proof::{Trial, prove};
+use crate::life::{DATA, NoHost, empty_shard, marker_of, paths};
+use crate::oracle::start_unlogged;
+use crate::proof::{Stopped, Trial, prove};
+use crate::run::{Effort, Run};
 use crate::walk::head;
 use crate::workload::{CLIENTS, Workload};
 
@@ -63,7 +64,7 @@ impl Bare {
             disk: disk.clone(),
             shard,
             sessions: (0..CLIENTS as u64).map(Session::new).collect(),
-            work: Workload::new(table(), run.cell.plane, seed),
+            work: Workload::new(run.cell.plane, seed),
             rng: SimRng::new(seed ^ 0x6261_7265),
             job: None,
             saves: Vec::new(),
@@ -109,6 +110,17 @@ impl Bare {
         }
     }
 
+    /// What saves are written to.
+    fn device(&self) -> Rc<dyn Disk> {
+        let lie = match self.bug.save {
+            Some(SaveBug::SaveUnsynced) => Lie::Unsynced(Box::new(|_: &Path| true)),
+            Some(SaveBug::SaveNameUnsynced) => Lie::NamesUnsynced(Box::new(|_: &Path| true)),
+            Some(SaveBug::LastSaveRemovedFirst) => Lie::RemovedFirst(paths().snapshot()),
+            None => return self.disk.as_dyn(),
+        };
+        Door::before(self.disk.as_dyn(), lie)
+    }
+
     /// Makes the cut of a save; false while a script is paused.
     fn begin_save(&mut self) -> Result<bool, String> {
         let created_ms = self.shard.now().unix_ms;
@@ -124,7 +136,7 @@ impl Bare {
         }
         let rt = self.disk.runtime();
         let env = Env {
-            disk: self.disk.as_dyn(),
+            disk: self.device(),
             rt: rt.as_dyn(),
             paths: paths(),
             pace: Pace { turn_bytes: 2 << 10, bytes_per_sec: 0 },
@@ -132,7 +144,6 @@ impl Bare {
             #[cfg(feature = "mutants")]
             mutant: self.bug.storage,
         };
-        let _ = self.bug;
         self.job = Some(Job::begin(Kind::Save, env, 0));
         let (digest, begun) = (self.shard.digest(), self.disk.moment());
         self.saves.push(Save { created_ms, digest, begun, done: None });
@@ -174,14 +185,11 @@ impl Drop for Past {
 
 /// One run of the set.
 pub(crate) fn run(run: &Run, effort: Effort, bug: Bug, first: bool) -> Outcome {
-    let cfg = run.cell.config(bug);
-    let record = |figures: &mut Figures| record(run, cfg, bug, figures);
-    prove(run, effort, first, record, &[crashes])
+    prove(run, effort, bug, first, record, &[crashes])
 }
 
 fn record(run: &Run, cfg: LogConfig, bug: Bug, figures: &mut Figures) -> Result<Past, String> {
-    let shuffled = SimConfig { shuffle: run.seed % 2 == 1, ..SimConfig::default() };
-    let disk = SimDisk::new(shuffled, run.seed);
+    let disk = run.disk();
     let rt = disk.runtime();
     let marked = rt.block_on(marker::write(&disk, Path::new(DATA), &marker_of()));
     marked.map_err(|e| format!("O1: no marker: {e}"))?;
@@ -205,35 +213,18 @@ fn record(run: &Run, cfg: LogConfig, bug: Bug, figures: &mut Figures) -> Result<
 /// Power is lost, or the process killed, at operations of the saves.
 fn crashes(t: &mut Trial<'_, Past>) -> Result<(), String> {
     let past = t.past;
-    let count = past.life.disk.stop_count();
-    let mut rng = SimRng::new(t.run.seed ^ 0x7374_6f70);
-    for stop in 0..count {
-        if !t.takes(&mut rng, count) {
-            continue;
-        }
-        for crash in t.crashes() {
-            let seed = rng.next_u64();
-            let at = |e: String| format!("{e} (stop {stop}, {})", crash.name());
-            let save = after_crash(t.run, past, stop, crash, seed).map_err(at)?;
-            *t.out.crashes.entry(crash.name()).or_default() += 1;
-            t.hash.update(&save.to_le_bytes());
-        }
-    }
-    Ok(())
+    let (disk, mut rng) = (&past.life.disk, SimRng::new(t.run.seed ^ 0x7374_6f70));
+    t.each_crash(disk, 0..disk.stop_count(), &mut rng, "", |t, left| {
+        let save = after_crash(t.run, past, left)?;
+        t.hash.update(&save.to_le_bytes());
+        Ok(())
+    })
 }
 
 /// What a crash has left; how many saves had been begun up to the one that is there.
-fn after_crash(
-    run: &Run,
-    past: &Past,
-    stop: usize,
-    crash: Crash,
-    seed: u64,
-) -> Result<usize, String> {
-    let Past { life, cfg } = past;
-    let disk = crash.of(&life.disk, stop, seed).ok_or("no such stop")?;
-    disk.set_recording(false);
-    let (found, shard) = start_unlogged(&disk, cfg)?;
+fn after_crash(run: &Run, past: &Past, left: &Stopped) -> Result<usize, String> {
+    let (Past { life, cfg }, stop) = (past, left.stop);
+    let (found, shard) = start_unlogged(&left.disk, cfg)?;
     let least = life.saves.iter().rposition(|s| s.done.is_some_and(|done| done <= stop));
     let (digest, save) = match found {
         None => match least {
@@ -253,10 +244,9 @@ fn after_crash(
     if shard.digest() != digest {
         return Err(format!("O2: the state is not that of save {save}"));
     }
-    if seed.is_multiple_of(DEEP) {
-        go_on(run, past, &disk, shard, seed)?;
+    if left.seed.is_multiple_of(DEEP) {
+        go_on(run, past, &left.disk, shard, left.seed)?;
     }
-    disk.runtime().shutdown();
     Ok(save)
 }
 

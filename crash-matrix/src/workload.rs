@@ -8,12 +8,15 @@ mod large;
 mod plane;
 
 use std::collections::VecDeque;
+use std::sync::OnceLock;
 
 use moon_engine::command::syntax::{self, Arg, Kind};
 use moon_engine::command::{Command, CommandSpec, CommandTable, Group, Run};
 use moon_formats::redis_rdb::{Encoder, functions};
 use moon_formats::value::{self, Value, ValueType};
 use moon_storage::io::sim::SimRng;
+
+use crate::life::table;
 
 pub use plane::Plane;
 
@@ -43,7 +46,7 @@ struct Row {
 pub struct Workload {
     rng: SimRng,
     plane: Plane,
-    rows: Vec<Row>,
+    rows: &'static [Row],
     core: Vec<&'static str>,
     queues: [VecDeque<Words>; CLIENTS],
     tokens: [u64; CLIENTS],
@@ -101,11 +104,18 @@ pub fn write_rows(table: &'static CommandTable) -> impl Iterator<Item = &'static
     rows.filter(|c| matches!(c.spec.run, Run::Write(_))).filter(calls)
 }
 
+/// The rows of [`table`], read once: a matrix makes a workload for each life.
+fn rows() -> &'static [Row] {
+    static ROWS: OnceLock<Vec<Row>> = OnceLock::new();
+    ROWS.get_or_init(|| {
+        write_rows(table()).map(|c| Row { spec: c.spec, args: syntax::parse(c.spec) }).collect()
+    })
+}
+
 impl Workload {
     /// A sequence for a seed; one seed in eight makes a value of megabytes.
-    pub fn new(table: &'static CommandTable, plane: Plane, seed: u64) -> Workload {
-        let rows: Vec<Row> =
-            write_rows(table).map(|c| Row { spec: c.spec, args: syntax::parse(c.spec) }).collect();
+    pub fn new(plane: Plane, seed: u64) -> Workload {
+        let rows = rows();
         let core = CORE.iter().copied().filter(|n| rows.iter().any(|r| r.spec.name == *n));
         Workload {
             rng: SimRng::new(seed),
@@ -230,12 +240,10 @@ impl Workload {
     }
 
     fn instance(&mut self, row: usize, client: usize, now_ms: u64) -> Words {
-        let rows = std::mem::take(&mut self.rows);
-        let Row { spec, args } = &rows[row];
+        let Row { spec, args } = &self.rows[row];
         let mut out: Words = spec.name.split('|').map(|w| w.as_bytes().to_vec()).collect();
         let mut made = Made { spec, client, now_ms, count: None, key: Vec::new() };
         self.arguments(&mut made, args, &mut out);
-        self.rows = rows;
         out
     }
 
