@@ -52,5 +52,9 @@ mod unlogged;
 mod walk;
 pub mod workload;
 
+/// A start makes and drops many small things.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[cfg(test)]
 mod tests;

@@ -244,6 +244,7 @@ fn mutants(flags: &Flags) -> bool {
                 // A wrong base shows after any crash: many lives, few stops.
                 true => (matrix::walks(flags.first_seed + batch * 4, 4), few),
             };
+            let runs = matrix::shuffled(runs, flags.first_seed + batch);
             let report = matrix::execute(&runs, effort, *bug, flags.threads, true);
             crashes += report.figures.crashes_total();
             seconds += report.seconds;

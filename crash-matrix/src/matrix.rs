@@ -63,6 +63,15 @@ pub fn sample(mut runs: Vec<Run>, first_seed: u64, share: u64) -> Vec<Run> {
     runs
 }
 
+/// The same runs in another order, so that what shows in a few cells alone is soon met.
+pub fn shuffled(mut runs: Vec<Run>, seed: u64) -> Vec<Run> {
+    let mut rng = SimRng::new(seed ^ 0x6f72_6465);
+    for i in (1..runs.len()).rev() {
+        runs.swap(i, rng.below(i as u64 + 1) as usize);
+    }
+    runs
+}
+
 /// Runs without errors in which a snapshot walks.
 pub fn walks(first_seed: u64, seeds: u64) -> Vec<Run> {
     let mut runs = plan(first_seed, seeds, 0);
