@@ -11,8 +11,9 @@ use crate::life::table;
 use crate::matrix::{execute, migrations, plan, sample, seed_lines};
 use crate::migrate::Migration;
 use crate::oracle::Crash;
-use crate::report::{failpoints_json, kill_json};
+use crate::report::{failpoints_json, kill_json, trace_json};
 use crate::run::{Effort, KEPT, Run, Which, parse_line};
+use crate::trace::Traced;
 use crate::workload::{Plane, Workload, write_rows};
 
 const SMALL: Effort = Effort::sample(16);
@@ -199,6 +200,20 @@ fn figures_of_the_binary_are_json() {
     let text = String::from_utf8(kill_json(&done)).expect("text");
     assert!(text.contains("\"kills\":3,") && text.contains("\"done\":2,\"failed\":1,"), "{text}");
     assert!(text.contains("{\"name\":\"x\",\"failed\":\"O2: \\\"gone\\\"\"}"), "{text}");
+    let traced = Traced { stops: 40, bytes: 5000, acked: 6, images: 2, lost: 1 };
+    let runs = [
+        ("kv always".to_owned(), Ok(traced)),
+        ("kv everysec".to_owned(), Ok(Traced { stops: 2, ..traced })),
+        ("ttl always".to_owned(), Err("no log".into())),
+    ];
+    let text = String::from_utf8(trace_json(&runs)).expect("text");
+    let sums = "{\"stops\":42,\"log_bytes\":10000,\"commands_acknowledged\":12,\"images\":4,\"lost_as_promised\":2,";
+    assert!(text.starts_with(sums) && text.contains("\"done\":3,\"failed\":1,"), "{text}");
+    let one = "{\"name\":\"kv everysec\",\"stops\":2,\"log_bytes\":5000,";
+    assert!(
+        text.contains(one) && text.contains("{\"name\":\"ttl always\",\"failed\":\"no log\"}"),
+        "{text}"
+    );
     let cases = String::from_utf8(failpoints_json(9, &[("a".into(), Ok(()))])).expect("text");
     assert!(cases.starts_with("{\"there\":9,\"done\":1,\"failed\":0,\"each\":["), "{cases}");
 }
