@@ -47,6 +47,8 @@ pub(crate) struct Client {
     pub(super) waits_for_acks: bool,
     /// Where it is in the changes that are pushed to it, and how many records behind.
     pub(crate) follows: Option<(u64, u64)>,
+    /// Bytes of changes that wait until its connection has taken those before them.
+    pub(crate) held: usize,
     /// Whose rights it has.
     pub(crate) user: Option<Handle>,
     view: View,
@@ -100,6 +102,7 @@ impl Client {
             wrote: Position::default(),
             waits_for_acks: false,
             follows: None,
+            held: 0,
             figures: ConnFigures { active_ms: now_ms, ..ConnFigures::default() },
             view: view(&Session::new(id)),
         }
@@ -163,7 +166,8 @@ impl Client {
     #[inline]
     pub(crate) fn buffer_bytes(&self) -> usize {
         let f = &self.figures;
-        f.input + f.input_free + f.output.max(f.output_capacity) + self.view.multi_bytes
+        let output = f.output.max(f.output_capacity) + self.held;
+        f.input + f.input_free + output + self.view.multi_bytes
     }
 
     /// All bytes that it takes.
@@ -238,7 +242,7 @@ impl Client {
             f.output_capacity,
             f.output_capacity,
             f.output,
-            f.output,
+            f.output + self.held,
             if f.output > 0 { "rw" } else { "r" },
             if self.last_command.is_empty() { "NULL" } else { self.last_command },
             self.user_name(),

@@ -113,6 +113,9 @@ impl ServerHost {
         if let Some(client) = self.client_mut(slot) {
             client.follows = None;
         }
+        if self.cdc.followers.len() < before {
+            self.note_held(slot, 0);
+        }
         self.cdc.followers.len() < before
     }
 
@@ -179,6 +182,7 @@ impl ServerHost {
             let end = page.frame_end(sent + PIECE_BYTES);
             self.deliver_shown(slot, page.frames().get(sent..end).unwrap_or_default());
             more = true;
+            self.note_held(slot, page.frames().len() - end);
             let follower = &mut self.cdc.followers[at];
             match end < page.frames().len() {
                 true => follower.page = Some((page, end)),

@@ -307,6 +307,7 @@ impl ServerHost {
                 page.head(&mut out);
                 if page.frames().len() > PIECE_BYTES {
                     self.deliver_shown(waiter.slot, &reply);
+                    self.note_held(waiter.slot, page.frames().len());
                     return self.cdc.sending.push(Sending { slot: waiter.slot, page, sent: 0 });
                 }
                 reply.extend_from_slice(page.frames());
@@ -329,6 +330,7 @@ impl ServerHost {
             if let Some(piece) = rest.get(..PIECE_BYTES) {
                 self.deliver_shown(*slot, piece);
                 *sent += PIECE_BYTES;
+                self.note_held(*slot, rest.len() - PIECE_BYTES);
                 (more, at) = (true, at + 1);
             } else {
                 self.end_reading(*slot, rest);
@@ -350,12 +352,20 @@ impl ServerHost {
     /// A client has the last of its reply, and goes on.
     fn end_reading(&mut self, slot: net::Slot, rest: &[u8]) {
         self.deliver_shown(slot, rest);
+        self.note_held(slot, 0);
         self.end_waiting(slot, &[]);
     }
 
     /// Says to a connection what the log has shown already: it waits for no write.
     fn deliver_shown(&mut self, slot: net::Slot, bytes: &[u8]) {
-        self.deliver_at(slot, bytes, 0);
+        if !bytes.is_empty() {
+            self.deliver_at(slot, bytes, 0);
+        }
+    }
+
+    /// Counts what a client is still to be handed as its memory.
+    fn note_held(&mut self, slot: net::Slot, bytes: usize) {
+        self.change_client(slot, |client| client.held = bytes);
     }
 
     /// Whether a connection has so little to take yet that it can be handed more.

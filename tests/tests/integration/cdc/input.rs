@@ -1,10 +1,11 @@
 //! Goal: odd input gets an error that says what is wrong, or the answer that the words mean, and harms nothing.
 //! Method: tables of requests and answers; then clients that leave, lose rights, or take nothing at odd moments.
 
-use super::{SYNCED, before, field, gist, pushed, read, start};
+use super::{SYNCED, before, field, gist, pushed, read, read_all, start};
 use moon_tests::ask::{info, line, text, until};
 use moon_tests::client::Client;
 use moon_tests::cmd;
+use moon_tests::value::Value;
 use std::time::{Duration, Instant};
 
 const CURSOR: &str = "-ERR a cursor is an LSN, EARLIEST, $ or what CDC.SNAPSHOT gives";
@@ -255,6 +256,94 @@ fn keys_that_move_are_told_with_where_they_are() {
             "t null FLUSHALL in null",
         ]
     );
+}
+
+#[test]
+fn a_large_value_is_told_whole_and_nothing_stands_within_it() {
+    let (_server, mut c) = start(&["--appendfsync", "no"]);
+    line(&mut c, "SET small 1");
+    c.call(&cmd!["SET", "big", vec![b'v'; 64 << 20]]).expect("a reply");
+    line(&mut c, "SET behind 1");
+    // More than a reply may have, if it is the only one; and it is in one piece for a subscriber too.
+    let (next, events) = read(&mut c, "0 1 BYTES 100");
+    assert_eq!((next, events.len()), (2, 1));
+    let mut s = c.another().expect("a connection");
+    assert!(!line(&mut s, "HELLO 3").is_empty());
+    line(&mut s, "CLIENT TRACKING ON BCAST PREFIX x");
+    s.queue(&cmd!["CDC.READ", "0", "2", "BYTES", "100"]);
+    s.queue(&cmd!["ECHO", "last"]);
+    s.flush().expect("sent");
+    // What is said meanwhile waits for the end of the reply, of which the connection takes only a part.
+    until("a part is sent, and the rest is its memory", || {
+        let listed = line(&mut c, "CLIENT LIST");
+        let mut held = listed.split(" omem=").skip(1).filter_map(|l| l.split(' ').next());
+        held.any(|bytes| bytes.parse::<u64>().expect("a number") > 32 << 20)
+    });
+    for i in 0..50 {
+        line(&mut c, &format!("SET x{i} 1"));
+    }
+    let (mut pushes, mut replies) = (0, Vec::new());
+    while pushes < 50 || replies.len() < 2 {
+        match s.receive().expect("a value") {
+            Value::Push(_) => pushes += 1,
+            other => replies.push(other),
+        }
+    }
+    let Some([Value::Int(3), Value::Bulk(event)]) = replies[0].elements() else {
+        panic!("{:.200}", replies[0].to_string())
+    };
+    assert!(event.len() > 64 << 20 && event.ends_with(b"}"));
+    assert_eq!(text(&replies[1]), "last");
+    let mut s = c.another().expect("a connection");
+    assert_eq!(line(&mut s, "CDC.SUBSCRIBE 0 1 MATCH b* PLANES kv"), "OK");
+    assert!(pushed(&mut s)[4].len() > 64 << 20);
+    assert_eq!(gist(&pushed(&mut s)[4..]), ["c behind SET"]);
+    // Its base, which is due by now, may be told in between.
+    s.queue(&cmd!["PING"]);
+    s.flush().expect("sent");
+    let is_event = |v: &Value| v.to_string().contains("event");
+    let pong = std::iter::repeat_with(|| s.receive().expect("a value")).find(|v| !is_event(v));
+    assert!(pong.is_some_and(|v| v.to_string().contains("pong")));
+}
+
+#[test]
+fn clients_that_leave_in_the_middle_of_a_reply_leave_nothing_behind() {
+    let (_server, mut c) = start(&["--appendfsync", "no"]);
+    let value = vec![b'v'; 1 << 20];
+    (0..32).for_each(|i| c.queue(&cmd!["SET", format!("k{i}"), value.clone()]));
+    c.flush().expect("sent");
+    (0..32).for_each(|_| drop(c.receive().expect("a reply")));
+    for round in 0..6 {
+        let mut gone = c.another().expect("a connection");
+        let id = line(&mut gone, "CLIENT ID");
+        match round % 3 {
+            0 => gone.queue(&cmd!["CDC.SUBSCRIBE", "0", "1"]),
+            _ => gone.queue(&cmd!["CDC.READ", "0", "1", "BYTES", "67108864"]),
+        }
+        gone.flush().expect("sent");
+        std::thread::sleep(Duration::from_millis(100));
+        if round % 3 == 2 {
+            let killed = line(&mut c, &format!("CLIENT KILL ID {}", id.trim_start_matches(':')));
+            assert_eq!(killed, ":1");
+        }
+        drop(gone);
+    }
+    until("they are forgotten", || {
+        info(&mut c, "connected_clients") == "1"
+            && info(&mut c, "cdc_subscribers") == "0"
+            && info(&mut c, "blocked_clients") == "0"
+    });
+    assert_eq!(read_all(&mut c, "1").1.len(), 32);
+    // CLIENT UNBLOCK is for those that wait for changes, not for those that are being answered.
+    let sent = info(&mut c, "cdc_events_sent");
+    let mut slow = c.another().expect("a connection");
+    let id = line(&mut slow, "CLIENT ID");
+    slow.queue(&cmd!["CDC.READ", "0", "1", "BYTES", "67108864", "BLOCK", "0"]);
+    slow.flush().expect("sent");
+    until("its page is there", || info(&mut c, "cdc_events_sent") != sent);
+    line(&mut c, &format!("CLIENT UNBLOCK {} ERROR", id.trim_start_matches(':')));
+    // It holds what 16 MiB of the log have.
+    assert_eq!(slow.receive().expect("a page").elements().map(<[Value]>::len), Some(17));
 }
 
 /// What is pushed next, in time.
