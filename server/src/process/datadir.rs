@@ -95,7 +95,7 @@ pub(crate) struct DataDir {
 pub(crate) fn choose(config: &Config) -> (PathBuf, Option<String>) {
     let (path, note) = chosen(config);
     // A path that leads nowhere is refused by whoever opens it.
-    (migration::canonical(&path).unwrap_or(path), note)
+    (moon_storage::io::canonical(&path).unwrap_or(path), note)
 }
 
 fn chosen(config: &Config) -> (PathBuf, Option<String>) {

@@ -9,6 +9,7 @@
 //! * Futures are `!Send`: a file belongs to the thread (shard) that opened it.
 
 mod aligned;
+mod canonical;
 #[cfg(test)]
 pub(crate) mod conformance;
 pub mod glommio;
@@ -25,6 +26,7 @@ mod task;
 pub(crate) use sys::raise;
 
 pub use aligned::Piece;
+pub use canonical::canonical;
 
 use std::future::Future;
 use std::io;

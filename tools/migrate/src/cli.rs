@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 
-use moon_storage::migration::canonical;
+use moon_storage::io::canonical;
 
 use crate::facts::SHARDS;
 use crate::fail::Failure;

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use moon_formats::json::Object;
 use moon_report::Report;
+use moon_storage::io::canonical;
 use moon_storage::io::posix::PosixDisk;
 use moon_storage::io::{Disk, Space};
 use moon_storage::log::LogConfig;
-use moon_storage::migration::{canonical, is_there};
+use moon_storage::migration::is_there;
 
 use crate::cli::{Kind, Place};
 use crate::facts::{Facts, SHARDS};

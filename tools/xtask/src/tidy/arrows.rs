@@ -6,7 +6,7 @@ use super::tree::Tree;
 
 /// Which of our packages a package may import. A package without a row is itself a finding, so a
 /// new crate has to state its place here.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("moon-formats", &[]),
     ("moon-ds", &[]),
     ("moon-index", &["moon-formats"]),
@@ -17,6 +17,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("moon-migrate", TOOL),
     ("moon-restore", TOOL),
     ("moon-manual", &[]),
+    ("moon-report", &["moon-formats"]),
     ("xtask", &[]),
     ("moon-tests", ALL),
     ("moon-crash", CRASH),
@@ -24,7 +25,8 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("moon-fuzz", ALL),
 ];
 
-const TOOL: &[&str] = &["moon-formats", "moon-storage", "moon-engine", "moon-manual"];
+const TOOL: &[&str] =
+    &["moon-formats", "moon-storage", "moon-engine", "moon-manual", "moon-report"];
 const ALL: &[&str] =
     &["moon-formats", "moon-storage", "moon-ds", "moon-index", "moon-engine", "moon-server"];
 
