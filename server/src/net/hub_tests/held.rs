@@ -18,8 +18,10 @@ a_client_held_back_is_received_from_within_bounds_and_loses_nothing(limits(), 10
             count.fetch_add(1, SeqCst);
         }
     });
-    let (mut before, mut still) = (0, 0);
-    while still < 20 {
+    // It is stopped when there is enough and, as far as can be seen, nothing more is taken.
+    let (mut before, mut still, until) = (0, 0, Instant::now() + Duration::from_secs(60));
+    while still < 50 || server.input_most.load(SeqCst) < INPUT_HELD {
+        assert!(Instant::now() < until, "{} bytes kept", server.input_most.load(SeqCst));
         std::thread::sleep(Duration::from_millis(10));
         let now = sent.load(SeqCst);
         still = if now == before { still + 1 } else { 0 };
