@@ -46,6 +46,9 @@ EXIT CODES:
 pub struct Cli {
     #[command(subcommand)]
     pub(crate) verb: Verb,
+    /// One JSON object for each item.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
 }
 
 /// What is done.
@@ -112,9 +115,6 @@ pub(crate) struct Run {
     /// Do what plan does.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// One JSON object for each item.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// Which directory.
@@ -135,9 +135,6 @@ pub(crate) struct Upgrade {
     /// Read everything and say what would be done. Writes nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// One JSON object for each item.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// Which run, and how.
@@ -150,9 +147,6 @@ pub(crate) struct Resume {
     /// written to the source since is not in it.
     #[arg(long)]
     pub(crate) ignore_source: bool,
-    /// One JSON object for each item.
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 /// Which run.
@@ -161,21 +155,6 @@ pub(crate) struct Undo {
     /// The directory that the run was to make.
     #[arg(long, value_name = "DIR")]
     pub(crate) to: Target,
-    /// One JSON object for each item.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-impl Verb {
-    /// Whether a program is to read what is said.
-    pub(crate) fn json(&self) -> bool {
-        match self {
-            Verb::Plan(run) | Verb::Run(run) | Verb::Verify(run) => run.json,
-            Verb::Upgrade(of) => of.json,
-            Verb::Resume(of) => of.json,
-            Verb::Rollback(undo) => undo.json,
-        }
-    }
 }
 
 /// Kinds of data.

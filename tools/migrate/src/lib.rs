@@ -54,7 +54,7 @@ const DATABASES: u16 = 16;
 /// # Errors
 /// How the run ends other than with everything carried.
 pub async fn run(cli: &Cli, host: &Host, sink: &mut dyn Write) -> Result<(), Failure> {
-    let mut out = Report::new(sink, cli.verb.json());
+    let mut out = Report::new(sink, cli.json);
     let result = act(&cli.verb, host, &mut out).await;
     match (result, out.finish()) {
         (Ok(()), Some(e)) => Err(Failure::environment(format!("cannot write the report: {e}"))),
@@ -314,7 +314,6 @@ async fn upgrade(of: &Upgrade, host: &Host, out: &mut Report<'_>) -> Result<(), 
         accept_loss: of.accept_loss.clone(),
         ignore_free_space: of.ignore_free_space,
         dry_run: of.dry_run,
-        json: of.json,
     };
     match of.dry_run {
         true => plan(&run, host, out).await,
@@ -451,7 +450,6 @@ async fn copy_again(
         // What the interrupted copy takes is free again in a moment.
         ignore_free_space: true,
         dry_run: false,
-        json: of.json,
     };
     let stamp = Stamp::of(host, &run.from).await?;
     let (source, databases) = accepted(&run, host, out).await?;
