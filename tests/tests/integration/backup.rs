@@ -319,7 +319,7 @@ fn who_may_not_and_what_cannot_be_is_refused() {
         (&["--version"], 0),
         (&["list", "/no/such/repository"], 2),
         (&["show", text(&repo), "set-20260101T000000Z-00000000"], 2),
-        (&["restore", text(&repo), "--to", text(server.dir())], 1),
+        (&["restore", text(&repo), "--to", text(server.dir())], 2),
         (&["restore", text(&repo), "--to", text(scratch.path())], 2),
     ] {
         let (code, said) = tool(args);
