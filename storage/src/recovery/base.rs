@@ -1,5 +1,6 @@
-//! A snapshot file as a stream of its items: large direct reads, one ahead of the decoder.
+//! A snapshot file as a stream of its items: large direct reads, some ahead of the decoder.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::path::Path;
@@ -14,6 +15,9 @@ use super::shard::Target;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 2 << 20;
+/// Reads under way while a piece is decoded. A thread that reads on the decoder's own core comes to ask the
+/// device for the next piece when the decoder waits or has used up its time, and one read ahead is then not yet there.
+const READS_AHEAD: usize = 2;
 /// Room before them for the beginning of a block whose rest they bring.
 const FRONT_BYTES: usize = 256 << 10;
 
@@ -76,31 +80,36 @@ pub async fn read_file(
     let mut decoder = Decoder::new();
     decoder.planes(target.sections());
     let mut head = None;
+    let mut asked = 0;
     let mut pos = 0;
     let most = usize::try_from(size).unwrap_or(usize::MAX);
     let room = |storage| Piece::new(storage, FRONT_BYTES.min(most), READ_BYTES.min(most));
-    let mut spare = Vec::new();
-    let mut ahead = Ahead::start(file.read_into(0, room(Vec::new()))).await;
+    let mut ahead = VecDeque::with_capacity(READS_AHEAD);
+    while ahead.len() < READS_AHEAD && asked < size {
+        ahead.push_back(Ahead::start(file.read_into(asked, room(Vec::new()))).await);
+        asked += READ_BYTES as u64;
+    }
     loop {
-        let piece = ahead.finish().await.map_err(BaseError::Io)?;
-        pos += piece.len() as u64;
-        if piece.len() == 0 && pos < size {
-            return Err(BaseError::Io(io::ErrorKind::UnexpectedEof.into()));
+        if let Some(read) = ahead.pop_front() {
+            let piece = read.finish().await.map_err(BaseError::Io)?;
+            let expected = (size - pos).min(READ_BYTES as u64);
+            if piece.len() as u64 != expected {
+                return Err(BaseError::Io(io::ErrorKind::UnexpectedEof.into()));
+            }
+            pos += expected;
+            let (storage, span) = piece.into_parts();
+            let spare = decoder.exchange(storage, span);
+            if asked < size {
+                ahead.push_back(Ahead::start(file.read_into(asked, room(spare))).await);
+                asked += READ_BYTES as u64;
+            }
         }
-        // The next read runs while this piece is decoded.
-        ahead = Ahead::start(match pos < size {
-            true => file.read_into(pos, room(spare)),
-            false => Box::pin(std::future::ready(Ok(Piece::new(spare, 0, 0)))),
-        })
-        .await;
-        let (storage, span) = piece.into_parts();
-        spare = decoder.exchange(storage, span);
-        if pos >= size {
+        if pos == size {
             decoder.close();
         }
         let end = decode(&mut decoder, target, &mut head)?;
         read(pos);
-        if pos >= size {
+        if pos == size {
             // A decoder that knows of no more bytes has ended or failed.
             let (Some(end), Some(head)) = (end, head) else {
                 return Err(BaseError::Io(io::ErrorKind::UnexpectedEof.into()));
