@@ -56,10 +56,8 @@ pub struct Backups {
     pub restored: u64,
     /// Crashes of backups, restores and removals.
     pub crashed: u64,
-    /// Damage that was found, or changed nothing of what is restored.
+    /// Damage that was done and found.
     pub damaged: u64,
-    /// The latter.
-    pub harmless: u64,
 }
 
 impl Backups {
@@ -68,7 +66,6 @@ impl Backups {
         self.restored += o.restored;
         self.crashed += o.crashed;
         self.damaged += o.damaged;
-        self.harmless += o.harmless;
     }
 }
 

@@ -93,9 +93,8 @@ pub fn text(report: &Report) -> String {
     let (resumed, undone) = f.migrations;
     row("migrations resumed / rolled back after a crash", format!("{resumed} / {undone}"));
     let b = f.backups;
-    let found = b.damaged - b.harmless;
-    let backups = format!("{} / {} / {} / {found} / {}", b.made, b.restored, b.crashed, b.harmless);
-    row("backups made / restored / crashed / damage found / harmless", backups);
+    let backups = format!("{} / {} / {} / {}", b.made, b.restored, b.crashed, b.damaged);
+    row("backups made / restored / crashed / damage found", backups);
     let c = f.changes;
     let changes = format!("{} / {} / {}", c.events, c.crashed, c.gone);
     row("events compared / crashes / readers left behind", changes);
@@ -151,8 +150,7 @@ pub fn json(report: &Report) -> String {
     number("backups_made", f.backups.made);
     number("backups_restored", f.backups.restored);
     number("backups_crashed", f.backups.crashed);
-    number("backups_damage_found", f.backups.damaged - f.backups.harmless);
-    number("backups_damage_harmless", f.backups.harmless);
+    number("backups_damage_found", f.backups.damaged);
     number("events_compared", f.changes.events);
     number("events_crashed", f.changes.crashed);
     number("events_readers_gone", f.changes.gone);

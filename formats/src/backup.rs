@@ -8,7 +8,7 @@
 //!   "tail_crc":<u32>|null,"from_us":<unix us>|null,"to_us":<unix us>|null,
 //!   "digest":"<32 hex>"|null,"parts":"<part list>"}, ...],
 //! "files":[{"path":"<below the data directory>","bytes":<n>,"xxh64":"<16 hex>",
-//!   "codec":"none"|"zstd","stored_bytes":<n>}, ...],
+//!   "codec":"none"|"zstd","stored_bytes":<n>,"stored_xxh64":"<16 hex>"}, ...],
 //! "end":"<crc32c of every byte before this member, 8 hex>"}
 //! ```
 //!
@@ -146,6 +146,8 @@ pub struct BackupFile {
     pub codec: Codec,
     /// Bytes that it takes in the set.
     pub stored_bytes: u64,
+    /// XXH64 of these. Some bits of a zstd frame change nothing of what it unpacks to: only this tells of them.
+    pub stored_xxh64: u64,
 }
 
 impl BackupFile {
@@ -410,12 +412,17 @@ fn file_object(file: &BackupFile) -> Object {
         .text("xxh64", &format!("{:016x}", file.xxh64))
         .text("codec", if file.codec == Codec::Zstd { "zstd" } else { "none" })
         .number("stored_bytes", file.stored_bytes)
+        .text("stored_xxh64", &format!("{:016x}", file.stored_xxh64))
 }
 
 fn file(value: Json) -> Result<BackupFile, DecodeError> {
     let mut m = Members::of(value, "files")?;
     let kind = FileKind::of(&m.text("path")?).ok_or(form("path", "that of a base or a segment"))?;
-    let xxh64 = hex::<8>(&m.text("xxh64")?).ok_or(form("xxh64", "16 hexadecimal digits"))?;
+    let mut xxh64 = |name| {
+        let digits = hex::<8>(&m.text(name)?).ok_or(form(name, "16 hexadecimal digits"))?;
+        Ok(u64::from_be_bytes(digits))
+    };
+    let (content, stored) = (xxh64("xxh64")?, xxh64("stored_xxh64")?);
     let codec = match m.text("codec")?.as_str() {
         "none" => Codec::None,
         "zstd" => Codec::Zstd,
@@ -424,11 +431,13 @@ fn file(value: Json) -> Result<BackupFile, DecodeError> {
     let file = BackupFile {
         kind,
         bytes: m.number("bytes")?,
-        xxh64: u64::from_be_bytes(xxh64),
+        xxh64: content,
         codec,
         stored_bytes: m.number("stored_bytes")?,
+        stored_xxh64: stored,
     };
-    if codec == Codec::None && file.bytes != file.stored_bytes {
+    let as_stored = (file.stored_bytes, file.stored_xxh64);
+    if codec == Codec::None && as_stored != (file.bytes, file.xxh64) {
         return Err(form("stored_bytes", "those of the file"));
     }
     Ok(file)

@@ -38,6 +38,10 @@ pub fn sample_backup(kind: Kind) -> Backup {
         xxh64: 0x0123_4567_89ab_cdef,
         codec,
         stored_bytes,
+        stored_xxh64: match codec {
+            Codec::None => 0x0123_4567_89ab_cdef,
+            Codec::Zstd => 0xfedc_ba98_7654_3210,
+        },
     };
     let mut files = vec![
         file(FileKind::Segment(0, 7), 9000, Codec::Zstd, 4000),

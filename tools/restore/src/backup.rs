@@ -24,7 +24,7 @@ use crate::progress::Progress;
 use crate::replay::{Replay, empty, only_read};
 use crate::repo::{Repository, Set, clear};
 use crate::source::{Cut, ShardCut, Survey, Unsurveyed, survey};
-use crate::store::copy;
+use crate::store::{Copied, copy};
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
@@ -219,7 +219,7 @@ async fn write(
     let mut dirs: Vec<std::path::PathBuf> = Vec::new();
     for (kind, bytes) in wanted {
         let from = cut.data.join(kind.path());
-        let file = BackupFile { kind, bytes, xxh64: 0, codec, stored_bytes: 0 };
+        let file = BackupFile { kind, bytes, xxh64: 0, codec, stored_bytes: 0, stored_xxh64: 0 };
         let to = dir.join(file.stored_path());
         if let Some(parent) = to.parent().filter(|p| !dirs.iter().any(|d| d == p)) {
             disk.create_dir_all(parent).await.map_err(|e| Failure::io("make", parent, e))?;
@@ -242,7 +242,8 @@ async fn write(
                 to.display()
             )),
         })?;
-        files.push(BackupFile { xxh64: copied.xxh64, stored_bytes: copied.stored_bytes, ..file });
+        let Copied { xxh64, stored_bytes, stored_xxh64, .. } = copied;
+        files.push(BackupFile { xxh64, stored_bytes, stored_xxh64, ..file });
     }
     for dir in &dirs {
         disk.sync_dir(dir).await.map_err(|e| Failure::io("sync", dir, e))?;

@@ -321,6 +321,7 @@ fn show(
                 .number("bytes", file.bytes)
                 .number("stored_bytes", file.stored_bytes)
                 .text("xxh64", &format!("{:016x}", file.xxh64))
+                .text("stored_xxh64", &format!("{:016x}", file.stored_xxh64))
         };
         out.item("file", object, &text);
     }

@@ -52,6 +52,8 @@ pub(crate) struct Copied {
     pub(crate) xxh64: u64,
     /// Bytes as stored.
     pub(crate) stored_bytes: u64,
+    /// Their checksum.
+    pub(crate) stored_xxh64: u64,
 }
 
 /// Writes the first `bytes` of `from` to a new file, encoded. Durable when this returns, but for its name.
@@ -72,7 +74,7 @@ pub(crate) async fn copy(
         Codec::None => None,
         Codec::Zstd => Some(Encoder::new(LEVEL)?),
     };
-    let (mut pos, mut stored) = (0, 0);
+    let (mut pos, mut stored, mut stored_hash) = (0, 0, Xxh64::new(0));
     while pos < bytes {
         let mut piece = from.read_at(pos, PIECE).await?;
         piece.truncate(usize::try_from(bytes - pos).unwrap_or(usize::MAX));
@@ -87,6 +89,7 @@ pub(crate) async fn copy(
             Some(encoder) => pack(encoder, &piece)?,
         };
         whole::write_at(&*out, stored, &packed).await?;
+        stored_hash.update(&packed);
         stored += packed.len() as u64;
     }
     if let Some(encoder) = &mut encoder {
@@ -101,10 +104,16 @@ pub(crate) async fn copy(
             }
         }
         whole::write_at(&*out, stored, &end).await?;
+        stored_hash.update(&end);
         stored += end.len() as u64;
     }
     out.sync().await?;
-    Ok(Copied { bytes: pos, xxh64: hash.digest(), stored_bytes: stored })
+    Ok(Copied {
+        bytes: pos,
+        xxh64: hash.digest(),
+        stored_bytes: stored,
+        stored_xxh64: stored_hash.digest(),
+    })
 }
 
 fn pack(encoder: &mut Encoder<'_>, piece: &[u8]) -> io::Result<Vec<u8>> {
@@ -134,6 +143,8 @@ struct Decoding {
     at: u64,
     input: Vec<u8>,
     used: usize,
+    /// Checksum of all that was read.
+    stored: Xxh64,
     /// Decoded bytes that have not been taken, and the offset of the first.
     out: Vec<u8>,
     offset: u64,
@@ -178,29 +189,31 @@ impl Unpacked {
         Ok(content)
     }
 
-    /// Reads everything and checks that the frame ends where the file does.
+    /// Reads everything and checks that the frame ends where the file does. Returns what went through.
     ///
     /// # Errors
     /// The file cannot be read, or is not one frame of so many bytes.
     pub(crate) async fn check(
         &self,
         each: &mut dyn FnMut(&[u8]) -> io::Result<()>,
-    ) -> io::Result<u64> {
+    ) -> io::Result<Copied> {
         let mut state = Decoding::new()?;
-        let mut bytes = 0;
+        let (mut bytes, mut hash) = (0, Xxh64::new(0));
         while !state.ended {
             state.step(&*self.packed).await?;
             bytes += state.out.len() as u64;
             if bytes > self.bytes {
                 return Err(damaged("it unpacks to more than it should"));
             }
+            hash.update(&state.out);
             each(&state.out)?;
             state.out.clear();
         }
         if state.used < state.input.len() || state.at < self.packed.size() {
             return Err(damaged("bytes follow the end of the compressed file"));
         }
-        Ok(bytes)
+        let (stored_bytes, stored_xxh64) = (state.at, state.stored.digest());
+        Ok(Copied { bytes, xxh64: hash.digest(), stored_bytes, stored_xxh64 })
     }
 }
 
@@ -213,6 +226,7 @@ impl Decoding {
             at: 0,
             input: Vec::new(),
             used: 0,
+            stored: Xxh64::new(0),
             out: Vec::new(),
             offset: 0,
             ended: false,
@@ -223,6 +237,7 @@ impl Decoding {
     async fn step(&mut self, packed: &dyn File) -> io::Result<()> {
         if self.used == self.input.len() {
             self.input = packed.read_at(self.at, PIECE).await?;
+            self.stored.update(&self.input);
             self.at += self.input.len() as u64;
             self.used = 0;
             if self.input.is_empty() {
@@ -348,6 +363,8 @@ mod tests {
                 assert_eq!(copied.xxh64, xxhash_rust::xxh64::xxh64(&bytes, 0));
                 let file = disk.open(&path, Access::Read, Caching::Cached).await.unwrap();
                 assert_eq!(copied.stored_bytes, file.size());
+                let stored = file.read_at(0, file.size() as usize).await.unwrap();
+                assert_eq!(copied.stored_xxh64, xxhash_rust::xxh64::xxh64(&stored, 0));
                 if codec == Codec::None {
                     continue;
                 }
@@ -371,7 +388,7 @@ mod tests {
                     whole.extend_from_slice(piece);
                     Ok(())
                 };
-                assert_eq!(unpacked.check(&mut keep).await.unwrap(), bytes.len() as u64);
+                assert_eq!(unpacked.check(&mut keep).await.unwrap(), copied);
                 assert_eq!(whole, bytes);
             }
         });
@@ -394,7 +411,7 @@ mod tests {
                 unpacked.check(&mut |_| Ok(())).await
             };
             let all = bytes.len() as u64;
-            assert_eq!(check(packed.clone(), all).await.unwrap(), all);
+            assert_eq!(check(packed.clone(), all).await.unwrap().bytes, all);
             assert!(check(packed[..packed.len() - 1].to_vec(), all).await.is_err());
             assert!(check([&packed[..], b"x"].concat(), all).await.is_err());
             assert!(check(packed.clone(), all - 1).await.is_err());

@@ -518,7 +518,10 @@ mod damage {
                 file.bytes -= 1;
                 file.stored_bytes -= 1;
             }),
-            ("xxh64", false, |b| b.files[0].xxh64 ^= 1),
+            ("xxh64", false, |b| {
+                b.files[0].xxh64 ^= 1;
+                b.files[0].stored_xxh64 ^= 1;
+            }),
             ("uuid", false, |b| b.uuid[3] ^= 1),
             ("timeline", false, |b| b.shards[0].parts.timelines[0].epoch += 1),
             ("name", false, |b| b.set = names::backup_set(0, 1)),

@@ -4,7 +4,7 @@
 //! read as a start would read it, against every checksum and rule of its formats, and, `deep`, replayed and
 //! compared with what each set says that the data were.
 
-use moon_formats::backup::Codec;
+use moon_formats::backup::{BackupFile, Codec};
 use moon_storage::io::{Access, Caching, Disk};
 use moon_storage::recovery::{Request, recover_shard};
 use xxhash_rust::xxh64::Xxh64;
@@ -16,7 +16,7 @@ use crate::fail::Failure;
 use crate::progress::Progress;
 use crate::replay::{Mark, Replay, empty, only_read};
 use crate::repo::{Repository, Set};
-use crate::store::{Unpacked, read_all};
+use crate::store::{Copied, Unpacked, read_all};
 
 /// What a check has found.
 #[derive(Debug, Default)]
@@ -116,29 +116,33 @@ async fn check_file(disk: &dyn Disk, place: &Place) -> Result<(), Failure> {
         let text = format!("{} bytes, and it should have {}", stored.size(), file.stored_bytes);
         return Err(Failure::damage(path, text));
     }
-    let mut hash = Xxh64::new(0);
-    let bytes = match file.codec {
+    let read = match file.codec {
         Codec::None => {
+            let mut hash = Xxh64::new(0);
             let mut each = |piece: Vec<u8>| {
                 hash.update(&piece);
                 Ok(())
             };
-            read_all(&*stored, file.bytes, &mut each).await.map_err(at)?
+            let bytes = read_all(&*stored, file.bytes, &mut each).await.map_err(at)?;
+            let xxh64 = hash.digest();
+            Copied { bytes, xxh64, stored_bytes: bytes, stored_xxh64: xxh64 }
         }
         Codec::Zstd => {
             let unpacked = Unpacked::new(Rc::clone(&stored), file.bytes);
-            let mut each = |piece: &[u8]| {
-                hash.update(piece);
-                Ok(())
-            };
-            unpacked.check(&mut each).await.map_err(at)?
+            unpacked.check(&mut |_| Ok(())).await.map_err(at)?
         }
     };
-    if (bytes, hash.digest()) != (file.bytes, file.xxh64) {
-        let text = format!("checksum {:016x}, and it should be {:016x}", hash.digest(), file.xxh64);
-        return Err(Failure::damage(path, text));
+    let BackupFile { bytes, xxh64, stored_bytes, stored_xxh64, .. } = *file;
+    if read == (Copied { bytes, xxh64, stored_bytes, stored_xxh64 }) {
+        return Ok(());
     }
-    Ok(())
+    let is_stored = (read.stored_bytes, read.stored_xxh64) == (stored_bytes, stored_xxh64);
+    let (what, found, expected) = match is_stored {
+        false => ("", read.stored_xxh64, stored_xxh64),
+        true => (" of what it unpacks to", read.xxh64, xxh64),
+    };
+    let text = format!("checksum{what} {found:016x}, and it should be {expected:016x}");
+    Err(Failure::damage(path, text))
 }
 
 /// Reads a chain as a start would.
