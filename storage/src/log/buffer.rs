@@ -237,6 +237,11 @@ impl Tail {
         self.pending.front().copied()
     }
 
+    /// Whether a whole batch waits to be written, to which nothing more can be added.
+    pub(super) fn has_full_batch(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Forgets the front batch as *unwritten*; its bytes stay until durable.
     pub(super) fn pop_front(&mut self) {
         self.pending.pop_front();

@@ -22,6 +22,7 @@
 
 mod buffer;
 mod floor;
+mod gather;
 mod heal;
 mod reader;
 mod reclaim;
@@ -52,6 +53,7 @@ use crate::scan::LogStart;
 
 use buffer::Tail;
 pub use floor::{Floor, Floors};
+use gather::Gathering;
 pub use reader::{ReadError, Reader, Shown, Visitor};
 use segment::{OldFile, Segment, Spare};
 use status::{Counters, StateBits};
@@ -225,6 +227,7 @@ struct Inner {
     syncing_since: Cell<Option<u64>>,
     syncing: Cell<bool>,
     timer_armed: Cell<bool>,
+    gathering: Gathering,
 
     floors: Floors,
     /// Cut of the base in force; goes into segment headers.
@@ -287,6 +290,7 @@ impl Log {
             syncing_since: Cell::new(None),
             syncing: Cell::new(false),
             timer_armed: Cell::new(false),
+            gathering: Gathering::default(),
             floors: Floors::default(),
             redo_lsn: Cell::new(end.redo_lsn),
             timelines: end.timelines.clone(),

@@ -32,6 +32,7 @@ impl Failure {
 impl Inner {
     pub(super) fn flush(self: &Rc<Self>) {
         let written = self.written_lsn.get();
+        self.gathering.look(self.last_lsn.get());
         self.start_writing();
         if self.written_lsn.get() != written {
             self.changed();
@@ -157,9 +158,25 @@ impl Inner {
             let target = self.direct_target(&batch);
             // Rotation has its own state; `release` starts it.
             let Some((file, seq, pos)) = target else { return Ok(()) };
+            let began = self.rt.mono_us();
             self.commit(&batch, &*file, seq, pos).await?;
+            let took_us = self.rt.mono_us() - began;
+            self.gather(&batch, took_us).await;
         }
         Ok(())
+    }
+
+    /// Waits a little for the clients that the group `answered` has answered.
+    async fn gather(&self, answered: &Sealed, took_us: u64) {
+        if self.tail.borrow().has_full_batch() {
+            return;
+        }
+        let from = self.last_lsn.get();
+        let (gathered, answered) = (from - answered.last_lsn, u64::from(answered.records));
+        if let Some(us) = self.gathering.pause_us(gathered, answered, took_us) {
+            self.gathering.wait(&*self.rt, from + answered, us).await;
+            self.gathering.came(self.last_lsn.get() - from, answered);
+        }
     }
 
     /// Where a group goes: file, segment and offset, if it is a `Direct` file with room.

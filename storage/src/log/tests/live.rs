@@ -1,7 +1,11 @@
 //! A log that nothing disturbs.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use super::rig::*;
 use crate::io::Runtime;
+use crate::io::sim::{Latency, SimConfig, SimDisk};
 use crate::log::{LogState, Policy};
 use crate::recovery::RecoveredEnd;
 
@@ -106,6 +110,51 @@ fn a_group_commit_takes_all_that_gathered() {
     let status = log.status();
     assert_eq!(status.durable_lsn, 200);
     assert!(status.batches < 40, "{} batches for 200 records", status.batches);
+}
+
+/// Batches that it takes until each of so many clients was answered so many times, on a device whose
+/// sync takes a millisecond or two, and the simulated time. A client thinks before each write.
+fn closed_loop(clients: u64, rounds: u64, think_us: u64) -> (u64, u64) {
+    let latency = Latency { sync_us: 1000, ..SimConfig::default().latency };
+    let disk = SimDisk::new(SimConfig { latency, ..SimConfig::default() }, 5);
+    let run = Run::new(disk, config(Policy::Always));
+    let log = run.open(&RecoveredEnd::fresh(1));
+    let rt = run.disk.runtime();
+    let left = Rc::new(Cell::new(clients));
+    for client in 0..clients {
+        let (log, timer, left) = (log.clone(), rt.as_dyn(), Rc::clone(&left));
+        rt.spawn(Box::pin(async move {
+            for round in 0..rounds {
+                timer.sleep_us(3 * client + think_us * (1 + (client * 7 + round * 5) % 11)).await;
+                let lsn = log.append(1, 0, 0, &payload(client, 20));
+                log.flush();
+                while log.durable_lsn() < lsn {
+                    timer.sleep_us(5).await;
+                }
+            }
+            left.set(left.get() - 1);
+        }));
+    }
+    let began = rt.mono_us();
+    rt.run_for(600_000_000);
+    assert_eq!((left.get(), log.durable_lsn()), (0, clients * rounds));
+    let end = run.acks.borrow().last().expect("acknowledged").mono_us;
+    (log.status().batches, end - began)
+}
+
+#[test]
+fn clients_that_wait_for_each_answer_share_a_sync() {
+    let (batches, us) = closed_loop(50, 100, 0);
+    // Each takes about 1.5 ms; without a pause two are needed for a round.
+    assert!(batches < 115, "{batches} batches");
+    assert!(us < 200_000, "{us} us");
+}
+
+#[test]
+fn clients_that_take_their_time_are_not_waited_for() {
+    let (batches, us) = closed_loop(50, 100, 1000);
+    assert!(batches > 250, "{batches} batches");
+    assert!(us < 1_000_000, "{us} us");
 }
 
 #[test]
