@@ -37,10 +37,15 @@ const RESERVED_HEAD: [u8; BATCH_HEAD_RECORD_LEN] = {
 };
 
 /// An aligned, fixed-capacity byte buffer.
+///
+/// What fits into it does not depend on where it lies: the bytes that alignment happens to leave over are not used, or
+/// two runs of a simulation would cut their batches at other records.
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
     bytes: Vec<u8>,
     lead: usize,
+    /// Bytes that it takes, the closing pad not counted.
+    capacity: usize,
     /// End of the last sealed batch.
     sealed_end: usize,
     /// Last LSN of the last sealed batch; 0 if none.
@@ -50,14 +55,14 @@ pub(super) struct Buffer {
 impl Buffer {
     /// An empty buffer for at least `capacity` bytes and a closing pad.
     pub(super) fn with_capacity(capacity: usize) -> Buffer {
-        let capacity = capacity.max(BUFFER_BYTES) + PAD_ROOM;
-        let mut bytes: Vec<u8> = Vec::with_capacity(capacity + ALIGN);
+        let capacity = capacity.max(BUFFER_BYTES);
+        let mut bytes: Vec<u8> = Vec::with_capacity(ALIGN + capacity + PAD_ROOM);
         let lead = match bytes.as_ptr().align_offset(ALIGN) {
             lead if lead < ALIGN => lead,
             _ => 0,
         };
         bytes.resize(lead, 0);
-        Buffer { bytes, lead, sealed_end: lead, last_lsn: 0 }
+        Buffer { bytes, lead, capacity, sealed_end: lead, last_lsn: 0 }
     }
 
     fn clear(&mut self) {
@@ -68,7 +73,7 @@ impl Buffer {
 
     /// Bytes that still fit, the closing pad not counted.
     fn room(&self) -> usize {
-        (self.bytes.capacity() - self.bytes.len()).saturating_sub(PAD_ROOM)
+        (self.lead + self.capacity).saturating_sub(self.bytes.len())
     }
 
     fn is_pooled_size(&self) -> bool {
@@ -509,4 +514,30 @@ pub(super) struct Copied {
 fn lsn_and_code(frame: &[u8]) -> (u64, u8) {
     let lsn = frame[4..12].first_chunk().map_or(0, |b| u64::from_le_bytes(*b));
     (lsn, frame[12])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fits_into_a_buffer_does_not_depend_on_its_address() {
+        let mut held = Vec::new();
+        for n in 0..64 {
+            held.push(vec![0u8; 16 + n * 531]);
+            for capacity in [1, BUFFER_BYTES, BUFFER_BYTES + 1, 3 * BUFFER_BYTES] {
+                let mut buffer = Buffer::with_capacity(capacity);
+                let room = capacity.max(BUFFER_BYTES);
+                assert_eq!(buffer.room(), room);
+                let lies = buffer.bytes.as_ptr();
+                buffer.bytes.resize(buffer.lead + room, 0);
+                assert_eq!(buffer.room(), 0);
+                buffer.pad_to(ALIGN, 1);
+                assert_eq!(buffer.content().len() % ALIGN, 0);
+                assert_eq!(buffer.bytes.as_ptr(), lies, "not moved for the pad");
+                buffer.clear();
+                assert_eq!(buffer.room(), room);
+            }
+        }
+    }
 }
