@@ -100,8 +100,7 @@ const PICKY: [&str; 16] = [
 /// Every write row of a table that clients call, subcommands included.
 pub fn write_rows(table: &'static CommandTable) -> impl Iterator<Item = &'static Command> {
     let rows = table.iter().flat_map(|c| std::iter::once(c).chain(c.subs()));
-    let calls = |c: &&Command| c.spec.name != moon_engine::commands::slots::SET.name;
-    rows.filter(|c| matches!(c.spec.run, Run::Write(_))).filter(calls)
+    rows.filter(|c| matches!(c.spec.run, Run::Write(_)))
 }
 
 /// The rows of [`table`], read once: a matrix makes a workload for each life.

@@ -89,7 +89,6 @@ pub(super) const COMMANDS: &[CommandSpec] = &[
                 complexity: "O(N) where N is the number of slots",
                 ..reader("cdc.slot|list", -2, FLAGS, Run::Session(list))
             },
-            moon_engine::commands::slots::SET,
         ],
         ..reader("cdc.slot", -2, Flags::NONE, Run::Container)
     },

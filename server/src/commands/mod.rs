@@ -66,6 +66,7 @@ pub(crate) fn table() -> &'static CommandTable {
             server::COMMANDS,
             slowlog::COMMANDS,
             wait::COMMANDS,
+            moon_engine::commands::slots::LOGGED,
         ]);
         CommandTable::new(&groups)
     })

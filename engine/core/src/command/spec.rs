@@ -90,6 +90,9 @@ flags! {
     /// Not where data are only shown ([`Role::Onlooker`](crate::exec::Role::Onlooker)): it writes files, or
     /// changes whose data they are.
     NO_ONLOOKER = 24, "";
+    /// How a change is logged, and nothing that is called: only who repeats a log finds the row
+    /// ([`CommandTable::resolve_logged`](crate::command::CommandTable::resolve_logged)).
+    LOGGED = 25, "";
 }
 
 impl Flags {

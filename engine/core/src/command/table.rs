@@ -2,8 +2,11 @@
 //!
 //! Built once at start from the groups' row lists. Names are at most [`NAME_MAX`] bytes and
 //! unique; a lookup is one hash of the lower-cased name and, nearly always, one comparison.
+//!
+//! Invariant: a row with [`Flags::LOGGED`] is found by [`CommandTable::resolve_logged`] alone. Clients, scripts,
+//! rules of users and listings do not know it.
 
-use super::spec::CommandSpec;
+use super::spec::{CommandSpec, Flags};
 use crate::args::Args;
 use crate::error::CmdError;
 
@@ -31,6 +34,8 @@ pub struct CommandTable {
     commands: Vec<Command>,
     /// Open addressing, index + 1 into `commands`; 0 is free. A power of two, at most half full.
     slots: Vec<u16>,
+    /// Rows that only a log uses.
+    logged: Vec<Command>,
     len: usize,
 }
 
@@ -43,9 +48,13 @@ impl CommandTable {
             len += 1;
             len - 1
         };
-        let mut commands = Vec::new();
+        let (mut commands, mut logged) = (Vec::new(), Vec::new());
         for spec in groups.iter().flat_map(|g| g.iter()) {
             let id = next_id();
+            if spec.flags.has(Flags::LOGGED) {
+                logged.push(Command { spec, id, subs: vec![] });
+                continue;
+            }
             let subs = spec
                 .subs
                 .iter()
@@ -64,10 +73,10 @@ impl CommandTable {
             }
             slots[i] = n as u16 + 1;
         }
-        CommandTable { commands, slots, len: usize::from(len) }
+        CommandTable { commands, slots, logged, len: usize::from(len) }
     }
 
-    /// Number of rows, subcommands included.
+    /// Number of rows, subcommands and those that only a log uses included.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -142,10 +151,27 @@ impl CommandTable {
                 None => found,
             }
         };
-        if !row.spec.arity_fits(args.len()) {
-            return Err(CmdError::arity(row.spec.name));
+        fits(row, args)
+    }
+
+    /// The row that an effect in a log means: as [`CommandTable::resolve`], and those that only a log uses.
+    pub fn resolve_logged(&self, args: Args<'_>) -> Result<&Command, CmdError> {
+        let means = |row: &&Command| {
+            let mut words = row.spec.name.split('|');
+            let said = |i: usize| args.opt(i).unwrap_or_default();
+            (0..).zip(&mut words).all(|(i, word)| said(i).eq_ignore_ascii_case(word.as_bytes()))
+        };
+        match self.logged.iter().find(means) {
+            Some(row) => fits(row, args),
+            None => self.resolve(args),
         }
-        Ok(row)
+    }
+}
+
+fn fits<'t>(row: &'t Command, args: Args<'_>) -> Result<&'t Command, CmdError> {
+    match row.spec.arity_fits(args.len()) {
+        true => Ok(row),
+        false => Err(CmdError::arity(row.spec.name)),
     }
 }
 
@@ -188,4 +214,32 @@ fn unknown_sub(container: &CommandSpec, sub: &[u8]) -> CmdError {
         printable(sub, 128),
         container.name.to_ascii_uppercase()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::{GROUPS, replay_table, slots};
+
+    #[test]
+    fn what_only_a_log_says_is_found_by_its_replay_alone() {
+        let table = replay_table();
+        let words: [&[u8]; 3] = [b"CDC.slot", b"Set", b"name"];
+        let found = table.resolve_logged(Args::new(&words)).expect("a form of the log");
+        assert_eq!(found.spec.name, "cdc.slot|set");
+        assert!(usize::from(found.id) < table.len());
+        assert!(table.resolve(Args::new(&words)).is_err());
+        assert!(table.meant(Args::new(&words)).is_none());
+        assert!(table.find_full(b"cdc.slot|set").is_none());
+        let mut rows = table.iter().flat_map(|c| std::iter::once(c).chain(c.subs()));
+        assert!(rows.all(|row| !row.spec.flags.has(Flags::LOGGED)));
+        assert!(table.resolve_logged(Args::new(&words[..2])).is_err(), "an arity");
+        let other: [&[u8]; 3] = [b"cdc.slot", b"setx", b"name"];
+        assert!(table.resolve_logged(Args::new(&other)).is_err());
+        let plain: [&[u8]; 2] = [b"get", b"a"];
+        assert!(table.resolve_logged(Args::new(&plain)).is_ok());
+        let without = CommandTable::new(GROUPS);
+        assert!(without.resolve_logged(Args::new(&words)).is_err());
+        assert_eq!(table.len(), without.len() + slots::LOGGED.len());
+    }
 }

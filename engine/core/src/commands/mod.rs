@@ -80,7 +80,7 @@ pub const GROUPS: &[&[CommandSpec]] = &[
 /// commands that are logged.
 pub fn replay_table() -> CommandTable {
     let mut groups = GROUPS.to_vec();
-    groups.push(slots::REPLAY);
+    groups.push(slots::LOGGED);
     CommandTable::new(&groups)
 }
 

@@ -68,7 +68,7 @@ impl Shard {
             if usize::from(db) >= self.dbs.len() {
                 return refuse(format!("effect on database {db} of {}", self.dbs.len()));
             }
-            let command = match self.table.resolve(args) {
+            let command = match self.table.resolve_logged(args) {
                 Ok(c) => c,
                 Err(e) => return refuse(e.to_string()),
             };

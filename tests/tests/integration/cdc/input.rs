@@ -89,6 +89,11 @@ const REFUSED: &[(&str, &str)] = &[
     ("CDC.CREDIT 1", "-ERR no changes are pushed to this connection"),
     ("CDC.SLOT", ARITY),
     ("CDC.SLOT WHAT", "-ERR unknown subcommand"),
+    // How slots are logged is nobody's command.
+    ("CDC.SLOT SET a", "-ERR unknown subcommand 'SET'"),
+    ("CDC.SLOT SET a 1 1 0", "-ERR unknown subcommand 'SET'"),
+    ("CDC.SLOT|SET a 1 1 0", "-ERR unknown command"),
+    ("ACL SETUSER a +cdc.slot|set", "-ERR Error in ACL SETUSER modifier"),
     ("CDC.SLOT CREATE", ARITY),
     ("CDC.SLOT CREATE a 0", ARITY),
     ("CDC.SLOT CREATE a 1 0", SHARD),
