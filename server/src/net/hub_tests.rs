@@ -119,6 +119,10 @@ impl Service for Mirror {
         0
     }
 
+    fn output_held(&self, _: Slot) -> usize {
+        0
+    }
+
     fn outbox(&mut self) -> &mut Outbox {
         &mut self.outbox
     }

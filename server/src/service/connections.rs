@@ -121,6 +121,11 @@ impl hub::Service for ShardService {
     }
 
     #[inline]
+    fn output_held(&self, slot: Slot) -> usize {
+        self.host.client(slot).map_or(0, |client| client.held)
+    }
+
+    #[inline]
     fn outbox(&mut self) -> &mut Outbox {
         &mut self.host.outbox
     }

@@ -148,7 +148,7 @@ fn clients(out: &mut String, v: &View<'_>) {
     let mut subscribed = 0;
     for (_, c) in v.host.clients() {
         input = input.max(c.figures.input);
-        output = output.max(c.figures.output);
+        output = output.max(c.figures.output + c.held);
         watching += usize::from(c.is_watching());
         subscribed += usize::from(c.is_subscribed());
     }

@@ -30,7 +30,7 @@ impl<D: Driver, S: Service> Hub<D, S> {
     pub(super) fn over_limit(&mut self, slot: Slot, left: usize) -> bool {
         let Some(Some(peer)) = self.peers.get_mut(slot as usize) else { return false };
         let limit = self.service.hub_limits().output[self.service.output_class(slot)];
-        let bytes = left + self.driver.unsent(slot);
+        let bytes = left + self.driver.unsent(slot) + self.service.output_held(slot);
         let bytes = if bytes > REPLY_FREE { bytes as u64 } else { 0 };
         let hard = limit.hard > 0 && bytes >= limit.hard;
         let over_soft = limit.soft > 0 && bytes >= limit.soft;
@@ -58,7 +58,8 @@ impl<D: Driver, S: Service> Hub<D, S> {
             }
             let slot = self.sweep_at as Slot;
             let Some(Some(peer)) = self.peers.get_mut(self.sweep_at) else { continue };
-            self.output_so_far += peer.left() + self.driver.unsent(slot);
+            let held = self.service.output_held(slot);
+            self.output_so_far += peer.left() + self.driver.unsent(slot) + held;
             let idle_ms = self.now_ms.saturating_sub(peer.active_ms);
             if secured::is_late(&mut self.service, peer, slot, self.now_ms) {
                 self.drop_peer(slot);

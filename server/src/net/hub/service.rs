@@ -38,6 +38,9 @@ pub(crate) trait Service: Executor {
     /// Which of the output buffer limits a connection has.
     fn output_class(&self, slot: Slot) -> usize;
 
+    /// Bytes for a connection that its service hands out in pieces and has not handed out yet: unsent replies as well.
+    fn output_held(&self, slot: Slot) -> usize;
+
     /// What requests and the shard's own work want said to other connections.
     fn outbox(&mut self) -> &mut Outbox;
 

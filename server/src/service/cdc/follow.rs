@@ -162,7 +162,12 @@ impl ServerHost {
                 continue;
             };
             match &page {
-                Ok(page) => self.cdc.followers[at].take(page, now_us),
+                Ok(page) => {
+                    let follower = &mut self.cdc.followers[at];
+                    let slot = follower.slot;
+                    follower.take(page, now_us);
+                    self.note_held(slot, page.frames().len());
+                }
                 Err(trouble) => self.end_following(shard, at, trouble),
             }
         }

@@ -363,7 +363,7 @@ impl ServerHost {
         }
     }
 
-    /// Counts what a client is still to be handed as its memory.
+    /// Counts what a client is still to be handed as its memory, and as output that has not left.
     fn note_held(&mut self, slot: net::Slot, bytes: usize) {
         self.change_client(slot, |client| client.held = bytes);
     }

@@ -311,6 +311,39 @@ fn a_large_value_is_told_whole_and_nothing_stands_within_it() {
     assert!(pong.is_some_and(|v| v.to_string().contains("pong")));
 }
 
+/// What of a page has not been handed to a connection yet is output that has not left, like the part that has.
+#[test]
+fn a_page_that_waits_for_a_slow_reader_counts_as_its_output() {
+    for driver in ["auto", "epoll"] {
+        let options = ["--appendfsync", "no", "--io-driver", driver];
+        let (_server, mut c) = start(&options);
+        let value = vec![b'v'; 1 << 20];
+        (0..48).for_each(|i| c.queue(&cmd!["SET", format!("k{i}"), value.clone()]));
+        c.flush().expect("sent");
+        (0..48).for_each(|_| drop(c.receive().expect("a reply")));
+        let mut slow = c.another().expect("a connection");
+        let id = line(&mut slow, "CLIENT ID").trim_start_matches(':').to_string();
+        slow.queue(&cmd!["CDC.READ", "0", "1", "BYTES", "67108864"]);
+        slow.flush().expect("sent");
+        let held = |c: &mut Client| {
+            let listed = line(c, &format!("CLIENT LIST ID {id}"));
+            let omem = listed.split_once(" omem=").and_then(|(_, rest)| rest.split(' ').next());
+            omem.and_then(|bytes| bytes.parse::<u64>().ok()).unwrap_or(0)
+        };
+        until("the page waits", || held(&mut c) > 16 << 20);
+        let recent: u64 = info(&mut c, "client_recent_max_output_buffer").parse().expect("bytes");
+        assert!(recent > 16 << 20, "{recent}");
+        // Far more than sockets and the pieces under way take.
+        let limit = cmd!["CONFIG", "SET", "client-output-buffer-limit", "normal 16mb 0 0"];
+        assert_eq!(text(&c.call(&limit).expect("a reply")), "OK");
+        until("it is closed", || info(&mut c, "client_output_buffer_limit_disconnections") == "1");
+        assert_eq!(held(&mut c), 0, "{driver}");
+        // A reader that takes what it is sent is not.
+        let (_, events) = read(&mut c, "0 1 BYTES 8388608");
+        assert!(events.len() >= 2, "{driver}: {}", events.len());
+    }
+}
+
 #[test]
 fn clients_that_leave_in_the_middle_of_a_reply_leave_nothing_behind() {
     let (_server, mut c) = start(&["--appendfsync", "no"]);
