@@ -68,6 +68,7 @@ fn explained(folder: &Path) -> String {
                     let (key, idle) = (k.key.escape_ascii(), k.idle_secs);
                     format!("db {} {key} expires {:?} idle {idle:?}: {value}", k.db, k.expire_ms)
                 }
+                Item::Module(_) => unreachable!("only a reader that was asked to skips them"),
                 Item::End { checked } => {
                     writeln!(text, "end, checked {checked}\n```").unwrap();
                     break;

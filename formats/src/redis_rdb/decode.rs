@@ -1,7 +1,7 @@
 //! Values of every type to value bodies.
 
 use super::prim::{length, string};
-use super::{Format, Limits, Magic, code, packed, stream};
+use super::{Format, Limits, Magic, code, module, packed, stream};
 use crate::bytes::{Put, Reader};
 use crate::error::{Cause, DecodeError};
 use crate::number::parse_score;
@@ -134,7 +134,7 @@ pub(super) fn value(
         }
         code::MODULE_PRE | code::MODULE => {
             let at = r.offset().saturating_sub(1);
-            Err(DecodeError::new(at, "value", of_module(r)?))
+            Err(DecodeError::new(at, "value", Cause::Module { name: module::type_name(r)? }))
         }
         found => {
             let cause = Cause::Newer { found: u64::from(found) };
@@ -433,16 +433,4 @@ fn packed_hash(
     })?;
     whole(at, column != 0)?;
     ttls.close(&mut body, at)
-}
-
-/// What stands before data of a module: the name of its type, 6 bits for each letter, and 10 bits of its version.
-pub(super) fn of_module(r: &mut Reader<'_>) -> Result<Cause, DecodeError> {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let id = length(r, "module type")?;
-    let mut name = [0; 9];
-    for (i, byte) in name.iter_mut().enumerate() {
-        let letter = (id >> (58 - 6 * i)) & 63;
-        *byte = LETTERS.get(letter as usize).copied().unwrap_or(b'?');
-    }
-    Ok(Cause::Module { name })
 }

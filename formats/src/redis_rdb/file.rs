@@ -5,16 +5,18 @@
 //! FA     name | value: auxiliary field          FE  database
 //! FB     keys | keys that expire                F4  slot | keys | keys that expire
 //! F3     job | n | (first slot | last slot)*n: unfinished slot import of Valkey, skipped
+//! F7     module id | part* | 0: what a module keeps beside the keys
 //! F5     source of a function library           FF  end, then from version 5 a crc64 u64, 0 for none
 //! else   [FD seconds i32 | FC ms i64] | [F8 idle seconds] | [F9 frequency u8] | type u8 | key | value
 //! ```
 //!
 //! [`FileReader`] is a pull parser: the caller hands in what it has of the file, and gets one item or is asked
-//! for more bytes. It needs memory for one value, no more. Unknown types and opcodes are refused by number.
+//! for more bytes. It needs memory for one value, no more. Unknown types and opcodes are refused by number, and
+//! so are data of modules, unless the reader was made to skip them.
 
 use super::encode::{Encoder, Unfit};
 use super::prim::{length, put_length, put_raw, string};
-use super::{Format, Limits, Magic, VERSION_LOWEST, decode};
+use super::{Format, Limits, Magic, VERSION_LOWEST, code, decode, module};
 use crate::bytes::{Put, Reader};
 use crate::crc::crc64;
 use crate::error::{Cause, DecodeError};
@@ -64,6 +66,17 @@ impl<'a> Key<'a> {
     }
 }
 
+/// Data of a module, without what they are.
+#[derive(Debug, PartialEq)]
+pub struct Module<'a> {
+    /// Name of the type, nine letters.
+    pub name: [u8; 9],
+    /// Database.
+    pub db: u64,
+    /// The key that holds them; `None` for what stands beside the keys.
+    pub key: Option<Cow<'a, [u8]>>,
+}
+
 /// What a file holds.
 #[derive(Debug, PartialEq)]
 pub enum Item<'a> {
@@ -77,6 +90,8 @@ pub enum Item<'a> {
     Function(Cow<'a, [u8]>),
     /// A key.
     Key(Key<'a>),
+    /// Data of a module, which were skipped ([`FileReader::skip_modules`]).
+    Module(Module<'a>),
     /// The end; whether there was a checksum. It was right.
     End {
         /// False if the file was written without.
@@ -96,6 +111,7 @@ pub enum Step<'a> {
 /// Reads a file piece by piece.
 pub struct FileReader {
     limits: Limits,
+    skips_modules: bool,
     format: Option<Format>,
     offset: u64,
     crc: u64,
@@ -116,6 +132,7 @@ impl FileReader {
     pub fn new(limits: Limits) -> FileReader {
         FileReader {
             limits,
+            skips_modules: false,
             format: None,
             offset: 0,
             crc: 0,
@@ -123,6 +140,13 @@ impl FileReader {
             body: Vec::new(),
             ended: false,
         }
+    }
+
+    /// The same reader, which skips data of modules and gives an [`Item::Module`] for each. Without that they are
+    /// refused, and those of modules before Redis 4 (type 6) are always: nothing says where they end.
+    pub fn skip_modules(mut self) -> FileReader {
+        self.skips_modules = true;
+        self
     }
 
     /// Offset of the next item in the file.
@@ -138,7 +162,12 @@ impl FileReader {
             return Err(r.error("item", Cause::Form { expected: "nothing after the end" }));
         }
         self.body.clear();
-        let mut state = State { db: self.db, crc: self.crc, body: &mut self.body };
+        let mut state = State {
+            db: self.db,
+            crc: self.crc,
+            skips_modules: self.skips_modules,
+            body: &mut self.body,
+        };
         let found = match self.format {
             None => head(&mut r),
             Some(format) => item(&mut r, format, &self.limits, &mut state),
@@ -168,6 +197,7 @@ impl FileReader {
                     self.ended = true;
                     Item::End { checked }
                 }
+                Found::Module(name, key) => Item::Module(Module { name, db: self.db, key }),
                 Found::Key(k) => Item::Key(Key {
                     db: self.db,
                     key: k.key,
@@ -186,6 +216,7 @@ impl FileReader {
 struct State<'s> {
     db: u64,
     crc: u64,
+    skips_modules: bool,
     body: &'s mut Vec<u8>,
 }
 
@@ -203,6 +234,7 @@ enum Found<'a> {
     Resize(u64, u64),
     Function(Cow<'a, [u8]>),
     Key(FoundKey<'a>),
+    Module([u8; 9], Option<Cow<'a, [u8]>>),
     End { checked: bool },
 }
 
@@ -283,7 +315,12 @@ fn item<'a>(
             }
             op::END => return end(r, start, format, state.crc),
             op::MODULE_AUX => {
-                return Err(DecodeError::new(at, "auxiliary field", decode::of_module(r)?));
+                let name = module::type_name(r)?;
+                if !state.skips_modules {
+                    return Err(DecodeError::new(at, "auxiliary field", Cause::Module { name }));
+                }
+                module::skip(r, limits)?;
+                return Ok(Found::Module(name, None));
             }
             op::SLOT_IMPORT | op::FUNCTION_PRE => {
                 let cause = Cause::Value { expected: "an opcode that is read", found: code.into() };
@@ -291,6 +328,11 @@ fn item<'a>(
             }
             kind => {
                 let key = string(r, limits, "key")?;
+                if kind == code::MODULE && state.skips_modules {
+                    let name = module::type_name(r)?;
+                    module::skip(r, limits)?;
+                    return Ok(Found::Module(name, Some(key)));
+                }
                 let kind = decode::value(r, kind, format, limits, state.body)?;
                 return Ok(Found::Key(FoundKey { key, expire_ms, idle_secs, freq, kind }));
             }

@@ -20,7 +20,7 @@
 //! | 19, 21 | stream with offsets; with activity times | yes | yes; 21 from version 11 |
 //! | 26 | stream with idempotent ids | yes | version 13 |
 //! | 27 | the same, with pending entries that no consumer holds | yes | version 14 |
-//! | 6, 7 | module values | refused | - |
+//! | 6, 7 | module values | refused; 7 skipped on demand | - |
 //!
 //! The same byte means different things by magic and version, therefore every decoder is given a
 //! [`Format`]. A DUMP payload is
@@ -43,6 +43,7 @@ mod encode;
 mod file;
 pub mod functions;
 mod lzf;
+mod module;
 mod packed;
 mod prim;
 mod stream;
@@ -50,7 +51,7 @@ mod stream;
 mod tests;
 
 pub use encode::{Encoder, Unfit};
-pub use file::{FileReader, FileWriter, Item, Key, Step};
+pub use file::{FileReader, FileWriter, Item, Key, Module, Step};
 
 use crate::bytes::{Put, Reader};
 use crate::crc::crc64;

@@ -351,6 +351,66 @@ fn data_of_modules_have_the_name_of_their_type() {
     }
 }
 
+/// A file with these bytes behind its head and no checksum.
+fn file_of(items: &[&[u8]]) -> Vec<u8> {
+    [&b"REDIS0011"[..], &items.concat(), b"\xff\0\0\0\0\0\0\0\0"].concat()
+}
+
+/// `ReJSON-RL` version 3 as a length of 64 bits.
+const JSON_ID: &[u8] = b"\x81\x45\xe2\x52\x38\xdf\x91\x2c\x03";
+
+#[test]
+fn data_of_modules_are_skipped_on_demand_and_named() {
+    // All types of parts: -1, 5, 1.5 in 4 and in 8 bytes, a string, the end.
+    let parts = b"\x01\x81\xff\xff\xff\xff\xff\xff\xff\xff\x02\x05\x03\0\0\xc0\x3f\
+        \x04\0\0\0\0\0\0\xf8\x3f\x05\x03abc\0";
+    let value = [b"\xfe\x02\xfc\x10\0\0\0\0\0\0\0\x07\x03doc", JSON_ID, parts].concat();
+    let aux = [b"\xf7", JSON_ID, &b"\x02\x01\x05\x01x\0"[..]].concat();
+    let text = file_of(&[&aux, &value, b"\0\x01k\x01v"]);
+    for piece in [1, 7, text.len()] {
+        let mut reader = FileReader::new(Limits::default()).skip_modules();
+        let (mut at, mut until, mut modules, mut keys) = (0, piece, Vec::new(), Vec::new());
+        loop {
+            match reader.next(&text[at..until], until == text.len()).unwrap() {
+                Step::More(_) => until = text.len().min(until + piece),
+                Step::Item(taken, item) => {
+                    at += taken;
+                    match item {
+                        Item::Module(m) => {
+                            assert_eq!(&m.name, b"ReJSON-RL");
+                            modules.push((m.db, m.key.map(|k| k.into_owned())));
+                        }
+                        // Its own time to live has gone with the one before.
+                        Item::Key(k) => keys.push((k.db, k.key.into_owned(), k.expire_ms)),
+                        Item::End { .. } => break,
+                        _ => {}
+                    }
+                }
+            }
+        }
+        assert_eq!(modules, [(0, None), (2, Some(b"doc".to_vec()))]);
+        assert_eq!(keys, [(2, b"k".to_vec(), None)]);
+    }
+}
+
+#[test]
+fn what_is_no_part_of_a_module_or_has_no_end_is_refused() {
+    let json = |parts: &[u8]| file_of(&[&[b"\x07\x01k", JSON_ID, parts].concat()]);
+    let old = file_of(&[&[b"\x06\x01k", JSON_ID, &b"\0"[..]].concat()]);
+    let refusal = |text: &[u8]| {
+        let mut reader = FileReader::new(Limits::default()).skip_modules();
+        let Ok(Step::Item(head, _)) = reader.next(text, true) else { panic!("no head") };
+        reader.next(&text[head..], true).unwrap_err()
+    };
+    assert_eq!(refusal(&old).cause, Cause::Module { name: *b"ReJSON-RL" });
+    let e = refusal(&json(b"\x06"));
+    assert_eq!((e.offset, e.is_truncated()), (21, false), "{e}");
+    assert!(refusal(&json(b"\x05\x80\xff\xff\xff\xff")).offset > 20);
+    let mut open = json(b"\x02\x01");
+    open.truncate(23);
+    assert!(refusal(&open).is_truncated());
+}
+
 /// The type byte 22 is one thing under `REDIS` 12 and another under `VALKEY` 80.
 #[test]
 fn the_same_type_byte_by_magic() {

@@ -15,7 +15,7 @@ use moon_formats::resp::CommandIter;
 use moon_formats::rrdshard::{self, Entry, Stored};
 use moon_formats::{Cause, DecodeError};
 
-use crate::facts::{Losses, lose};
+use crate::facts::{Losses, lose, lose_module};
 use crate::fail::Failure;
 use crate::filling::Filling;
 use crate::input::Input;
@@ -216,6 +216,10 @@ impl Replay<'_, '_> {
                 let mut effect = Vec::new();
                 moon_formats::resp::encode_command(&mut effect, words.into_iter());
                 self.filling.shard().apply(0, 0, &effect).map(|()| false).map_err(|e| e.to_string())
+            }
+            Item::Module(module) => {
+                lose_module(self.losses, &module);
+                Ok(false)
             }
             Item::End { .. } => Ok(true),
             Item::Head(_) | Item::Aux(..) | Item::Resize(..) => Ok(false),

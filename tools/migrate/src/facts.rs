@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use moon_formats::crc::{key_slot, slot_shard};
 use moon_formats::json::Object;
+use moon_formats::redis_rdb::Module;
 use moon_formats::value::ValueType;
 use moon_report::Report;
 use xxhash_rust::xxh3::xxh3_128;
@@ -24,6 +25,8 @@ pub(crate) struct Loss {
     pub(crate) count: u64,
     /// What it is, and what becomes of it.
     pub(crate) text: String,
+    /// How many of each kind, where there are several.
+    pub(crate) kinds: BTreeMap<String, u64>,
     /// The first of them.
     pub(crate) example: String,
 }
@@ -48,6 +51,20 @@ pub(crate) fn lose(losses: &mut Losses, name: &'static str, text: &str, example:
         ..Loss::default()
     });
     loss.count += 1;
+}
+
+/// One more piece of data of a module, which is skipped.
+pub(crate) fn lose_module(losses: &mut Losses, module: &Module<'_>) {
+    let name = "module";
+    let example = match &module.key {
+        Some(key) => key.as_ref(),
+        None => b"a field beside the keys",
+    };
+    lose(losses, name, "data of modules are left out", example);
+    let kind = String::from_utf8_lossy(&module.name).into_owned();
+    if let Some(loss) = losses.get_mut(name) {
+        *loss.kinds.entry(kind).or_default() += 1;
+    }
 }
 
 /// How the contents of databases are printed: only equal measures can be compared.
@@ -222,6 +239,9 @@ impl Facts {
         }
         for (name, loss) in &self.losses {
             let _ = write!(text, " {name} {}", loss.count);
+            for (kind, count) in &loss.kinds {
+                let _ = write!(text, " {kind} {count}");
+            }
         }
         xxh3_128(text.as_bytes())
     }
@@ -274,13 +294,17 @@ impl Facts {
             let line = format!("collision {name}: {text}");
             out.item("collision", |o| o.text("name", name).text("text", text), &line);
         }
-        for (name, Loss { count, text, example }) in &self.losses {
+        for (name, Loss { count, text, kinds, example }) in &self.losses {
+            let mut text = text.clone();
+            for (i, (kind, count)) in kinds.iter().enumerate() {
+                let _ = write!(text, "{} {kind} {count}", if i == 0 { ":" } else { "," });
+            }
             let line = format!("loss {name}: {count} times, first {example}: {text}");
             let object = |o: Object| {
                 o.text("name", name)
                     .number("count", *count)
                     .text("first", example)
-                    .text("text", text)
+                    .text("text", &text)
             };
             out.item("loss", object, &line);
         }

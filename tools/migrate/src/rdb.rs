@@ -13,7 +13,7 @@ use moon_formats::rrdshard::{Encoder, HASH_END, KEY_MAX, Key, Unfit, section};
 use moon_storage::snapshot::{Fill, Source};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::facts::{Facts, lose};
+use crate::facts::{Facts, lose, lose_module};
 use crate::fail::Failure;
 use crate::input::Input;
 
@@ -34,7 +34,10 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn open(path: &Path) -> Result<Reader, Failure> {
-        Ok(Reader { input: Input::open(path)?, file: FileReader::new(Limits::default()) })
+        Ok(Reader {
+            input: Input::open(path)?,
+            file: FileReader::new(Limits::default()).skip_modules(),
+        })
     }
 
     /// Hands the next item to `f`. After the end there is none.
@@ -147,6 +150,7 @@ pub(crate) fn take(item: Item<'_>, facts: &mut Facts) -> bool {
             }
             facts.key(k.db, &k.key, k.expire_ms, k.kind, k.body);
         }
+        Item::Module(module) => lose_module(&mut facts.losses, &module),
         Item::Function(source) => facts.library(&source),
         Item::End { checked: false } => {
             facts.notes.push("the file has no checksum: damage in it may go unnoticed".into());
@@ -197,7 +201,8 @@ impl Blocks {
                 self.ended = true;
                 return Ok(());
             }
-            Item::Head(_) | Item::Aux(..) | Item::Resize(..) => return Ok(()),
+            // The survey has named what is skipped, and the loss was accepted.
+            Item::Head(_) | Item::Aux(..) | Item::Resize(..) | Item::Module(_) => return Ok(()),
         };
         let db = match u16::try_from(key.db) {
             Ok(db) if db < self.databases => u32::from(db),

@@ -381,7 +381,8 @@ impl ShardService {
                                 following.db = db;
                             }
                         }
-                        Item::Head(_) | Item::Aux(..) | Item::Resize(..) => {}
+                        // Only a reader that was asked to skip modules has any.
+                        Item::Head(_) | Item::Aux(..) | Item::Resize(..) | Item::Module(_) => {}
                     }
                 }
             }

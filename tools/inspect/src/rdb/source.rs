@@ -226,7 +226,10 @@ impl Foreign {
             flow = match item {
                 redis_rdb::Item::Head(format) => take(offset, Item::ForeignHead(format)),
                 redis_rdb::Item::Aux(name, value) => take(offset, Item::Aux(&name, &value)),
-                redis_rdb::Item::Resize(..) => ControlFlow::Continue(()),
+                // Only a reader that was asked to skip modules has any.
+                redis_rdb::Item::Resize(..) | redis_rdb::Item::Module(_) => {
+                    ControlFlow::Continue(())
+                }
                 redis_rdb::Item::Function(source) => take(offset, Item::Function(&source)),
                 redis_rdb::Item::Key(k) => {
                     let place = Where::Here { body: k.body, value: k.value()? };
