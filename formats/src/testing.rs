@@ -55,7 +55,9 @@ pub const TARGETS: &[Target] = &[
     ("wal_segment_header", wal_segment_header, header_samples),
     ("value_body", value_body, value_samples),
     ("redis_rdb_value", foreign::redis_rdb_value, foreign::value_samples),
-    ("redis_rdb_file", foreign::redis_rdb_file, || vec![foreign::sample_file()]),
+    ("redis_rdb_file", foreign::redis_rdb_file, || {
+        vec![foreign::sample_file(), foreign::file_with_modules()]
+    }),
     ("rrdshard", rrdshard, snapshot::samples),
     ("cdc_events", cdc_events, record_samples),
     ("page", page, manifest::page_samples),

@@ -2,6 +2,7 @@
 
 use super::sample_values;
 use crate::bytes::Reader;
+use crate::error::DecodeError;
 use crate::redis_rdb::{
     Encoder, FileReader, FileWriter, Format, Item, Limits, Magic, Payload, Step, decode_value,
 };
@@ -58,10 +59,12 @@ fn has_duplicates(value: &Value<'_>) -> bool {
     }
 }
 
-/// Reads a file at once and in pieces; both must come to the same end.
+/// Reads a file at once and in pieces; both must come to the same end. A file without data of modules is the
+/// same to a reader that skips them.
 pub fn redis_rdb_file(data: &[u8]) {
-    let run = |step: usize| {
-        let mut reader = FileReader::new(RDB_LIMITS);
+    let run = |step: usize, skips: bool| {
+        let reader = FileReader::new(RDB_LIMITS);
+        let mut reader = if skips { reader.skip_modules() } else { reader };
         let (mut have, mut items) = (step.min(data.len()), 0);
         loop {
             let from = reader.offset() as usize;
@@ -79,7 +82,20 @@ pub fn redis_rdb_file(data: &[u8]) {
             }
         }
     };
-    assert_eq!(run(data.len().max(1)), run(7));
+    let (whole, skipping) = (run(data.len().max(1), false), run(data.len().max(1), true));
+    assert_eq!(whole, run(7, false));
+    assert_eq!(skipping, run(7, true));
+    if !whole.1.as_ref().is_some_and(DecodeError::is_of_module) {
+        assert_eq!(whole, skipping);
+    }
+}
+
+/// A file with data of modules: beside the keys, and in a key; parts of every type.
+pub fn file_with_modules() -> Vec<u8> {
+    let id = b"\x81\x45\xe2\x52\x38\xdf\x91\x2c\x03";
+    let parts = b"\x01\x05\x02\x40\x80\x03\0\0\xc0\x3f\x04\0\0\0\0\0\0\xf8\x3f\x05\x03abc\0";
+    let head = &b"REDIS0011"[..];
+    [head, b"\xf7", id, b"\x02\x01", parts, b"\x07\x01k", id, parts, b"\xff", &[0; 8]].concat()
 }
 
 /// Type byte and body of values: those that Moon writes, and the older forms.
