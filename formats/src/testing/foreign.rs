@@ -91,7 +91,7 @@ pub fn redis_rdb_file(data: &[u8]) {
 }
 
 /// A file with data of modules: beside the keys, and in a key; parts of every type.
-pub fn file_with_modules() -> Vec<u8> {
+pub(super) fn file_with_modules() -> Vec<u8> {
     let id = b"\x81\x45\xe2\x52\x38\xdf\x91\x2c\x03";
     let parts = b"\x01\x05\x02\x40\x80\x03\0\0\xc0\x3f\x04\0\0\0\0\0\0\xf8\x3f\x05\x03abc\0";
     let head = &b"REDIS0011"[..];

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::{Access, Caching, Disk, File, Piece, Runtime};
+use super::{Access, Caching, CommitError, Disk, File, Piece, Runtime};
 
 /// Runs everything in an existing, empty directory.
 pub(crate) async fn run(disk: Rc<dyn Disk>, rt: Rc<dyn Runtime>, dir: &Path) {
@@ -14,6 +14,7 @@ pub(crate) async fn run(disk: Rc<dyn Disk>, rt: Rc<dyn Runtime>, dir: &Path) {
         disk.create_dir_all(&sub.join("a/b")).await.expect("mkdir -p");
         disk.create_dir_all(&sub.join("a/b")).await.expect("again");
         read_write(&*disk, &sub, via).await;
+        commits(&*disk, &sub, via).await;
         size_changes(&*disk, &sub, via).await;
         names(&*disk, &sub, via).await;
         errors(&*disk, &sub, via).await;
@@ -78,6 +79,25 @@ async fn read_write(disk: &dyn Disk, dir: &Path, via: Caching) {
     assert_eq!(f.size(), 7 * a as u64);
     assert_eq!(f.read_at(0, a).await.expect("read"), &bytes[..a]);
     f.write_at(0, &second).await.expect_err("read-only handle");
+}
+
+async fn commits(disk: &dyn Disk, dir: &Path, via: Caching) {
+    let a = disk.alignment();
+    let path = dir.join("commits");
+    let f = disk.open(&path, Access::CreateNew, via).await.expect("create");
+    let bytes = pattern(3, 2 * a);
+    f.commit(0, &bytes, a, || Ok(())).await.expect("commit");
+    assert_eq!((f.size(), f.read_at(0, 2 * a).await.expect("read")), (2 * a as u64, bytes));
+    let second = pattern(4, a);
+    let between = || Err(ErrorKind::Other.into());
+    match f.commit(2 * a as u64, &second, a, between).await {
+        Err(CommitError::Sync(e)) => assert_eq!(e.kind(), ErrorKind::Other),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(f.read_at(2 * a as u64, a).await.expect("written"), second);
+    let f = disk.open(&path, Access::Read, via).await.expect("reopen");
+    let refused = f.commit(0, &second, a, || panic!("nothing was written")).await;
+    assert!(matches!(refused, Err(CommitError::Write(_))), "{refused:?}");
 }
 
 async fn size_changes(disk: &dyn Disk, dir: &Path, via: Caching) {

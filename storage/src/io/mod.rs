@@ -145,12 +145,67 @@ pub trait File {
     /// Makes all completed writes and the size durable (`fdatasync`).
     fn sync(&self) -> LocalFuture<'_, io::Result<()>>;
 
+    /// Writes all of `bytes` at `offset`, both multiples of `align`, calls `between`, and makes them durable. A
+    /// driver whose calls run on another thread makes them there in one go, so that the sync need not wait for a
+    /// turn of the caller's. Without that it is [`write_whole`] and [`File::sync`].
+    fn commit<'a>(
+        &'a self,
+        offset: u64,
+        bytes: &'a [u8],
+        align: usize,
+        between: fn() -> io::Result<()>,
+    ) -> LocalFuture<'a, Result<(), CommitError>> {
+        Box::pin(async move {
+            write_whole(self, offset, bytes, align).await.map_err(CommitError::Write)?;
+            between().map_err(CommitError::Sync)?;
+            self.sync().await.map_err(CommitError::Sync)
+        })
+    }
+
     /// Grows the file to `len` bytes whose blocks are written (zeros), so that later writes
     /// and syncs touch no metadata. Fails with `StorageFull` when there is no room.
     fn preallocate(&self, len: u64) -> LocalFuture<'_, io::Result<()>>;
 
     /// Cuts or extends the logical size.
     fn truncate(&self, len: u64) -> LocalFuture<'_, io::Result<()>>;
+}
+
+/// How far [`File::commit`] came.
+#[derive(Debug)]
+pub enum CommitError {
+    /// Some of it may be written.
+    Write(io::Error),
+    /// All of it is written; whether it is durable is not known.
+    Sync(io::Error),
+}
+
+/// Writes all of `bytes`, whose offset and length are multiples of `align`. A short write goes on from its
+/// last whole block.
+///
+/// # Errors
+/// A write fails, or makes no progress.
+pub(crate) async fn write_whole<F: File + ?Sized>(
+    file: &F,
+    mut pos: u64,
+    mut bytes: &[u8],
+    align: usize,
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let n = file.write_at(pos, bytes).await?;
+        let more = rest_of(bytes, n, align)?;
+        pos += (bytes.len() - more.len()) as u64;
+        bytes = more;
+    }
+    Ok(())
+}
+
+/// What is left of `bytes` after a write of `n` of them.
+fn rest_of(bytes: &[u8], n: usize, align: usize) -> io::Result<&[u8]> {
+    match bytes.get(n - n % align..) {
+        _ if n >= bytes.len() => Ok(&[]),
+        Some(more) if more.len() < bytes.len() => Ok(more),
+        _ => Err(io::ErrorKind::WriteZero.into()),
+    }
 }
 
 /// Time and tasks of the thread that runs a shard.

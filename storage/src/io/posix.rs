@@ -15,7 +15,9 @@ use std::sync::Arc;
 
 use super::aligned::{ALIGNMENT, AlignedBuf, BufCache};
 use super::pool::BlockingPool;
-use super::{Access, Caching, DirEntry, Disk, File, LocalFuture, Piece, Space, sys};
+use super::{
+    Access, Caching, CommitError, DirEntry, Disk, File, LocalFuture, Piece, Space, rest_of, sys,
+};
 
 /// Largest piece of a preallocation, in bytes.
 const ZEROS_BYTES: usize = 1 << 20;
@@ -229,6 +231,17 @@ fn write(file: &StdFile, bytes: &[u8], offset: u64) -> io::Result<usize> {
     uninterrupted(|| file.write_at(bytes, offset))
 }
 
+/// Writes all of `bytes`, as [`super::write_whole`].
+fn write_all(file: &StdFile, mut bytes: &[u8], mut offset: u64, align: usize) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let n = write(file, bytes, offset)?;
+        let more = rest_of(bytes, n, align)?;
+        offset += (bytes.len() - more.len()) as u64;
+        bytes = more;
+    }
+    Ok(())
+}
+
 /// Writes zeros from the end of the file to `len`, so that all its blocks are written. On failure the
 /// old size is restored.
 fn preallocate(file: &StdFile, size: u64, len: u64) -> io::Result<()> {
@@ -370,6 +383,34 @@ impl File for PosixFile {
 
     fn write_now(&self, offset: u64, bytes: &[u8]) -> Option<io::Result<usize>> {
         (!self.direct).then(|| self.write_inline(offset, bytes))
+    }
+
+    fn commit<'a>(
+        &'a self,
+        offset: u64,
+        bytes: &'a [u8],
+        align: usize,
+        between: fn() -> io::Result<()>,
+    ) -> LocalFuture<'a, Result<(), CommitError>> {
+        let file = Arc::clone(&self.file);
+        let mut buf = self.shared.bufs.take(bytes.len());
+        buf.copy_from_slice(bytes);
+        let job = move || {
+            let written = write_all(&file, &buf, offset, align).map_err(CommitError::Write);
+            let synced = written.and_then(|()| {
+                between().map_err(CommitError::Sync)?;
+                uninterrupted(|| file.sync_data()).map_err(CommitError::Sync)
+            });
+            (synced, buf)
+        };
+        Box::pin(async move {
+            let (result, buf) = self.shared.pool.run(job).await;
+            self.shared.bufs.give(buf);
+            if !matches!(result, Err(CommitError::Write(_))) {
+                self.grown(offset + bytes.len() as u64);
+            }
+            result
+        })
     }
 
     fn sync(&self) -> LocalFuture<'_, io::Result<()>> {

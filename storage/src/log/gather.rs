@@ -21,7 +21,7 @@ use crate::io::Runtime;
 /// The pause is at most this part of the time that the last group took.
 const PART: u64 = 2;
 /// A shorter pause is not made, in microseconds: it would cost more than the sync that it may spare.
-const US_MIN: u64 = 100;
+const US_MIN: u64 = 200;
 /// Longest pause, in microseconds.
 const US_MAX: u64 = 1000;
 /// Most groups between two tries.

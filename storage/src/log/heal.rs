@@ -11,13 +11,13 @@ use moon_formats::wal::body::BATCH_HEAD_RECORD_LEN;
 use moon_formats::wal::{Cut, CutReason, header_flags};
 
 use crate::failpoint::{self, Point};
-use crate::io::{Caching, DirEntry};
+use crate::io::{Caching, DirEntry, write_whole};
 use crate::scan::{EndKind, ScanOptions, Verify, scan};
 
 use super::buffer::{Buffer, Sealed};
 use super::segment::{Opening, RETRY_US_MAX, RETRY_US_MIN, Segment};
 use super::status::{StateBits, bump};
-use super::writer::{Failure, write_whole};
+use super::writer::Failure;
 use super::{Busy, Inner, SegmentInfo};
 
 /// What a healing segment repeats: records after `after`, up to `through`.
@@ -231,7 +231,7 @@ impl Inner {
             if batch.records == 0 {
                 break;
             }
-            write_whole(&*segment.file, segment.pos, buffer.content(), self.align)
+            write_whole(&*segment.file, segment.pos, buffer.content(), self.align as usize)
                 .await
                 .map_err(Failure::at("write a healing segment"))?;
             segment.advance(&batch, segment.pos + buffer.content().len() as u64);

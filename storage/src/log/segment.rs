@@ -17,13 +17,13 @@ use moon_formats::wal::body::Payload;
 use moon_formats::wal::{self, Cut, CutReason, SegmentEnd, SegmentHeader, header_flags};
 
 use crate::failpoint::{Point, reach};
-use crate::io::{Access, Caching, File};
+use crate::io::{Access, Caching, File, write_whole};
 use crate::recovery::RecoveredEnd;
 
 use super::buffer::{Buffer, Sealed};
 use super::heal::{Refill, is_gone};
 use super::status::{LogError, StateBits, bump};
-use super::writer::{Failure, write_now, write_whole};
+use super::writer::{Failure, write_now};
 use super::{Busy, Inner, SegmentInfo};
 
 /// First wait after a failed preparation of a segment; doubles up to [`RETRY_US_MAX`].
@@ -198,7 +198,7 @@ impl Inner {
             }
         });
         let file = Rc::clone(&spare.file);
-        write_whole(&*file, 0, block.content(), self.align)
+        write_whole(&*file, 0, block.content(), self.align as usize)
             .await
             .map_err(Failure::at("write the first block of a segment"))?;
         let mut segment = Segment {
@@ -321,7 +321,7 @@ impl Inner {
                 let block = self.control_block(lsn, |out| {
                     end.put_record(out, lsn, 0, wal::DB_NONE);
                 });
-                write_whole(&*old.file, old.pos, block.content(), self.align)
+                write_whole(&*old.file, old.pos, block.content(), self.align as usize)
                     .await
                     .map_err(Failure::at("write the end of a segment"))?;
                 self.sync_file(&*old.file).await.map_err(Failure::at("sync the log"))

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use moon_formats::wal::BatchHead;
 
 use crate::failpoint::{Point, reach};
-use crate::io::{Caching, File};
+use crate::io::{Caching, CommitError, File, write_whole};
 
 use super::buffer::Sealed;
 use super::segment::Segment;
@@ -205,22 +205,18 @@ impl Inner {
             self.durable_lsn.set(batch.last_lsn);
             self.changed();
         }
-        let written = match reach(Point::LogAfterAppendBeforeWrite) {
-            Ok(()) => write_whole(file, pos, lent.content(), self.align).await,
-            Err(e) => Err(e),
+        let result = match reach(Point::LogAfterAppendBeforeWrite) {
+            Ok(()) => self.commit_bytes(batch, file, pos, lent.content()).await,
+            Err(e) => Err(CommitError::Write(e)),
         };
         let bytes = lent.content().len() as u64;
-        if written.is_ok() {
+        if !matches!(result, Err(CommitError::Write(_))) {
             self.batch_written(batch);
-            if mutant!(self.cfg, AckBeforeSync) {
-                self.durable_lsn.set(batch.last_lsn);
-                self.changed();
-            }
         }
-        let synced = match written {
-            Ok(()) => self.sync_batch(file).await.map_err(Failure::at("sync the log")),
-            Err(e) => Err(Failure { doing: "write the log", cause: e }),
-        };
+        let synced = result.map_err(|e| match e {
+            CommitError::Write(cause) => Failure { doing: "write the log", cause },
+            CommitError::Sync(cause) => Failure { doing: "sync the log", cause },
+        });
         let mut tail = self.tail.borrow_mut();
         tail.give_back(batch, lent);
         if synced.is_ok() {
@@ -236,12 +232,47 @@ impl Inner {
         Ok(())
     }
 
+    /// Writes a group and makes it durable.
+    async fn commit_bytes(
+        &self,
+        batch: &Sealed,
+        file: &dyn File,
+        pos: u64,
+        bytes: &[u8],
+    ) -> Result<(), CommitError> {
+        let align = self.align as usize;
+        let start = self.rt.mono_us();
+        let result = if mutant!(self.cfg, AckBeforeSync) {
+            write_whole(file, pos, bytes, align).await.map_err(CommitError::Write)?;
+            self.durable_lsn.set(batch.last_lsn);
+            self.changed();
+            file.sync().await.map_err(CommitError::Sync)
+        } else {
+            file.commit(pos, bytes, align, self.between()).await
+        };
+        let synced = match result {
+            Err(e @ CommitError::Write(_)) => return Err(e),
+            Err(CommitError::Sync(e)) => Err(e),
+            Ok(()) => Ok(()),
+        };
+        let noted = self.sync_ended(file, start, synced).await;
+        noted.and_then(|()| reach(Point::LogAfterSyncBeforeAck)).map_err(CommitError::Sync)
+    }
+
+    /// The steps between the write of a batch and its sync.
+    fn between(&self) -> fn() -> io::Result<()> {
+        match self.segment.borrow().as_ref().is_some_and(Segment::is_first_of_a_rotation) {
+            true => || {
+                reach(Point::RotateFirstGroup)?;
+                reach(Point::LogAfterWriteBeforeSync)
+            },
+            false => || reach(Point::LogAfterWriteBeforeSync),
+        }
+    }
+
     /// Syncs records that were written.
     pub(super) async fn sync_batch(&self, file: &dyn File) -> io::Result<()> {
-        if self.segment.borrow().as_ref().is_some_and(Segment::is_first_of_a_rotation) {
-            reach(Point::RotateFirstGroup)?;
-        }
-        reach(Point::LogAfterWriteBeforeSync)?;
+        self.between()()?;
         self.sync_file(file).await?;
         reach(Point::LogAfterSyncBeforeAck)
     }
@@ -250,6 +281,16 @@ impl Inner {
     pub(super) async fn sync_file(&self, file: &dyn File) -> io::Result<()> {
         let start = self.rt.mono_us();
         let result = file.sync().await;
+        self.sync_ended(file, start, result).await
+    }
+
+    /// Notes how a sync, begun at `start`, has ended.
+    async fn sync_ended(
+        &self,
+        file: &dyn File,
+        start: u64,
+        result: io::Result<()>,
+    ) -> io::Result<()> {
         let result = match result {
             Err(_) if mutant!(self.cfg, SyncRetriedOnOldFile) => file.sync().await,
             other => other,
@@ -318,29 +359,6 @@ pub(super) fn write_now(file: &dyn File, mut pos: u64, mut bytes: &[u8]) -> io::
         }
         pos += n as u64;
         bytes = &bytes[n..];
-    }
-    Ok(())
-}
-
-/// Writes all of `bytes`, whose offset and length are multiples of `align`. A short write goes
-/// on from its last whole block; no progress is an error.
-pub(super) async fn write_whole(
-    file: &dyn File,
-    mut pos: u64,
-    mut bytes: &[u8],
-    align: u64,
-) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let n = file.write_at(pos, bytes).await?;
-        if n >= bytes.len() {
-            return Ok(());
-        }
-        let whole = n - n % align as usize;
-        if whole == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        pos += whole as u64;
-        bytes = &bytes[whole..];
     }
     Ok(())
 }

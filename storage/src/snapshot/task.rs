@@ -13,7 +13,7 @@ use moon_formats::wal::{self, Checkpoint, CheckpointKind, RecordType};
 
 use crate::failpoint::{self, Point, reach};
 use crate::files::take_dead;
-use crate::io::{Access, Caching, File};
+use crate::io::{Access, Caching, File, write_whole};
 use crate::log::{Floor, LogState};
 use crate::manifest::Moment;
 use crate::whole::{self, How, Steps, aside};
@@ -108,7 +108,7 @@ impl Shared {
             buffer.resize(len.next_multiple_of(disk.alignment()), 0);
             padding = buffer.len() - len;
             let start = bytes - len as u64;
-            write_whole(&*file, start, &buffer, disk.alignment())
+            write_pieces(&*file, start, &buffer, disk.alignment())
                 .await
                 .map_err(at("write a snapshot", aside))?;
             let first = start == 0;
@@ -250,23 +250,10 @@ impl Shared {
     }
 }
 
-/// Writes all of `bytes` in pieces of at most a buffer. A short write goes on from its last
-/// whole block; no progress is an error.
-async fn write_whole(
-    file: &dyn File,
-    mut pos: u64,
-    mut bytes: &[u8],
-    align: usize,
-) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let piece = &bytes[..bytes.len().min(BUFFER_BYTES)];
-        let n = file.write_at(pos, piece).await?.min(piece.len());
-        let whole = n - n % align;
-        if whole == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        pos += whole as u64;
-        bytes = &bytes[whole..];
+/// Writes all of `bytes` in pieces of at most a buffer.
+async fn write_pieces(file: &dyn File, pos: u64, bytes: &[u8], align: usize) -> io::Result<()> {
+    for (i, piece) in bytes.chunks(BUFFER_BYTES).enumerate() {
+        write_whole(file, pos + (i * BUFFER_BYTES) as u64, piece, align).await?;
     }
     Ok(())
 }
