@@ -188,7 +188,7 @@ pub(super) struct Counters {
     pub(super) cause: RefCell<String>,
 }
 
-/// How long syncs took: completed ones only.
+/// How long syncs took, under `always` with the write before each: completed ones only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SyncTimes {
     /// Syncs of at most so many microseconds as [`SyncTimes::BOUNDS_US`] says, each counted once; the last
